@@ -1,0 +1,37 @@
+# `make demo` and `make test` each need only Python 3.10+, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+SOURCES := configurator/tracebaton_configurator entrypoint/tracebaton docker/demo tests
+
+.PHONY: demo test lint types clean
+
+$(VENV)/bin/python:
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.installed: $(VENV)/bin/python pyproject.toml
+	@echo "installing tracebaton and what the demo needs (about half a minute)"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
+	@echo "installing tracebaton and what the tests need (about half a minute)"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/demo.installed
+
+demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
+	@$(VENV)/bin/python docker/demo/drive.py $(if $(KEEP),--keep)
+
+test: $(VENV)/dev.installed  ## everything
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.installed
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/dev.installed
+	@$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV)
