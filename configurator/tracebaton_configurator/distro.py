@@ -1,0 +1,64 @@
+"""`TracebatonDistro`: which instrumentations load, and with which arguments. Imports no SDK.
+
+Upstream's launcher calls `configure`, then the configurator, then `load_instrumentor` for each installed one
+(opentelemetry/instrumentation/auto_instrumentation/_load.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
+
+from tracebaton_configurator import settings
+from tracebaton_configurator.logs import own
+
+if TYPE_CHECKING:
+    from opentelemetry.util._importlib_metadata import EntryPoint
+
+_UPSTREAM_LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
+# The instrumentations whose ASGI middleware takes `exclude_spans` (fastapi since 0.49b0).
+_ASGI = ("fastapi", "starlette")
+
+
+class TracebatonDistro(BaseDistro):  # type: ignore[misc]
+    """Found by the entry point `opentelemetry_distro`, chosen by `OTEL_PYTHON_DISTRO=tracebaton`."""
+
+    configured = False
+    instrumented: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def _configure(self, **_: Any) -> None:
+        TracebatonDistro.configured = True
+        settings.hand_down(settings.current())
+        logging.getLogger(_UPSTREAM_LOADER).addFilter(_wanted)
+
+    def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
+        """Activate one instrumentation; one that fails is reported in one line and skipped, never raised.
+
+        Upstream gives up on all that follow when one raises anything but ImportError.
+        """
+        here = settings.current()
+        if here.disabled:
+            return
+        name = entry_point.name
+        if name in _ASGI and not here.asgi_event_spans:
+            kwargs["exclude_spans"] = ["receive", "send"]
+        try:
+            super().load_instrumentor(entry_point, **kwargs)
+        except ModuleNotFoundError as error:
+            # The usual case of an instrumentation whose library this application does not use: nothing is missing.
+            own.debug("Instrumentation %s was skipped: %s", name, error)
+        except Exception as error:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
+            self.skipped = (*self.skipped, name)
+            own.error(
+                "Instrumentation %s failed and was skipped, the others go on: %s: %s", name, type(error).__name__, error
+            )
+        else:
+            self.instrumented = (*self.instrumented, name)
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    """Drop upstream's warning that the configurator which was not chosen is not loaded: that was the choice."""
+    return not str(record.msg).startswith("Configuration of %s not loaded")

@@ -1,0 +1,33 @@
+"""The variables that are this project's own; `opentelemetry-instrument --help` lists them.
+
+Upstream's launcher turns every name here that starts with `OTEL_` into a command-line option
+(opentelemetry/instrumentation/auto_instrumentation/__init__.py), and refuses two modules that define the same name: so
+the standard variables, which the SDK's own module lists, are not repeated.
+"""
+
+OTEL_TRACEBATON_KEEP_ERRORS = "OTEL_TRACEBATON_KEEP_ERRORS"
+"""`true` (default) or `false`: export a request that ends 5xx or raises even when it was not sampled."""
+
+OTEL_TRACEBATON_KEEP_SLOWER_THAN = "OTEL_TRACEBATON_KEEP_SLOWER_THAN"
+"""A duration such as `2s` or `250ms` (default: unset): the same for requests that take longer."""
+
+OTEL_TRACEBATON_ASGI_EVENT_SPANS = "OTEL_TRACEBATON_ASGI_EVENT_SPANS"
+"""`true` brings back the `http send` and `http receive` spans of the ASGI instrumentation (default `false`)."""
+
+OTEL_TRACEBATON_LOGS = "OTEL_TRACEBATON_LOGS"
+"""`json` (default), `inject` (keep the application's formats, add the ids) or `off`."""
+
+OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
+"""A duration (default `5s`): what the exit may take, flush included."""
+
+OTEL_TRACEBATON_SPOOL_DIR = "OTEL_TRACEBATON_SPOOL_DIR"
+"""A directory where spans wait out an outage of the Collector (default: unset)."""
+
+OTEL_TRACEBATON_SPOOL_MAX_MB = "OTEL_TRACEBATON_SPOOL_MAX_MB"
+"""How many megabytes may wait there (default `64`)."""
+
+OTEL_TRACEBATON_TRUST_PARENT = "OTEL_TRACEBATON_TRUST_PARENT"
+"""`true` (default), `false`, or the networks whose callers' trace context is continued (`10.0.0.0/8,127.0.0.1`)."""
+
+OTEL_TRACEBATON_STRICT = "OTEL_TRACEBATON_STRICT"
+"""`true`: a wrong setting stops the process with status 78 before the application starts (default `false`)."""

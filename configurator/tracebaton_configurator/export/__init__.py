@@ -1,0 +1,1 @@
+"""Delivery: which exporter, and the bounded flush at exit."""

@@ -1,0 +1,1 @@
+"""Log correlation: every line carries the trace context of its request."""

@@ -1,0 +1,28 @@
+"""The trace context of the line being logged, in the spelling of the specification for logs outside OTLP.
+
+https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+
+class Ids(NamedTuple):
+    """32 and 16 lower-case hexadecimal digits, and `01` (sampled) or `00`."""
+
+    trace_id: str
+    span_id: str
+    trace_flags: str
+
+
+def current_ids() -> Ids | None:
+    """The ids of the span that is current in this thread or task; None outside any."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    # Of the flags only "sampled" says something to a reader of logs; level 2's "random" would make them `03` and `02`.
+    flags = "01" if context.trace_flags.sampled else "00"
+    return Ids(format_trace_id(context.trace_id), format_span_id(context.span_id), flags)

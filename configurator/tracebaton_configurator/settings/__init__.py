@@ -1,0 +1,161 @@
+"""Every `OTEL_*` variable that this project reads, parsed once into one frozen object.
+
+Nobody else reads the environment. What is wrong becomes a `Problem` (a sentence) and the default for that variable;
+whether the process then goes on is the caller's decision (`Settings.strict`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal, cast
+
+from tracebaton_configurator import environment_variables as ours
+from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
+from tracebaton_configurator.settings.problem import Problem
+from tracebaton_configurator.settings.reader import Reader
+from tracebaton_configurator.settings.service_name import derive_service_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
+
+__all__ = ["Endpoint", "LogMode", "Problem", "Settings", "current", "hand_down", "read_settings"]
+
+LogMode = Literal["json", "inject", "off"]
+
+# How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
+_INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
+DISTRO = "OTEL_PYTHON_DISTRO"
+CONFIGURATOR = "OTEL_PYTHON_CONFIGURATOR"
+NAME = "tracebaton"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the variables say. Durations are seconds, sizes are megabytes (10**6 bytes).
+
+    `helper` is true in the process that multiprocessing starts beside every spawned worker to clean up after it: it
+    runs no code of the application, so nothing is traced there and nothing is said. `given` names the variables of
+    this project's own that are set.
+    """
+
+    disabled: bool
+    helper: bool
+    strict: bool
+    service_name: str
+    service_name_derived: bool
+    endpoint: Endpoint
+    traces_exporters: tuple[str, ...]
+    metrics_exporters: tuple[str, ...]
+    logs_exporters: tuple[str, ...]
+    batch_delay_ms: int
+    sampler: str
+    sampler_arg: str | None
+    keep_errors: bool
+    keep_slower_than: float | None
+    asgi_event_spans: bool
+    logs: LogMode
+    shutdown_timeout: float
+    spool_dir: str | None
+    spool_max_mb: int
+    trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
+    given: frozenset[str]
+    problems: tuple[Problem, ...]
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read when first asked for."""
+    return read_settings(os.environ, sys.orig_argv, os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
+
+
+def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
+    """Parse `environ`; `command` and `directory` serve only to derive a service name where none is set."""
+    reader = Reader(environ)
+    service_name = reader.text("OTEL_SERVICE_NAME") or _service_name_in_resource(reader)
+    settings = Settings(
+        disabled=reader.boolean("OTEL_SDK_DISABLED", default=False),
+        helper=_is_helper(command),
+        strict=reader.boolean(ours.OTEL_TRACEBATON_STRICT, default=False),
+        service_name=service_name or _derived(reader, command, directory),
+        service_name_derived=service_name is None,
+        endpoint=read_endpoint(reader),
+        traces_exporters=reader.names("OTEL_TRACES_EXPORTER", "otlp"),
+        metrics_exporters=reader.names("OTEL_METRICS_EXPORTER", "none"),
+        logs_exporters=reader.names("OTEL_LOGS_EXPORTER", "none"),
+        batch_delay_ms=reader.integer("OTEL_BSP_SCHEDULE_DELAY", 1000, 1, 86_400_000),
+        sampler=reader.text("OTEL_TRACES_SAMPLER") or NAME,
+        sampler_arg=reader.text("OTEL_TRACES_SAMPLER_ARG"),
+        keep_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_ERRORS, default=True),
+        keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
+        asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
+        logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
+        shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
+        spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
+        spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
+        trust_parent=reader.parsed(
+            ours.OTEL_TRACEBATON_TRUST_PARENT,
+            _parse_trust,
+            True,  # noqa: FBT003
+            "true, false or networks such as 10.0.0.0/8,127.0.0.1",
+            "true",
+        ),
+        given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
+        problems=(),
+    )
+    return replace_problems(settings, reader.problems)
+
+
+def replace_problems(settings: Settings, problems: Sequence[Problem]) -> Settings:
+    """The same settings with these problems."""
+    from dataclasses import replace
+
+    return replace(settings, problems=tuple(problems))
+
+
+def hand_down(settings: Settings) -> None:
+    """Leave in the environment what upstream's loader and child processes need and cannot find out by themselves."""
+    # Read by upstream after the distro: where this distro won, so does this configurator.
+    os.environ.update(choose_this_distro(os.environ))
+    if settings.service_name_derived and not settings.disabled:
+        os.environ[_INHERITED_NAME] = settings.service_name
+
+
+def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
+    """The two variables that make upstream's loader take this distro and configurator, where the user chose none."""
+    return {name: environ.get(name, "").strip() or NAME for name in (DISTRO, CONFIGURATOR)}
+
+
+def _is_helper(command: Sequence[str]) -> bool:
+    """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
+    return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
+
+
+def _derived(reader: Reader, command: Sequence[str], directory: str) -> str:
+    return derive_service_name(command, directory) or reader.text(_INHERITED_NAME) or "python"
+
+
+def _service_name_in_resource(reader: Reader) -> str | None:
+    for pair in (reader.text("OTEL_RESOURCE_ATTRIBUTES") or "").split(","):
+        key, _, value = pair.partition("=")
+        if key.strip() == "service.name" and value.strip():
+            from urllib.parse import unquote
+
+            return unquote(value.strip())
+    return None
+
+
+def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
+    lowered = value.lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    from ipaddress import ip_network
+
+    networks = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return tuple(ip_network(part, strict=False) for part in networks)
+    except ValueError:
+        raise ValueError("is neither a boolean nor a list of networks") from None

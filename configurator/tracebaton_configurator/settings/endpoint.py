@@ -1,0 +1,95 @@
+"""Where spans go and how: the OTLP endpoint and protocol, by the rules of the OTLP exporter specification.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from tracebaton_configurator.settings.reader import Reader
+
+GRPC = "grpc"
+HTTP = "http/protobuf"
+_ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
+_DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A URL with scheme and host, complete for its protocol: with `/v1/traces` where HTTP needs it."""
+
+    url: str
+    protocol: str
+
+    @property
+    def insecure(self) -> bool:
+        """Plaintext: the scheme decides, before any `INSECURE` variable (specification, "Insecure")."""
+        return self.url.startswith("http://")
+
+    def __str__(self) -> str:
+        """The URL as it may be shown, without credentials."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def read_endpoint(reader: Reader) -> Endpoint:
+    """Endpoint and protocol for traces.
+
+    The protocol variable decides; where it is unset, port 4318 means HTTP and anything else gRPC.
+    """
+    protocol = _read_protocol(reader)
+    variable = reader.first_set(*_ENDPOINT)
+    url = reader.text(*_ENDPOINT)
+    if url is not None:
+        url = _checked(reader, variable, url)
+    if url is None:
+        return _complete(_DEFAULT[protocol or GRPC], protocol or GRPC, signal_specific=False)
+    protocol = protocol or (HTTP if urlsplit(url).port == 4318 else GRPC)
+    return _complete(url, protocol, signal_specific=variable == _ENDPOINT[0])
+
+
+def _read_protocol(reader: Reader) -> str | None:
+    variable = reader.first_set(*_PROTOCOL)
+    value = reader.text(*_PROTOCOL)
+    if value is None:
+        return None
+    lowered = value.lower()
+    if lowered in (GRPC, HTTP):
+        return lowered
+    reader.wrong(variable, "is unknown", f"{GRPC} or {HTTP}", "the endpoint's port decides")
+    return None
+
+
+def _checked(reader: Reader, variable: str, url: str) -> str | None:
+    accepted = "http://HOST:PORT or https://HOST:PORT"
+    if "://" not in url:
+        # Upstream would silently speak TLS to `otel-collector:4317`, which is never what was meant; an explicit
+        # INSECURE variable says what was.
+        insecure = reader.text(*_INSECURE)
+        scheme = "https" if insecure is not None and insecure.lower() == "false" else "http"
+        if insecure is None:
+            reader.wrong(variable, "has no scheme", accepted, f"{scheme}:// is assumed")
+        url = f"{scheme}://{url}"
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or out of range
+        valid = False
+    if not valid:
+        reader.wrong(variable, "is not a URL of a receiver", accepted, "the default endpoint on localhost is used")
+        return None
+    return url
+
+
+def _complete(url: str, protocol: str, *, signal_specific: bool) -> Endpoint:
+    """Append the signal's path where the specification asks for it: HTTP, and a variable that is for all signals."""
+    if protocol == HTTP and not signal_specific:
+        parts = urlsplit(url)
+        url = parts._replace(path=parts.path.rstrip("/") + "/v1/traces").geturl()
+    return Endpoint(url, protocol)
