@@ -135,7 +135,7 @@ def _is_helper(command: Sequence[str]) -> bool:
 
 
 def _derived(reader: Reader, command: Sequence[str], directory: str) -> str:
-    return derive_service_name(command, directory) or reader.text(_INHERITED_NAME) or "python"
+    return derive_service_name(command, directory, reader.text(_INHERITED_NAME))
 
 
 def _service_name_in_resource(reader: Reader) -> str | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 D = TypeVar("D")
 
-_DURATION = regex(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_DURATION = regex(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 # Longer than any wait that makes sense, and short enough for every clock and select() call that gets it.
 _LONGEST = 7 * 86400.0

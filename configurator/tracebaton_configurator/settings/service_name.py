@@ -14,8 +14,8 @@ _APP = regex(r"(?P<module>[A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*(?:\(.*\))?")
 # Names that say "the program" and not which one: half of all services are called main:app and live in /app.
 # fmt: off
 _GENERIC = frozenset([
-    "__main__", "api", "app", "application", "apps", "asgi", "bin", "code", "home", "main", "manage", "opt", "root", "run",
-    "server", "service", "src", "srv", "start", "tmp", "usr", "web", "workspace", "wsgi",
+    "__main__", "api", "app", "application", "apps", "asgi", "bin", "code", "home", "main", "manage", "opt", "root",
+    "run", "server", "service", "src", "srv", "start", "tmp", "usr", "web", "workspace", "wsgi",
     "daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn",
 ])
 # fmt: on
@@ -23,23 +23,25 @@ _GENERIC = frozenset([
 _NOT_BEFORE_APP = frozenset(["-c", "--config", "-k", "--worker-class", "--logger-class", "--loop", "--http", "--ws"])
 
 
-def derive_service_name(command: Sequence[str], directory: str) -> str | None:
-    """The name of the service that `command` (as in `sys.orig_argv`) starts in `directory`; None for no command at all.
+def derive_service_name(command: Sequence[str], directory: str, inherited: str | None = None) -> str:
+    """The name of the service that `command` (as in `sys.orig_argv`) starts in `directory`.
 
     `uvicorn main:app` in `.../agent-a` is `agent-a`; `uvicorn shop.api:app` is `shop`; `python worker.py` is `worker`;
     `python -m shop.worker` is `shop`. A name that says nothing (`main:app` in `/app`) is taken when there is no better.
+    A command that names nothing, as that of a spawned worker, takes the name `inherited` from its parent.
     """
-    candidates = [*_module_names(command), *reversed(PurePath(directory).parts[1:])]
-    for candidate in candidates[:3]:
-        if candidate not in _GENERIC:
-            return candidate
-    return candidates[0] if candidates and _module_names(command) else None
+    modules = _module_names(command)
+    if not modules and inherited:
+        return inherited
+    candidates = [*modules, *list(reversed(PurePath(directory).parts[1:]))[:2]]
+    telling = (candidate for candidate in candidates if candidate not in _GENERIC)
+    return next(telling, candidates[0] if candidates else "python")
 
 
 def _module_names(command: Sequence[str]) -> list[str]:
     """The first part of the module that the command runs, as a list of none or one."""
-    arguments = list(command)[1:]
-    if not arguments or arguments[0] == "-c":
+    arguments = _after_interpreter_options(command)
+    if arguments[:1] == ["-c"]:
         return []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         match = _APP.fullmatch(argument)
@@ -52,3 +54,11 @@ def _module_names(command: Sequence[str]) -> list[str]:
             return [PurePath(argument).stem]
     program = next((argument for argument in arguments if not argument.startswith("-")), None)
     return [PurePath(program).name] if program else []
+
+
+def _after_interpreter_options(command: Sequence[str]) -> list[str]:
+    """The command line from the program, `-m` or `-c` on; spawned workers repeat their parent's `-B`, `-X ...`."""
+    rest = list(command)[1:]
+    while rest and rest[0].startswith("-") and rest[0] not in ("-c", "-m"):
+        del rest[: 2 if rest[0] in ("-X", "-W") else 1]
+    return rest

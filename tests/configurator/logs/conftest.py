@@ -1,0 +1,50 @@
+"""A `logging` that each test may set up as an application would, put back afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracebaton_configurator.logs import hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Log:
+    """A stream that a handler under test writes to."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        self.logger = logging.Logger("app", logging.DEBUG)  # not registered: no other test sees it
+
+    def handler(self, formatter: logging.Formatter | None = None) -> logging.Handler:
+        handler = logging.StreamHandler(self.stream)
+        handler.setFormatter(formatter)
+        self.logger.addHandler(handler)
+        return handler
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stream.getvalue().splitlines()
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def install() -> Iterator[Callable[[str], None]]:
+    undo: list[Callable[[], None]] = []
+    yield lambda mode: undo.append(hook.install(mode, "shop"))
+    for one in undo:
+        one()

@@ -1,0 +1,186 @@
+"""Every line carries the trace, whatever the application logs with."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import queue
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Log
+
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+IDS = {"trace_id": TRACE_ID, "span_id": SPAN_ID, "trace_flags": "01"}
+
+
+@contextmanager
+def request(flags: int = 1) -> Iterator[None]:
+    context = trace.SpanContext(
+        int(TRACE_ID, 16), int(SPAN_ID, 16), is_remote=False, trace_flags=trace.TraceFlags(flags)
+    )
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        yield
+
+
+class TestJson:
+    def test_text_becomes_one_object_with_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter("%(levelname)s %(message)s"))
+        with request():
+            log.logger.warning("hello %s", "world", extra={"room": 7})
+        (line,) = log.objects
+        assert line.pop("timestamp").endswith("Z")
+        assert line == {
+            "level": "WARNING",
+            "logger": "app",
+            "message": "hello world",
+            "service.name": "shop",
+            **IDS,
+            "room": 7,
+        }
+
+    def test_a_handler_without_a_formatter(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler()
+        log.logger.info("x")
+        assert log.objects[0]["message"] == "x"
+
+    def test_outside_a_request_there_are_no_ids(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler()
+        log.logger.info("x")
+        assert not IDS.keys() & log.objects[0].keys()
+
+    @pytest.mark.parametrize(("flags", "shown"), [(0, "00"), (1, "01"), (2, "00"), (3, "01")])
+    def test_the_flags_say_sampled_or_not(
+        self, log: Log, install: Callable[[str], None], flags: int, shown: str
+    ) -> None:
+        """Bit 1 is level 2's "random trace id", which says nothing about sampling."""
+        install("json")
+        log.handler()
+        with request(flags):
+            log.logger.info("x")
+        assert log.objects[0]["trace_flags"] == shown
+
+    def test_handlers_that_were_there_before_are_served(self, log: Log, install: Callable[[str], None]) -> None:
+        log.handler(logging.Formatter("%(message)s"))
+        install("json")
+        log.logger.info("x")
+        assert log.objects[0]["message"] == "x"
+
+    def test_json_written_by_the_application_keeps_its_shape_and_gains_the_ids(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        class HandWritten(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return json.dumps({"msg": record.getMessage(), "lvl": record.levelname})
+
+        install("json")
+        log.handler(HandWritten())
+        with request():
+            log.logger.info("x")
+        log.logger.info("y")
+        assert log.objects == [{"msg": "x", "lvl": "INFO", **IDS}, {"msg": "y", "lvl": "INFO"}]
+        assert log.lines[0].startswith('{"msg": "x", "lvl": "INFO", "trace_id"')
+
+    def test_a_json_format_string_is_json_too(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter('{"m": "%(message)s"}'))
+        with request():
+            log.logger.info("x")
+        assert log.objects == [{"m": "x", **IDS}]
+
+    def test_a_json_format_string_that_a_quote_breaks_is_mended(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter('{"m": "%(message)s"}'))
+        log.logger.info('say "x"')
+        assert log.objects[0]["message"] == 'say "x"'
+
+    def test_an_empty_object_gains_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter("{{}}", style="{", validate=False))
+        with request():
+            log.logger.info("x")
+        assert log.objects == [IDS]
+
+    def test_the_applications_own_trace_id_stays(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler()
+        with request():
+            log.logger.info("x", extra={"trace_id": "mine"})
+        assert log.objects[0]["trace_id"] == "mine"
+        assert "span_id" not in log.objects[0]
+
+    def test_what_a_formatter_hid_stays_hidden(self, log: Log, install: Callable[[str], None]) -> None:
+        class Redacting(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return super().format(record).replace("hunter2", "***")
+
+        install("json")
+        log.handler(Redacting("%(levelname)s %(message)s"))
+        log.logger.info("password hunter2")
+        log.logger.info("nothing to hide")
+        assert [line["message"] for line in log.objects] == ["INFO password ***", "nothing to hide"]
+
+    def test_a_queue_carries_the_ids_of_the_moment_of_logging(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        waiting: queue.Queue[logging.LogRecord] = queue.Queue()
+        target = log.handler()
+        log.logger.handlers = [logging.handlers.QueueHandler(waiting)]
+        with request():
+            log.logger.info("x")
+        listener = logging.handlers.QueueListener(waiting, target)
+        listener.start()
+        listener.stop()
+        (line,) = log.objects
+        assert line["message"] == "x"
+        assert line["trace_id"] == TRACE_ID
+
+
+class TestInject:
+    def test_text_stays_text_and_the_record_has_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
+        install("inject")
+        log.handler(logging.Formatter("%(message)s %(trace_id)s", defaults={"trace_id": "-"}))
+        with request():
+            log.logger.info("x")
+        log.logger.info("y")
+        assert log.lines == [f"x {TRACE_ID}", "y -"]
+
+    def test_objects_gain_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
+        install("inject")
+        log.handler(logging.Formatter('{"m": "%(message)s"}'))
+        with request():
+            log.logger.info("x")
+        assert log.objects == [{"m": "x", **IDS}]
+
+
+def test_off_leaves_logging_untouched(log: Log, install: Callable[[str], None]) -> None:
+    before = (logging.Logger.handle, logging.Handler.format)
+    install("off")
+    assert (logging.Logger.handle, logging.Handler.format) == before
+
+
+def test_undone_it_leaves_nothing_behind(log: Log) -> None:
+    from tracebaton_configurator.logs import hook
+
+    before = (logging.Logger.handle, logging.Handler.format)
+    undo = hook.install("json", "shop")
+    assert logging.Handler.format is not before[1]
+    undo()
+    assert (logging.Logger.handle, logging.Handler.format) == before
+
+
+def test_the_methods_that_are_patched_are_where_logging_passes_through() -> None:
+    """Fails when a Python release moves them: then the hook has to move too."""
+    import inspect
+
+    assert "self.handle(record)" in inspect.getsource(logging.Logger._log)
+    assert "self.format(record)" in inspect.getsource(logging.StreamHandler.emit)

@@ -1,0 +1,41 @@
+"""A service is never called `unknown_service`."""
+
+import pytest
+
+from tracebaton_configurator.settings.service_name import derive_service_name
+
+
+@pytest.mark.parametrize(
+    ("command", "directory", "name"),
+    [
+        ("python /bin/uvicorn main:app", "/srv/agent-a", "agent-a"),
+        ("python /bin/uvicorn shop.api:app --port 8000", "/srv/x", "shop"),
+        ("python /bin/uvicorn main:app", "/app", "main"),
+        ("python /bin/uvicorn main:app", "/agents/backend/src", "backend"),
+        ("python -m uvicorn main:app --host 0.0.0.0", "/srv/agent-b", "agent-b"),
+        ("python /bin/uvicorn shop:make_app() --factory", "/", "shop"),
+        ("python /bin/gunicorn -c python:settings -k uvicorn.workers.UvicornWorker shop.api:app", "/", "shop"),
+        ("python /bin/gunicorn -b 0.0.0.0:8000 --worker-class a:b main:app", "/srv/agent-c", "agent-c"),
+        ("python /bin/fastapi run app/main.py", "/srv/agent-d", "agent-d"),
+        ("python /bin/fastapi run", "/srv/agent-d", "agent-d"),
+        ("python worker.py", "/srv/x", "worker"),
+        ("python main.py --fast", "/srv/agent-e", "agent-e"),
+        ("python -m shop.worker", "/srv/x", "shop"),
+        ("python -X dev -W error -B worker.py", "/", "worker"),
+        ("python /bin/celery -A shop worker", "/srv/x", "celery"),
+        ("python", "/srv/agent-f", "agent-f"),
+        ("python -c pass", "/", "python"),
+    ],
+)
+def test_the_command_names_the_service(command: str, directory: str, name: str) -> None:
+    assert derive_service_name(command.split(), directory) == name
+
+
+def test_a_spawned_worker_takes_its_parents_name() -> None:
+    """Multiprocessing starts workers as `python -c 'from multiprocessing.spawn import ...'`, options repeated."""
+    command = ["python", "-B", "-X", "dev", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()"]
+    assert derive_service_name(command, "/srv/x", "agent-a") == "agent-a"
+
+
+def test_a_child_with_a_command_of_its_own_keeps_its_own_name() -> None:
+    assert derive_service_name(["python", "tool.py"], "/srv/x", "agent-a") == "tool"
