@@ -1,0 +1,41 @@
+"""Real processes: the demo's agents, a real redis-server, and receivers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "docker" / "demo"), str(Path(__file__).parent)]
+
+from harness import System  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    with System() as made:
+        made.start_receiver()
+        yield made
+    assert made.left_behind() == []
+
+
+@pytest.fixture
+def root() -> Path:
+    return ROOT
+
+
+BARE = ("opentelemetry-instrument",)
+CHOSEN = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}

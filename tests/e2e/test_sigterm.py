@@ -1,0 +1,86 @@
+"""`docker stop` right after the last request: no span is lost, and the end is the one it was."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from conftest import BARE, CHOSEN
+from harness import TRACED, UNTRACED
+from processes import HOST, wait_for
+from spans import servers, wait_for_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness import System
+
+# The queue is not sent by itself during the test: what arrives was sent at the end.
+HELD = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_TRACES_SAMPLER": "parentbased_always_on"}
+
+
+def send(url: str, count: int) -> None:
+    with httpx.Client() as client:
+        for _ in range(count):
+            assert client.get(f"{url}/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("launcher", "environ"), [(TRACED, {}), (BARE, CHOSEN)], ids=["tracebaton run", "bare launcher"]
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_20_of_20_spans_arrive(
+    system: System, launcher: Sequence[str], environ: dict[str, str], number: signal.Signals
+) -> None:
+    system.start_redis()
+    url = system.start_agent("agent-a", env={**HELD, **environ}, launcher=launcher)
+    untraced = system.start_agent("untraced", launcher=UNTRACED)
+    send(url, 20)
+    for name in ("agent-a", "untraced"):
+        system.children[name].signal(number)
+        wait_for(lambda name=name: system.children[name].returncode is not None, 10)
+    spans = wait_for_spans(system, lambda spans: len(servers(spans)) >= 20)
+    assert len(servers(spans)) == 20
+    assert system.children["agent-a"].returncode == system.children["untraced"].returncode
+    if number == signal.SIGTERM:
+        assert system.children["agent-a"].returncode == -signal.SIGTERM  # what a shell and docker call 143
+    del untraced
+
+
+@pytest.mark.parametrize("port_answers", [False, True], ids=["refused", "accepts and never answers"])
+def test_a_collector_that_is_not_there_does_not_delay_the_end(system: System, *, port_answers: bool) -> None:
+    """Docker stop kills after 10 s; the whole exit takes at most the timeout and a second."""
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        if port_answers:
+            listener.listen()
+        system.start_redis()
+        environ = {
+            **HELD,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{listener.getsockname()[1]}",
+            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT": "2s",
+        }
+        url = system.start_agent("agent-a", env=environ)
+        send(url, 5)
+        started = time.monotonic()
+        system.children["agent-a"].signal(signal.SIGTERM)
+        wait_for(lambda: system.children["agent-a"].returncode is not None, 10)
+        assert time.monotonic() - started < 3.0
+        assert system.children["agent-a"].returncode == -signal.SIGTERM
+
+
+def test_workers_flush_too_and_have_the_services_name(system: System) -> None:
+    system.start_redis()
+    url = system.start_agent("agent-a", env={**HELD, "OTEL_SERVICE_NAME": ""}, arguments=["--workers", "2"])
+    send(url, 20)
+    system.stop_agents()
+    spans = wait_for_spans(system, lambda spans: len(servers(spans)) >= 20)
+    assert len(servers(spans)) == 20
+    # Derived from `uvicorn main:app` in docker/demo, and handed down to the spawned workers.
+    assert {span.service for span in servers(spans)} == {"demo"}
+    assert system.children["agent-a"].pid not in {span.resource["process.pid"] for span in servers(spans)}

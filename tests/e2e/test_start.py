@@ -1,0 +1,182 @@
+"""What a process does at its start: with right settings, with wrong ones, and with none of its business."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CHOSEN
+
+LAUNCHER = str(Path(sysconfig.get_path("scripts"), "opentelemetry-instrument"))
+LOG = "import logging; logging.basicConfig(level=20); logging.getLogger('app').info('hello')"
+
+
+def start(code: str, path: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` under the bare launcher, with this distro chosen and nothing exported, unless `environ` says else."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    env |= {**CHOSEN, "OTEL_TRACES_EXPORTER": "none", **environ}
+    if path is not None:
+        env["PYTHONPATH"] = str(path)
+    return subprocess.run(
+        [LAUNCHER, sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+
+
+def lines(done: subprocess.CompletedProcess[str], logger: str | None = None) -> list[dict[str, Any]]:
+    """Every line of standard error as an object; fails where one is not."""
+    objects = [json.loads(line) for line in done.stderr.splitlines()]
+    return [one for one in objects if logger in (None, one["logger"])]
+
+
+def test_one_line_says_what_is_on() -> None:
+    (line,) = lines(start("pass", OTEL_SERVICE_NAME="shop"))
+    assert line["logger"] == "tracebaton"
+    assert line["message"].startswith("Tracing is on: service 'shop', ")
+    for name in ("fastapi", "httpx", "redis"):
+        assert name in line["message"]
+
+
+def test_the_applications_lines_are_json() -> None:
+    (line,) = lines(start(LOG, OTEL_SERVICE_NAME="shop"), "app")
+    assert (line["message"], line["level"], line["service.name"]) == ("hello", "INFO", "shop")
+
+
+class TestDisabled:
+    def test_it_is_really_off(self) -> None:
+        """No SDK, no patched library, the log format as it was."""
+        code = (
+            "import sys, logging, fastapi, httpx\n"
+            # redis-py 8 imports the SDK's metrics by itself, wherever they are installed.
+            "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]\n"
+            "import redis\n"
+            "assert 'opentelemetry.sdk.trace' not in sys.modules\n"
+            "assert fastapi.FastAPI.__module__ == 'fastapi.applications'\n"
+            "assert not hasattr(httpx.HTTPTransport.handle_request, '__wrapped__')\n"
+            "assert logging.Handler.format.__module__ == 'logging'\n"
+        )
+        done = start(code + LOG, OTEL_SDK_DISABLED="true")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.splitlines() == [
+            "INFO: tracebaton: Tracing is off: OTEL_SDK_DISABLED=true.",
+            "INFO:app:hello",
+        ]
+
+
+class TestWrongSettings:
+    def test_one_line_each_and_the_application_runs(self) -> None:
+        done = start("print('runs')", OTEL_TRACEBATON_LOGS="yaml", OTEL_TRACEBATON_SHUTDOWN_TIMEOUT="5")
+        assert (done.returncode, done.stdout) == (0, "runs\n")
+        errors = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
+        assert errors == [
+            "OTEL_TRACEBATON_LOGS='yaml' is unknown: accepted is json, inject, off; json is used.",
+            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration: accepted is a duration such as 250ms, 2s or 1m; "
+            "5s is used.",
+        ]
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "said"),
+        [
+            ("OTEL_TRACES_SAMPLER", "traceidratoi", "no request is recorded"),
+            ("OTEL_TRACES_EXPORTER", "otpl", "accepted is console, none, otlp"),
+            ("OTEL_METRICS_EXPORTER", "prometeus", "it is left out"),
+        ],
+    )
+    def test_wrong_names(self, variable: str, value: str, said: str) -> None:
+        done = start("print('runs')", **{variable: value})
+        assert done.stdout == "runs\n"
+        (error,) = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
+        assert error.startswith(f"{variable}='{value}' is unknown")
+        assert said in error
+
+    def test_a_wrong_ratio_records_nothing(self) -> None:
+        code = "from opentelemetry import trace; print(trace.get_tracer('t').start_span('x').is_recording())"
+        done = start(code, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="10%")
+        assert done.stdout == "False\n"
+
+    @pytest.mark.parametrize(
+        "environ",
+        [{"OTEL_TRACEBATON_LOGS": "yaml"}, {"OTEL_TRACES_EXPORTER": "otpl"}, {"OTEL_TRACES_SAMPLER": "always"}],
+    )
+    def test_strict_ends_the_process_with_78(self, environ: dict[str, str]) -> None:
+        done = start("print('runs')", OTEL_TRACEBATON_STRICT="true", **environ)
+        assert (done.returncode, done.stdout) == (78, "")
+        assert "OTEL_TRACEBATON_STRICT=true: the process ends here" in done.stderr
+
+    def test_strict_with_right_settings_is_no_different(self) -> None:
+        assert start("print('runs')", OTEL_TRACEBATON_STRICT="true").stdout == "runs\n"
+
+    def test_an_error_in_start_up_leaves_the_application_running(self) -> None:
+        done = start("print('runs')", OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_COMPRESSION="zip")
+        assert done.stdout == "runs\n"
+        (error,) = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
+        assert error.startswith("Tracing could not start, the application runs untraced")
+
+
+def install_instrumentor(path: Path, name: str, body: str) -> None:
+    """A distribution with one instrumentation, as an installed package would look to the launcher."""
+    module = f"broken_{name}"
+    (path / f"{module}.py").write_text(body)
+    info = path / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}:Instrumentor\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("class Instrumentor:\n    def instrument(self, **_): raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("raise ValueError('bad module')", "ValueError: bad module"),
+        ("from json import nothing", "ImportError: cannot import name 'nothing'"),
+    ],
+)
+def test_an_instrumentation_that_fails_takes_no_other_along(tmp_path: Path, body: str, said: str) -> None:
+    install_instrumentor(tmp_path, "aaa", body)
+    install_instrumentor(tmp_path, "zzz", body)
+    done = start("print('runs')", tmp_path)
+    assert done.stdout == "runs\n"
+    errors = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
+    assert len(errors) == 2
+    for error in errors:
+        assert said in error
+    (info,) = [line["message"] for line in lines(done) if line["level"] == "INFO"]
+    assert "fastapi" in info
+    assert "httpx" in info
+    assert "skipped: " in info
+
+
+def test_any_other_installed_instrumentation_is_loaded(tmp_path: Path) -> None:
+    install_instrumentor(tmp_path, "other", "class Instrumentor:\n    def instrument(self, **_): print('loaded')")
+    assert start("pass", tmp_path).stdout == "loaded\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "lost"),
+    [
+        ({"OTEL_PYTHON_DISTRO": "distro", "OTEL_PYTHON_CONFIGURATOR": "configurator"}, "distro and configurator"),
+        ({"OTEL_PYTHON_CONFIGURATOR": "configurator"}, "configurator"),
+    ],
+)
+def test_where_another_distro_won_one_line_says_what_to_set(environ: dict[str, str], lost: str) -> None:
+    done = start("pass", **environ, OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none")
+    (line,) = [line for line in done.stderr.splitlines() if "tracebaton is installed" in line]
+    assert f"another OpenTelemetry {lost} is in charge" in line
+    assert "OTEL_PYTHON_DISTRO=tracebaton and OTEL_PYTHON_CONFIGURATOR=tracebaton" in line
+
+
+def test_settings_without_effect_yet_say_so() -> None:
+    done = start("pass", OTEL_TRACEBATON_SPOOL_DIR="/spool")
+    assert [line["message"] for line in lines(done) if line["level"] == "WARNING"] == [
+        "OTEL_TRACEBATON_SPOOL_DIR is set and valid, but not in effect yet in this version: it changes nothing."
+    ]
+
+
+def test_multiprocessings_helper_process_says_nothing() -> None:
+    code = "from multiprocessing import resource_tracker as r; r.ensure_running()"
+    assert len(lines(start(code, OTEL_SERVICE_NAME="shop"))) == 1
