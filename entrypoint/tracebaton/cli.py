@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, (module, summary) in _COMMANDS.items():
         module.add_arguments(subparsers.add_parser(name, help=summary, description=summary))
     arguments = parser.parse_args(argv)
-    return _COMMANDS[arguments.subcommand][0].main(arguments)
+    status: int = _COMMANDS[arguments.subcommand][0].main(arguments)
+    return status
 
 
 if __name__ == "__main__":

@@ -35,7 +35,3 @@ def system() -> Iterator[System]:
 @pytest.fixture
 def root() -> Path:
     return ROOT
-
-
-BARE = ("opentelemetry-instrument",)
-CHOSEN = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import BARE, CHOSEN
 from harness import TRACED
+from launches import BARE, CHOSEN
 from processes import HOST
 from spans import parent_of, path_of, servers, wait_for_spans
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from conftest import BARE, CHOSEN
 from harness import TRACED, UNTRACED
+from launches import BARE, CHOSEN
 from processes import HOST, wait_for
 from spans import servers, wait_for_spans
 

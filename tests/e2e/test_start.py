@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHOSEN
+from launches import CHOSEN
 
 LAUNCHER = str(Path(sysconfig.get_path("scripts"), "opentelemetry-instrument"))
 LOG = "import logging; logging.basicConfig(level=20); logging.getLogger('app').info('hello')"

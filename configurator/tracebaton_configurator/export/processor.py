@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class BoundedBatchSpanProcessor(BatchSpanProcessor):
     """`shutdown` delivers what is queued and gives up after `shutdown_timeout` seconds; upstream waits 30.
 
-    Checked with SDK 1.39.1 to 1.45.2, whose `BatchProcessor.shutdown(timeout_millis)` waits for its own thread that
+    Checked with SDK 1.42.0 to 1.45.2, whose `BatchProcessor.shutdown(timeout_millis)` waits for its own thread that
     long and then cancels the export under way (opentelemetry/sdk/_shared_internal/__init__.py). Where that is not to be
     found, upstream's own shutdown runs, and the exit's own bound holds (`export.exits`).
     """
