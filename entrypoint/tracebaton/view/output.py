@@ -1,0 +1,113 @@
+"""The two ways `tracebaton view` prints: a tree for each finished trace, or a JSON object for each span."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from rich.console import Console
+
+from tracebaton.view.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracebaton.view.spans import Span
+    from tracebaton.view.store import Trace, TraceStore
+
+__all__ = ["JsonOutput", "Output", "TreeOutput", "to_json"]
+
+
+class Output(Protocol):
+    """Where received spans go; every method may raise OSError, BrokenPipeError among them."""
+
+    def add(self, spans: list[Span]) -> None: ...
+
+    def print_due(self) -> None: ...
+
+    def seconds_until_due(self) -> float | None:
+        """None: nothing will become due unless a span arrives."""
+
+    def finish(self) -> None:
+        """Print what is still held."""
+
+
+class TreeOutput:
+    """Holds spans in a store and prints each trace that leaves it."""
+
+    def __init__(self, store: TraceStore, stream: TextIO) -> None:
+        self._store = store
+        self._stream = stream
+        # Decides about colour (a terminal, NO_COLOR, TERM) and encoding; what it renders is written here, because
+        # Console.print meets a closed pipe with an exit status of its own.
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+
+    def add(self, spans: list[Span]) -> None:
+        self._print(self._store.add(spans))
+
+    def print_due(self) -> None:
+        self._print(self._store.pop_quiet())
+
+    def seconds_until_due(self) -> float | None:
+        return self._store.seconds_until_quiet()
+
+    def finish(self) -> None:
+        self._print(self._store.pop_all())
+
+    def _print(self, traces: Iterable[Trace]) -> None:
+        for trace in traces:
+            text = render(trace, ascii_only=self._console.options.ascii_only)
+            with self._console.capture() as captured:
+                # soft_wrap: a line is never broken or cut. The text ends its last line itself; print adds an empty one.
+                self._console.print(text, soft_wrap=True)
+            encoding = self._stream.encoding or "utf-8"
+            self._stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
+
+
+class JsonOutput:
+    """Holds nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def add(self, spans: list[Span]) -> None:
+        self._stream.writelines(to_json(span) + "\n" for span in spans)
+        self._stream.flush()
+
+    def print_due(self) -> None:
+        pass
+
+    def seconds_until_due(self) -> float | None:
+        return None
+
+    def finish(self) -> None:
+        pass
+
+
+def to_json(span: Span) -> str:
+    """Return the span as one line of JSON, in ASCII; times are integers in nanoseconds since 1970."""
+    return json.dumps(
+        {
+            "trace_id": span.trace_id,
+            "span_id": span.span_id,
+            "parent_span_id": span.parent_span_id,
+            "name": span.name,
+            "kind": span.kind,
+            "service": span.service,
+            "start_ns": span.start_ns,
+            "end_ns": span.end_ns,
+            "duration_ms": span.duration_ms,
+            "status": span.status,
+            "status_message": span.status_message,
+            "attributes": span.attributes,
+            "resource": span.resource,
+            "scope": {"name": span.scope_name, "version": span.scope_version},
+            "events": [asdict(event) for event in span.events],
+            "links": [asdict(link) for link in span.links],
+            "trace_state": span.trace_state,
+            "flags": span.flags,
+        },
+        allow_nan=False,
+    )

@@ -1,0 +1,77 @@
+"""The two encodings of an OTLP export request, protobuf and JSON, into the one protobuf message."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["parse_json", "parse_protobuf"]
+
+# lowerCamelCase is the specification's spelling; protobuf's JSON mapping also takes the field's own name.
+_ID_FIELDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+
+
+def parse_protobuf(body: bytes) -> ExportTraceServiceRequest:
+    """Parse an OTLP/protobuf export request; raises ValueError when it is not one."""
+    try:
+        return ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise ValueError(f"not an OTLP protobuf message: {error}") from error
+
+
+def parse_json(body: bytes) -> ExportTraceServiceRequest:
+    """Parse an OTLP/JSON export request; unknown fields are ignored; raises ValueError when it is not one.
+
+    Differs from protobuf's own JSON mapping in one thing: ids are hex there and not base64
+    (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+    """
+    request = ExportTraceServiceRequest()
+    try:
+        document = json.loads(body)
+        if not isinstance(document, dict):
+            raise TypeError("an export request is a JSON object")
+        for span in _spans(document):
+            _ids_to_base64(span)
+            for link in _dicts(span.get("links")):
+                _ids_to_base64(link)
+        ParseDict(document, request, ignore_unknown_fields=True)
+    # ParseDict lets its own TypeErrors and the like escape where a value has a shape it did not expect.
+    except (ParseError, ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError) as error:
+        raise ValueError(f"not OTLP/JSON: {error}") from error
+    return request
+
+
+def _spans(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for resource_spans in _members(document, "resourceSpans", "resource_spans"):
+        for scope_spans in _members(resource_spans, "scopeSpans", "scope_spans"):
+            yield from _members(scope_spans, "spans")
+
+
+def _members(parent: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
+    for name in names:
+        yield from _dicts(parent.get(name))
+
+
+def _dicts(value: object) -> Iterator[dict[str, Any]]:
+    # What is no list of objects is left for ParseDict to refuse, which says where it stands.
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
+def _ids_to_base64(record: dict[str, Any]) -> None:
+    for name in _ID_FIELDS:
+        if isinstance(value := record.get(name), str):
+            try:
+                # unhexlify, because bytes.fromhex would let spaces pass
+                record[name] = base64.b64encode(binascii.unhexlify(value)).decode("ascii")
+            except ValueError as error:
+                raise ValueError(f"{name} is not hex: {value!r:.80}") from error

@@ -1,0 +1,52 @@
+"""Who is speaking."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from tracebaton_configurator import __version__, resource
+
+if TYPE_CHECKING:
+    import pytest
+
+ID = "3f4ca5a02ae5a1b1d4a9b1b5d4b0e2f5c6d7e8f90123456789abcdef01234567"
+
+
+def test_attributes() -> None:
+    attributes = resource.build_resource("shop", "0.66b2").attributes
+    assert attributes["service.name"] == "shop"
+    assert attributes["host.name"] == socket.gethostname()
+    assert attributes["process.pid"] == os.getpid()
+    assert attributes["telemetry.distro.name"] == "tracebaton"
+    assert attributes["telemetry.distro.version"] == __version__
+    assert attributes["telemetry.auto.version"] == "0.66b2"
+    assert len(str(attributes["service.instance.id"])) == 36
+
+
+def test_arguments_of_the_command_line_are_left_out() -> None:
+    """They can hold passwords."""
+    attributes = resource.build_resource("shop").attributes
+    assert not {"process.command_args", "process.command_line"} & attributes.keys()
+
+
+def test_what_the_user_says_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=mine,deployment.environment=test,service.name=other")
+    attributes = resource.build_resource("shop").attributes
+    assert attributes["host.name"] == "mine"
+    assert attributes["deployment.environment"] == "test"
+    assert attributes["service.name"] == "shop"
+
+
+def test_the_container_id_in_cgroup_v1() -> None:
+    assert resource._container_id_in(["12:pids:/", f"11:cpu:/docker/{ID}"]) == ID
+
+
+def test_the_container_id_in_cgroup_v2_mounts() -> None:
+    line = f"733 708 254:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/vda1 rw"
+    assert resource._container_id_in([line]) == ID
+
+
+def test_no_container() -> None:
+    assert resource._container_id_in(["0::/user.slice"]) is None

@@ -1,0 +1,92 @@
+"""tracebaton.view.grpc_receiver, over real sockets"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    MakeRequest = Callable[..., ExportTraceServiceRequest]
+
+SERVICE = "/opentelemetry.proto.collector.{}.v1.{}Service/Export"
+TRACES = SERVICE.format("trace", "Trace")
+
+
+@pytest.fixture(scope="module")
+def channel(listening: Any) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(listening.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
+        yield channel
+
+
+def call(channel: grpc.Channel, method: str, body: bytes, **options: Any) -> bytes:
+    answer: bytes = channel.unary_unary(method)(body, timeout=20, **options)
+    return answer
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_export(
+    channel: grpc.Channel, listening: Any, make_request: MakeRequest, compression: grpc.Compression
+) -> None:
+    answer = call(channel, TRACES, make_request("a", "b").SerializeToString(), compression=compression)
+    assert not ExportTraceServiceResponse.FromString(answer).HasField("partial_success")
+    assert listening.names() == ["a", "b"]
+
+
+def test_invalid_ids(channel: grpc.Channel, listening: Any, make_request: MakeRequest) -> None:
+    """What is dropped is told, as a partial success."""
+    answer = call(channel, TRACES, make_request("a", trace_id=b"short").SerializeToString())
+    assert ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans == 1
+    assert listening.names() == []
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=300))
+def test_noise(channel: grpc.Channel, listening: Any, make_request: MakeRequest, body: bytes) -> None:
+    """Random bytes are a message or INVALID_ARGUMENT, and the next export goes through."""
+    try:
+        ExportTraceServiceRequest.FromString(body)
+        expected = grpc.StatusCode.OK
+    except Exception:  # noqa: BLE001 -- whatever the parser calls it
+        expected = grpc.StatusCode.INVALID_ARGUMENT
+    try:
+        call(channel, TRACES, body)
+        status = grpc.StatusCode.OK
+    except grpc.RpcError as error:
+        status = error.code()
+    assert status == expected
+    listening.names()
+    call(channel, TRACES, make_request("after").SerializeToString())
+    assert listening.names() == ["after"]
+
+
+@pytest.mark.parametrize(("signal", "service"), [("metrics", "Metrics"), ("logs", "Logs")])
+def test_other_signals(channel: grpc.Channel, listening: Any, signal: str, service: str) -> None:
+    """Metrics and logs are accepted and dropped."""
+    answer = call(channel, SERVICE.format(signal, service), b"\x0a\x00")
+    assert ExportLogsServiceResponse.FromString(answer) == ExportLogsServiceResponse()
+    assert listening.names() == []
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_too_large(channel: grpc.Channel, listening: Any, compression: grpc.Compression) -> None:
+    """More than 64 MiB, or what decompresses to that, is refused by gRPC itself."""
+    with pytest.raises(grpc.RpcError) as failure:
+        call(channel, TRACES, bytes(65 << 20), compression=compression)
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_unknown_method(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as failure:
+        call(channel, "/nobody/Knows", b"")
+    assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
