@@ -44,17 +44,21 @@ def say_what_is_on() -> None:
     if here.disabled:
         own.info("Tracing is off: OTEL_SDK_DISABLED=true.")
         return
-    if not OpenTelemetryConfigurator.tracing:
+    pipeline = OpenTelemetryConfigurator.pipeline
+    if pipeline is None:
         return  # the line that says why has been printed
     distro = TracebatonDistro()
+    if pipeline.session is not None:
+        pipeline.session.finish(distro.instrumented)
     own.info(
-        "Tracing is on: service %r%s, %s, sampler %s, instrumented: %s%s.",
+        "Tracing is on: service %r%s, %s, sampler %s, instrumented: %s%s%s.",
         here.service_name,
         " (derived from the command; OTEL_SERVICE_NAME sets another)" if here.service_name_derived else "",
         _destination(here),
-        here.sampler,
+        pipeline.sampler,
         ", ".join(distro.instrumented) or "nothing",
         f", skipped: {', '.join(distro.skipped)}" if distro.skipped else "",
+        f"; unrecorded requests take upstream's path, because {pipeline.no_gate}" if pipeline.no_gate else "",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 
 from tracebaton_configurator import settings
+from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.logs import own
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
             )
         else:
             self.instrumented = (*self.instrumented, name)
+            _put_gate_on(name)
+
+
+def _put_gate_on(name: str) -> None:
+    """Let the gate know; where it does not fit, what has been loaded works as upstream made it."""
+    pipeline = OpenTelemetryConfigurator.pipeline
+    if pipeline is not None and pipeline.session is not None:
+        try:
+            pipeline.session.instrumented(name)
+        except Exception as error:  # noqa: BLE001 (see above)
+            own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
 
 
 def _wanted(record: logging.LogRecord) -> bool:

@@ -94,10 +94,25 @@ class TestWrongSettings:
         assert error.startswith(f"{variable}='{value}' is unknown")
         assert said in error
 
-    def test_a_wrong_ratio_records_nothing(self) -> None:
-        code = "from opentelemetry import trace; print(trace.get_tracer('t').start_span('x').is_recording())"
-        done = start(code, OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="10%")
-        assert done.stdout == "False\n"
+    @pytest.mark.parametrize(
+        ("sampler", "argument", "said"),
+        [
+            ("traceidratio", "10%", "OTEL_TRACES_SAMPLER_ARG='10%' is not a ratio"),
+            ("tracebaton", "/a=1, POST /chat=1O%", "rule 2, 'POST /chat=1O%': rate must be 0..1, N%, N/s or N/s+P%"),
+        ],
+    )
+    def test_a_wrong_rate_means_the_default_rules_and_never_100_per_cent(
+        self, sampler: str, argument: str, said: str
+    ) -> None:
+        code = (
+            "from opentelemetry import trace; tracer = trace.get_tracer('t')\n"
+            "print(sum(tracer.start_span('x').is_recording() for _ in range(1000)))"
+        )
+        done = start(code, OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
+        assert 10 <= int(done.stdout) < 300
+        (error,) = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
+        assert said in error
+        assert "the default rules apply" in error
 
     @pytest.mark.parametrize(
         "environ",

@@ -25,6 +25,6 @@ class BoundedBatchSpanProcessor(BatchSpanProcessor):
     def shutdown(self) -> None:
         batch = getattr(self, "_batch_processor", None)
         if batch is None:
-            super().shutdown()  # type: ignore[no-untyped-call]
+            super().shutdown()
         else:
             batch.shutdown(timeout_millis=round(self._shutdown_timeout * 1000))

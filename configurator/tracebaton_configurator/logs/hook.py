@@ -16,7 +16,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.formatter import JsonLines
-from tracebaton_configurator.logs.ids import Ids, current_ids
+from tracebaton_configurator.logs.ids import Ids, current_ids, remembered_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,9 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
     if "trace_id" not in fields:
         ids = current_ids()
+        if ids is None and record.exc_info:
+            # A server logs the exception of a request when the request is over.
+            ids = remembered_ids(record.exc_info[1])
         if ids is not None:
             fields["trace_id"], span_id, trace_flags = ids
             fields.setdefault("span_id", span_id)

@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
@@ -26,3 +27,21 @@ def current_ids() -> Ids | None:
     # Of the flags only "sampled" says something to a reader of logs; level 2's "random" would make them `03` and `02`.
     flags = "01" if context.trace_flags.sampled else "00"
     return Ids(format_trace_id(context.trace_id), format_span_id(context.span_id), flags)
+
+
+_REMEMBERED = "_tracebaton_ids"
+
+
+def remember_ids(error: BaseException) -> None:
+    """Note on an exception in which request it was raised, for the line that a server logs about it afterwards."""
+    ids = current_ids()
+    if ids is not None and not hasattr(error, _REMEMBERED):
+        # An exception class may refuse attributes; then its line has no ids.
+        with suppress(Exception):
+            setattr(error, _REMEMBERED, ids)
+
+
+def remembered_ids(error: BaseException | None) -> Ids | None:
+    """What `remember_ids` noted."""
+    ids = getattr(error, _REMEMBERED, None)
+    return ids if isinstance(ids, Ids) else None

@@ -13,14 +13,13 @@ from opentelemetry.sdk.trace import sampling as sdk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BUILT: dict[str, Callable[[str | None], sdk.Sampler]] = {
+_ROOTS: dict[str, Callable[[str | None], sdk.Sampler]] = {
     "always_on": lambda _: sdk.ALWAYS_ON,
     "always_off": lambda _: sdk.ALWAYS_OFF,
     "traceidratio": lambda argument: sdk.TraceIdRatioBased(_ratio(argument)),
-    "parentbased_always_on": lambda _: sdk.ParentBased(sdk.ALWAYS_ON),
-    "parentbased_always_off": lambda _: sdk.ParentBased(sdk.ALWAYS_OFF),
-    "parentbased_traceidratio": lambda argument: sdk.ParentBased(sdk.TraceIdRatioBased(_ratio(argument))),
 }
+_PARENT_BASED = "parentbased_"
+NAMES = (*_ROOTS, *(_PARENT_BASED + name for name in _ROOTS))
 _GROUP = "opentelemetry_traces_sampler"
 
 
@@ -33,18 +32,28 @@ class SamplerError(ValueError):
         self.accepted = accepted
 
 
+def root_of(name: str, argument: str | None) -> tuple[sdk.Sampler, bool] | None:
+    """What one of the specification's samplers does with a root, and whether it follows parents (SamplerError).
+
+    None for a name that is not on the specification's list.
+    """
+    lowered = name.lower()
+    build = _ROOTS.get(lowered.removeprefix(_PARENT_BASED))
+    return None if build is None else (build(argument), lowered.startswith(_PARENT_BASED))
+
+
 def build_standard(name: str, argument: str | None) -> sdk.Sampler:
     """The sampler of that name, from the specification's list or from an installed package (SamplerError)."""
-    build = _BUILT.get(name.lower())
-    if build is not None:
-        return build(argument)
+    root = root_of(name, argument)
+    if root is not None:
+        return sdk.ParentBased(root[0]) if root[1] else root[0]
     found = entry_points(group=_GROUP, name=name)
     if not found:
-        known = sorted({*_BUILT, "tracebaton", *(point.name for point in entry_points(group=_GROUP))})
+        known = sorted({*NAMES, "tracebaton", *(point.name for point in entry_points(group=_GROUP))})
         raise SamplerError("OTEL_TRACES_SAMPLER", "is unknown", ", ".join(known))
     sampler = next(iter(found)).load()(argument)
     if not isinstance(sampler, sdk.Sampler):
-        raise SamplerError("OTEL_TRACES_SAMPLER", "does not make a sampler", ", ".join(sorted(_BUILT)))
+        raise SamplerError("OTEL_TRACES_SAMPLER", "does not make a sampler", ", ".join(sorted(NAMES)))
     return sampler
 
 

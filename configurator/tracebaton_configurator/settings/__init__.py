@@ -52,6 +52,7 @@ class Settings:
     metrics_exporters: tuple[str, ...]
     logs_exporters: tuple[str, ...]
     batch_delay_ms: int
+    id_generator: str
     sampler: str
     sampler_arg: str | None
     keep_errors: bool
@@ -87,6 +88,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         metrics_exporters=reader.names("OTEL_METRICS_EXPORTER", "none"),
         logs_exporters=reader.names("OTEL_LOGS_EXPORTER", "none"),
         batch_delay_ms=reader.integer("OTEL_BSP_SCHEDULE_DELAY", 1000, 1, 86_400_000),
+        id_generator=reader.text("OTEL_PYTHON_ID_GENERATOR") or "random",
         sampler=reader.text("OTEL_TRACES_SAMPLER") or NAME,
         sampler_arg=reader.text("OTEL_TRACES_SAMPLER_ARG"),
         keep_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_ERRORS, default=True),

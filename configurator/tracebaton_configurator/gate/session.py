@@ -1,0 +1,84 @@
+"""The gate of this process: built once tracing is configured, put in place as the instrumentations are loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import propagate
+from opentelemetry.propagators.composite import CompositePropagator
+
+from tracebaton_configurator.gate.engine import Engine, Roots
+from tracebaton_configurator.gate.keep import Keeper
+from tracebaton_configurator.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
+from tracebaton_configurator.w3c.trust import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv4Network, IPv6Network
+
+    from tracebaton_configurator.sampling.sampler import DecidedIds
+
+
+class Session:
+    """What the gate consists of in this process."""
+
+    def __init__(
+        self,
+        roots: Roots,
+        ids: DecidedIds,
+        *,
+        follows_parents: bool,
+        trust_parent: bool | Sequence[IPv4Network | IPv6Network],
+        keep_errors: bool,
+        keep_slower_than: float | None,
+    ) -> None:
+        self.engine = Engine(
+            roots, ids, Trust(trust_parent), follows_parents=follows_parents, w3c_only=_propagates_w3c_only()
+        )
+        self.keeper = Keeper(errors=keep_errors, slower_than=keep_slower_than)
+
+    def instrumented(self, name: str) -> None:
+        """Called when the instrumentation of that name has been loaded."""
+        if name == "fastapi":
+            _gate_fastapi(self)
+        elif name in ("httpx", "requests", "urllib", "urllib3", "aiohttp-client"):
+            from tracebaton_configurator.gate import clients
+
+            clients.hand_on_through(name)
+
+    def finish(self, instrumented: Sequence[str]) -> None:
+        """Called when all instrumentations have been loaded."""
+        if "fastapi" not in instrumented:
+            from tracebaton_configurator.gate.native import gate_native_telemetry
+
+            gate_native_telemetry(self.engine, self.keeper)
+
+
+def _gate_fastapi(session: Session) -> None:
+    """Patch `FastAPIInstrumentor.instrument_app`, which upstream's FastAPI subclass calls for each application.
+
+    An application that is instrumented with a provider of its own is left to upstream: decisions made here are not
+    meant for it.
+    """
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    from tracebaton_configurator.gate.stack import put_gate_on
+
+    original = FastAPIInstrumentor.instrument_app
+
+    def instrument_app(app: Any, *args: Any, **kwargs: Any) -> None:
+        before = app.build_middleware_stack
+        original(app, *args, **kwargs)
+        own_provider = args[3:5] != () or any(kwargs.get(name) for name in ("tracer_provider", "meter_provider"))
+        if app.build_middleware_stack != before and not own_provider:
+            put_gate_on(app, session.engine, session.keeper)
+
+    FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
+
+
+def _propagates_w3c_only() -> bool:
+    """Whether trace context and baggage are all that is propagated: then their headers can be read directly."""
+    used = propagate.get_global_textmap()
+    propagators = getattr(used, "_propagators", ()) if type(used) is CompositePropagator else (used,)
+    kinds = {type(one) for one in propagators}
+    return StrictTraceContextPropagator in kinds and kinds <= {StrictTraceContextPropagator, StrictBaggagePropagator}

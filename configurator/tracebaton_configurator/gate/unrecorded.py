@@ -1,0 +1,66 @@
+"""The way of a request that is not recorded: an identity, a watch on how it ends, and nothing else."""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan
+
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION, UNRECORDED
+from tracebaton_configurator.logs.ids import remember_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from tracebaton_configurator.gate.details import SpanDetails
+    from tracebaton_configurator.gate.engine import Engine, Start
+    from tracebaton_configurator.gate.keep import Keeper
+
+    Message = MutableMapping[str, Any]
+
+
+async def pass_unrecorded(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+    start: Start,
+    engine: Engine,
+    keeper: Keeper,
+    details: SpanDetails,
+) -> None:
+    """Run `app` for a request that gets no span, unless it ends in a way that `keeper` keeps."""
+    identity = engine.identity(start)
+    token = context_api.attach(
+        Context(
+            {**start.base, CURRENT_SPAN: NonRecordingSpan(identity), SUPPRESS_INSTRUMENTATION: True, UNRECORDED: True}
+        )
+    )
+    began = time_ns()
+    # Routing writes both: a mounted application is another one, below another root.
+    owner, root_path = scope.get("app"), scope.get("root_path", "")
+    status = 0
+
+    # No coroutine of its own: what it returns is awaited in its place.
+    def watched(message: Message) -> Awaitable[None]:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        return send(message)
+
+    error: Exception | None = None
+    try:
+        await app(scope, receive, watched)
+    except Exception as raised:
+        error = raised
+        remember_ids(raised)
+        raise
+    finally:
+        context_api.detach(token)
+        if error is not None or status >= 500 or keeper.is_slow(began):
+            as_it_came = {**scope, "app": owner, "root_path": root_path}
+            keeper.keep(details, as_it_came, start, identity, began, status, error)
+        error = None  # or it would be held by the frame in its own traceback

@@ -1,0 +1,163 @@
+"""From settings to a running provider: sampler and ids, exporters, the flush at exit, and the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
+
+from tracebaton_configurator import settings
+from tracebaton_configurator.export.exits import flush_at_exit
+from tracebaton_configurator.export.exporters import UnknownExporterError, build_span_exporter
+from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
+from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
+from tracebaton_configurator.gate.session import Session
+from tracebaton_configurator.problems import report
+from tracebaton_configurator.resource import build_resource
+from tracebaton_configurator.sampling.rules import RuleError, effective_rules
+from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
+from tracebaton_configurator.sampling.table import Table
+from tracebaton_configurator.settings import Problem, Settings
+from tracebaton_configurator.w3c import propagator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.resources import Resource
+
+_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
+_RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What runs. `session` is the gate's; without one, `no_gate` says why, and upstream's own path is taken."""
+
+    sampler: str
+    session: Session | None
+    no_gate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """`roots` decides for the gate; None where the sampler is somebody else's, who may look at what only a span has."""
+
+    sampler: Sampler
+    roots: Roots | None
+    follows_parents: bool
+
+
+def start(here: Settings, launcher_version: str | None) -> Pipeline:
+    """Build the provider, make it the global one, and have it flushed at exit."""
+    propagator.install()
+    sampling = _sampling(here)
+    ids = DecidedIds(_id_generator(here))
+    resource = build_resource(here.service_name, launcher_version)
+    provider = TracerProvider(
+        sampler=DecidedSampler(sampling.sampler), id_generator=ids, resource=resource, shutdown_on_exit=False
+    )
+    for name in here.traces_exporters:
+        _add_exporter(provider, name, here)
+    trace.set_tracer_provider(provider)
+    ends = [provider.shutdown, *_start_other_signals(here, resource)]
+    flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
+    no_gate = None
+    if sampling.roots is None:
+        no_gate = f"the sampler {here.sampler} is not one of those it knows"
+    elif here.metrics_exporters:
+        no_gate = "metrics are exported, and they count every request"
+    if no_gate is not None or sampling.roots is None:
+        return Pipeline(sampling.sampler.get_description(), None, no_gate)
+    session = Session(
+        sampling.roots,
+        ids,
+        follows_parents=sampling.follows_parents,
+        trust_parent=here.trust_parent,
+        keep_errors=here.keep_errors,
+        keep_slower_than=here.keep_slower_than,
+    )
+    return Pipeline(sampling.sampler.get_description(), session, None)
+
+
+def _sampling(here: Settings) -> _Sampling:
+    if here.sampler.lower() == settings.NAME:
+        return _by_rules(here, here.sampler_arg)
+    try:
+        root = root_of(here.sampler, here.sampler_arg)
+        if root is None:
+            return _Sampling(build_standard(here.sampler, here.sampler_arg), None, follows_parents=True)
+    except SamplerError as error:
+        if error.variable == _ARGUMENT:
+            report(
+                [Problem(_ARGUMENT, here.sampler_arg or "", str(error), error.accepted, "the default rules apply")],
+                strict=here.strict,
+            )
+            return _by_rules(here, None)
+        problem = Problem(error.variable, here.sampler, str(error), error.accepted, "no request is recorded")
+        report([problem], strict=here.strict)
+        root = ALWAYS_OFF, False
+    sampler, follows_parents = root
+    return _Sampling(ParentBased(sampler) if follows_parents else sampler, StandardRoots(sampler), follows_parents)
+
+
+def _by_rules(here: Settings, argument: str | None) -> _Sampling:
+    try:
+        rules = effective_rules(argument)
+    except RuleError as error:
+        problem = Problem(_ARGUMENT, argument or "", f"is wrong in {error}", _RULES, "the default rules apply")
+        report([problem], strict=here.strict)
+        rules = effective_rules(None)
+    table = Table(rules)
+    return _Sampling(TracebatonSampler(table), RuleRoots(table), follows_parents=True)
+
+
+def _id_generator(here: Settings) -> IdGenerator:
+    if here.id_generator == "random":
+        return RandomIdGenerator()
+    group = "opentelemetry_id_generator"
+    found = entry_points(group=group, name=here.id_generator)
+    if not found:
+        known = ", ".join(sorted({point.name for point in entry_points(group=group)}))
+        problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, "is unknown", known, "random is used")
+        report([problem], strict=here.strict)
+        return RandomIdGenerator()
+    generator: IdGenerator = next(iter(found)).load()()
+    return generator
+
+
+def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> None:
+    endpoint = here.endpoint
+    try:
+        exporter = build_span_exporter(name, endpoint.url, endpoint.protocol, insecure=endpoint.insecure)
+    except UnknownExporterError as error:
+        report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
+        return
+    provider.add_span_processor(BoundedBatchSpanProcessor(exporter, here.batch_delay_ms, here.shutdown_timeout))
+
+
+def _unknown(variable: str, name: str, known: str) -> Problem:
+    return Problem(variable, name, "is unknown", known, "it is left out")
+
+
+def _start_other_signals(here: Settings, resource: Resource) -> list[Callable[[], object]]:
+    """Metrics and logs, as the standard variables ask for them; by default neither exists. Returns their shutdowns."""
+    from tracebaton_configurator.export import signals
+
+    ends: list[Callable[[], object]] = []
+    for variable, names, begin in (
+        ("OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
+        ("OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
+    ):
+        if not names:
+            continue
+        try:
+            ends.append(begin(names, here.endpoint.protocol, resource))
+        except UnknownExporterError as error:
+            report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)
+    return ends

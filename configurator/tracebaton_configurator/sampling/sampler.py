@@ -1,0 +1,148 @@
+"""The sampler `tracebaton`: parent-based and consistent, by the rules of the table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as context_api
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind, TraceState, get_current_span
+
+from tracebaton_configurator.sampling.threshold import randomness_of, th_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link
+    from opentelemetry.util.types import Attributes
+
+    from tracebaton_configurator.sampling.table import Table
+
+DECIDED = context_api.create_key("tracebaton-decided")
+
+
+class Decided:
+    """A decision to record that was made before its span exists: taken once, by the first span without a local parent.
+
+    The span gets `trace_state`; where it has no parent, it gets `trace_id`, and `span_id` if there is one.
+    """
+
+    __slots__ = ("span_id", "taken", "trace_id", "trace_state")
+
+    def __init__(self, trace_id: int, trace_state: TraceState | None, span_id: int | None = None) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_state = trace_state
+        self.taken = False
+
+
+class DecidedSampler(Sampler):
+    """Records what has been decided already, and asks `others` about the rest."""
+
+    def __init__(self, others: Sampler) -> None:
+        self.others = others
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        context = parent_context if parent_context is not None else context_api.get_current()
+        decided = context.get(DECIDED)
+        if isinstance(decided, Decided) and not decided.taken and decided.trace_id == trace_id:
+            decided.taken = True
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decided.trace_state)
+        return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        return self.others.get_description()
+
+
+class DecidedIds(IdGenerator):
+    """Gives a span the ids that were decided for it, and asks `others` for the rest."""
+
+    def __init__(self, others: IdGenerator) -> None:
+        self.others = others
+        self.generate_random_trace_id = others.generate_trace_id
+        self.generate_random_span_id = others.generate_span_id
+
+    def generate_trace_id(self) -> int:
+        decided = context_api.get_value(DECIDED)
+        if isinstance(decided, Decided) and not decided.taken:
+            return decided.trace_id
+        return self.generate_random_trace_id()
+
+    def generate_span_id(self) -> int:
+        decided = context_api.get_value(DECIDED)
+        if isinstance(decided, Decided) and decided.span_id is not None:
+            span_id, decided.span_id = decided.span_id, None
+            return span_id
+        return self.generate_random_span_id()
+
+    def is_trace_id_random(self) -> bool:
+        # SDKs before 1.43 do not ask.
+        is_random = getattr(self.others, "is_trace_id_random", None)
+        return bool(is_random()) if is_random is not None else False
+
+
+class TracebatonSampler(Sampler):
+    """What has a parent does as the parent did; what has none follows the rules."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        parent = get_current_span(parent_context).get_span_context()
+        if parent.is_valid:
+            if parent.trace_flags.sampled:
+                return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, parent.trace_state)
+            return SamplingResult(Decision.DROP, None, parent.trace_state)
+        if kind is SpanKind.SERVER:
+            endpoint, _ = self.table.request(*_request_of(name, attributes))
+        else:
+            endpoint = self.table.span(kind.name if kind is not None else "INTERNAL", name)
+        threshold = endpoint.threshold(time.monotonic())
+        if randomness_of(trace_id) < threshold:
+            return SamplingResult(Decision.DROP)
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state_for(threshold))
+
+    def get_description(self) -> str:
+        return f"tracebaton{{{', '.join(rule.text for rule in self.table.rules)}}}"
+
+
+_states: dict[int, TraceState] = {}
+
+
+def trace_state_for(threshold: int) -> TraceState:
+    """`ot=th:...` for a root that was recorded with this threshold (see `threshold`)."""
+    state = _states.get(threshold)
+    if state is None:
+        if len(_states) > 1000:  # thresholds come from rules and from halving; there are not that many
+            _states.clear()
+        state = _states[threshold] = TraceState([("ot", f"th:{th_value(threshold)}")])
+    return state
+
+
+def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:
+    """Method and path of a SERVER span, in either semantic convention; the name where it is no HTTP request."""
+    found = attributes or {}
+    method = found.get("http.request.method") or found.get("http.method") or ""
+    path = found.get("url.path") or found.get("http.target") or f"/{name}"
+    return str(method), str(path).partition("?")[0]
