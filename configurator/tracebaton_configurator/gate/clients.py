@@ -5,8 +5,8 @@ Suppressed altogether they would send no `traceparent`, and the next service wou
 * httpx: the transports that upstream wraps are wrapped once more; below such a request the headers are set, and
   upstream's wrapper is passed by. Checked with opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
 * requests, urllib, urllib3, aiohttp-client: not suppressed; they make a span that is not recorded and send its
-  context. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is replaced
-  there. Checked with 0.66b1.
+  context. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is
+  replaced there. Checked with 0.66b1.
 """
 
 from __future__ import annotations

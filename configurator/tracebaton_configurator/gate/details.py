@@ -42,7 +42,16 @@ class Details:
         self._pure = False
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Span name and attributes; the dictionary is the caller's."""
+        """Span name and attributes; the dictionary is the caller's. Never raises.
+
+        Upstream raises for a query string that is not UTF-8; such a request's span has what is certain.
+        """
+        try:
+            return self._remembered(scope)
+        except Exception:  # noqa: BLE001 (a request does not fail for what its span is called)
+            return str(scope.get("method", "HTTP")), {}
+
+    def _remembered(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
         host = agent = None
         for name, value in scope["headers"]:
             if name == b"host":

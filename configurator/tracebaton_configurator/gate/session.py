@@ -8,6 +8,7 @@ from opentelemetry import propagate
 from opentelemetry.propagators.composite import CompositePropagator
 
 from tracebaton_configurator.gate.engine import Engine, Roots
+from tracebaton_configurator.gate.hostile import survive_any_header
 from tracebaton_configurator.gate.keep import Keeper
 from tracebaton_configurator.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
 from tracebaton_configurator.w3c.trust import Trust
@@ -40,6 +41,7 @@ class Session:
     def instrumented(self, name: str) -> None:
         """Called when the instrumentation of that name has been loaded."""
         if name == "fastapi":
+            survive_any_header()
             _gate_fastapi(self)
         elif name in ("httpx", "requests", "urllib", "urllib3", "aiohttp-client"):
             from tracebaton_configurator.gate import clients

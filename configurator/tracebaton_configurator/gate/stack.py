@@ -79,8 +79,12 @@ class Gate:
                 )
             elif kind == "http" and self._recorder is not None and get_global_response_propagator() is None:
                 await self._recorder(scope, receive, send, start)
-            else:
+            elif _is_utf8(scope.get("query_string", b"")):
                 await self._record_as_upstream(scope, receive, send, start)
+            else:  # upstream's middleware would fail the request
+                await pass_unrecorded(
+                    self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
+                )
         finally:
             if start.learn:
                 self._engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
@@ -96,6 +100,14 @@ class Gate:
             raise
         finally:
             context_api.detach(token)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except ValueError:
+        return False
+    return True
 
 
 def _is_excluded(excluded: Any, scope: Scope) -> bool:
