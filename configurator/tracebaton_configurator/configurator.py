@@ -41,7 +41,9 @@ class OpenTelemetryConfigurator:
             for variable in sorted(here.given & NOT_IN_EFFECT_YET):
                 own.warning("%s is set and valid, but not in effect yet in this version: it changes nothing.", variable)
             from tracebaton_configurator.pipeline import start
+            from tracebaton_configurator.start_up import leave_out_httpx_client
 
+            leave_out_httpx_client()
             OpenTelemetryConfigurator.pipeline = start(here, auto_instrumentation_version)
         except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
             own.error("Tracing could not start, the application runs untraced: %s: %s", type(error).__name__, error)

@@ -13,10 +13,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.export.exits import flush_at_exit
-from tracebaton_configurator.export.exporters import UnknownExporterError, build_span_exporter
+from tracebaton_configurator.export.exporters import UnknownExporterError, find_span_exporter
+from tracebaton_configurator.export.lazy import LazyExporter
 from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
+from tracebaton_configurator.logs import own
 from tracebaton_configurator.problems import report
 from tracebaton_configurator.resource import build_resource
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
@@ -132,13 +134,16 @@ def _id_generator(here: Settings) -> IdGenerator:
 
 
 def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> None:
-    endpoint = here.endpoint
     try:
-        exporter = build_span_exporter(name, endpoint.url, endpoint.protocol, insecure=endpoint.insecure)
+        exporter = LazyExporter(find_span_exporter(name, here.endpoint), lambda error: _say_broken(name, error))
     except UnknownExporterError as error:
         report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
         return
     provider.add_span_processor(BoundedBatchSpanProcessor(exporter, here.batch_delay_ms, here.shutdown_timeout))
+
+
+def _say_broken(name: str, error: Exception) -> None:
+    own.error("The exporter %s could not be built, no span is delivered: %s: %s", name, type(error).__name__, error)
 
 
 def _unknown(variable: str, name: str, known: str) -> Problem:

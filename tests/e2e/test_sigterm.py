@@ -84,3 +84,19 @@ def test_workers_flush_too_and_have_the_services_name(system: System) -> None:
     # Derived from `uvicorn main:app` in docker/demo, and handed down to the spawned workers.
     assert {span.service for span in servers(spans)} == {"demo"}
     assert system.children["agent-a"].pid not in {span.resource["process.pid"] for span in servers(spans)}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)", "1/0"])
+def test_a_script_that_ends_at_once_delivers_its_only_span(system: System, protocol: str, ending: str) -> None:
+    """The exporter is built by the first export, which is here the last thing that the process does."""
+    code = f"from opentelemetry import trace; trace.get_tracer('t').start_span('only').end(); {ending}"
+    environ = {
+        **HELD,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": system.grpc_endpoint if protocol == "grpc" else system.http_endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+    }
+    script = system.start("script", [*TRACED, "python", "-c", code], env=environ)
+    wait_for(lambda: script.returncode is not None, 20)
+    assert script.returncode == {"pass": 0, "raise SystemExit(3)": 3, "1/0": 1}[ending]
+    assert [span.name for span in wait_for_spans(system, bool)] == ["only"]

@@ -126,11 +126,20 @@ class TestWrongSettings:
     def test_strict_with_right_settings_is_no_different(self) -> None:
         assert start("print('runs')", OTEL_TRACEBATON_STRICT="true").stdout == "runs\n"
 
-    def test_an_error_in_start_up_leaves_the_application_running(self) -> None:
-        done = start("print('runs')", OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_COMPRESSION="zip")
+    def test_an_error_in_start_up_leaves_the_application_running(self, tmp_path: Path) -> None:
+        (tmp_path / "broken_ids.py").write_text("class Ids:\n    def __init__(self): raise RuntimeError('no luck')\n")
+        info = tmp_path / "broken_ids-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken_ids\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[opentelemetry_id_generator]\nbroken = broken_ids:Ids\n")
+        done = start("print('runs')", tmp_path, OTEL_PYTHON_ID_GENERATOR="broken")
         assert done.stdout == "runs\n"
         (error,) = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
-        assert error.startswith("Tracing could not start, the application runs untraced")
+        assert error == "Tracing could not start, the application runs untraced: RuntimeError: no luck"
+
+    def test_httpx_still_has_its_command_line_client(self) -> None:
+        code = "import httpx, sys\nassert 'rich' not in sys.modules\nhttpx.main(['--help'])"
+        assert "HTTP" in start(code).stdout
 
 
 def install_instrumentor(path: Path, name: str, body: str) -> None:

@@ -5,9 +5,9 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from tracebaton_configurator.settings.reader import Reader
@@ -17,15 +17,24 @@ HTTP = "http/protobuf"
 _ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
+_COMPRESSION = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
+_TIMEOUT = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A URL with scheme and host, complete for its protocol: with `/v1/traces` where HTTP needs it."""
+    """A URL with scheme and host, complete for its protocol: with `/v1/traces` where HTTP needs it.
+
+    `timeout` is in seconds, as upstream reads its variable. `headers` are secret: they are where tokens are sent.
+    """
 
     url: str
     protocol: str
+    compression: str = "none"
+    timeout: float = 10.0
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def insecure(self) -> bool:
@@ -39,7 +48,7 @@ class Endpoint:
 
 
 def read_endpoint(reader: Reader) -> Endpoint:
-    """Endpoint and protocol for traces.
+    """Endpoint and protocol for traces, and how requests are made.
 
     The protocol variable decides; where it is unset, port 4318 means HTTP and anything else gRPC.
     """
@@ -49,9 +58,46 @@ def read_endpoint(reader: Reader) -> Endpoint:
     if url is not None:
         url = _checked(reader, variable, url)
     if url is None:
-        return _complete(_DEFAULT[protocol or GRPC], protocol or GRPC, signal_specific=False)
+        protocol = protocol or GRPC
+        url = _DEFAULT[protocol]
+        variable = _ENDPOINT[1]
     protocol = protocol or (HTTP if urlsplit(url).port == 4318 else GRPC)
-    return _complete(url, protocol, signal_specific=variable == _ENDPOINT[0])
+    if protocol == HTTP and variable != _ENDPOINT[0]:
+        # The variable for all signals names a base; the one for traces is complete (specification, "Endpoint URLs").
+        parts = urlsplit(url)
+        url = parts._replace(path=parts.path.rstrip("/") + "/v1/traces").geturl()
+    # gRPC has no deflate.
+    known = ("none", "gzip") if protocol == GRPC else ("none", "gzip", "deflate")
+    return Endpoint(
+        url,
+        protocol,
+        reader.choice(reader.first_set(*_COMPRESSION), known, "none"),
+        reader.parsed(reader.first_set(*_TIMEOUT), _parse_seconds, 10.0, "a number of seconds above 0", "10"),
+        _read_headers(reader),
+    )
+
+
+def _parse_seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= 3600.0:
+        raise ValueError("is not a number of seconds")
+    return seconds
+
+
+def _read_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
+    """`name=value` pairs, percent-encoded (specification, "Specifying headers via environment variables")."""
+    variable = reader.first_set(*_HEADERS)
+    headers: dict[str, str] = {}
+    for pair in (reader.text(*_HEADERS) or "").split(","):
+        name, separator, value = pair.partition("=")
+        if pair.strip() and not (separator and name.strip()):
+            reader.wrong(variable, "has a part without a name", "name=value,name=value", "that part is left out")
+        elif pair.strip():
+            headers[unquote(name.strip()).lower()] = unquote(value.strip())
+    return tuple(headers.items())
 
 
 def _read_protocol(reader: Reader) -> str | None:
@@ -85,11 +131,3 @@ def _checked(reader: Reader, variable: str, url: str) -> str | None:
         reader.wrong(variable, "is not a URL of a receiver", accepted, "the default endpoint on localhost is used")
         return None
     return url
-
-
-def _complete(url: str, protocol: str, *, signal_specific: bool) -> Endpoint:
-    """Append the signal's path where the specification asks for it: HTTP, and a variable that is for all signals."""
-    if protocol == HTTP and not signal_specific:
-        parts = urlsplit(url)
-        url = parts._replace(path=parts.path.rstrip("/") + "/v1/traces").geturl()
-    return Endpoint(url, protocol)

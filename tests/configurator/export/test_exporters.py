@@ -2,7 +2,8 @@
 
 import pytest
 
-from tracebaton_configurator.export.exporters import UnknownExporterError, build_span_exporter, load
+from tracebaton_configurator.export.exporters import UnknownExporterError, find_span_exporter, load
+from tracebaton_configurator.settings.endpoint import Endpoint
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,7 @@ from tracebaton_configurator.export.exporters import UnknownExporterError, build
     ],
 )
 def test_otlp_in_either_protocol(name: str, protocol: str, module: str) -> None:
-    exporter = build_span_exporter(name, "http://localhost:4317", protocol, insecure=True)
+    exporter = find_span_exporter(name, Endpoint("http://localhost:4317", protocol, "gzip"))()
     try:
         assert type(exporter).__module__ == module
     finally:
@@ -23,7 +24,7 @@ def test_otlp_in_either_protocol(name: str, protocol: str, module: str) -> None:
 
 
 def test_any_installed_exporter() -> None:
-    assert type(build_span_exporter("console", "", "grpc", insecure=True)).__name__ == "ConsoleSpanExporter"
+    assert type(find_span_exporter("console", Endpoint("", "grpc"))()).__name__ == "ConsoleSpanExporter"
 
 
 def test_an_unknown_one_says_which_there_are() -> None:

@@ -52,6 +52,39 @@ def test_wrong_values_are_said_and_replaced(environ: dict[str, str], url: str, s
     assert said in str(problem)
 
 
+def test_how_requests_are_made() -> None:
+    reader = Reader(
+        {
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "2.5",
+            "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20x=y, api-key=k",
+        }
+    )
+    endpoint = read_endpoint(reader)
+    assert (endpoint.compression, endpoint.timeout) == ("gzip", 2.5)
+    assert endpoint.headers == (("authorization", "Bearer x=y"), ("api-key", "k"))
+    assert "Bearer" not in repr(endpoint)
+    assert reader.problems == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "accepted is none, gzip; none is used"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "accepted is none, gzip; none is used"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "is not a number of seconds"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "is not a number of seconds"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "secret-token", "OTEL_EXPORTER_OTLP_HEADERS='***' has a part without a name"),
+    ],
+)
+def test_wrong_details_are_said_without_secrets(variable: str, value: str, said: str) -> None:
+    reader = Reader({variable: value})
+    read_endpoint(reader)
+    (problem,) = reader.problems
+    assert said in str(problem)
+    assert "secret" not in str(problem)
+
+
 def test_the_scheme_decides_about_plaintext() -> None:
     assert Endpoint("http://c:4317", "grpc").insecure
     assert not Endpoint("https://c:4317", "grpc").insecure

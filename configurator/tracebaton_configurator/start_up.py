@@ -1,0 +1,31 @@
+"""What would be imported at the start of every process and used by none."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+_CLIENT = "httpx._main"
+
+
+def leave_out_httpx_client() -> None:
+    """Let `import httpx` not bring its command-line client along, until somebody calls that.
+
+    `httpx/__init__.py` imports `httpx._main`, and that one rich, click and pygments where they are installed, as rich
+    is with this package: about 40 ms of CPU in every process for a program that none of them runs. Checked with httpx
+    0.28. Where httpx has been imported already, nothing is changed.
+    """
+    if "httpx" in sys.modules or _CLIENT in sys.modules:
+        return
+    stand_in = ModuleType(_CLIENT, "Stands in for the command-line client of httpx until it is called.")
+
+    def main(*args: Any, **kwargs: Any) -> Any:
+        from importlib import import_module
+
+        if sys.modules.get(_CLIENT) is stand_in:
+            del sys.modules[_CLIENT]
+        return import_module(_CLIENT).main(*args, **kwargs)
+
+    stand_in.main = main  # type: ignore[attr-defined]
+    sys.modules[_CLIENT] = stand_in
