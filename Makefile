@@ -4,7 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 SOURCES := configurator/tracebaton_configurator entrypoint/tracebaton docker/demo tests
 
-.PHONY: demo test lint types clean
+.PHONY: bench clean demo lint test types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -26,6 +26,9 @@ demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heart
 test: $(VENV)/dev.installed  ## everything
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
+bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
+	@$(VENV)/bin/python bench/run.py $(ARGS)
+
 lint: $(VENV)/dev.installed
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -34,4 +37,4 @@ types: $(VENV)/dev.installed
 	@$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bench

@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tracebaton_configurator.sampling.rules import (
-    DEFAULT_RULES_TEXT,
-    Rate,
-    Rule,
-    RuleError,
-    effective_rules,
-    parse_rules,
-)
+from tracebaton_configurator.sampling.rules import Rate, Rule, RuleError, effective_rules, parse_rules
+
+DEFAULT = "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT *=1/s, *=10/s+10%"
 
 
 def only(text: str) -> Rule:
@@ -36,6 +31,26 @@ RATES = [
 NO_RATES = [
     "1O%", "%", "/s", "-1", "-0.5", "+1", "nan", "inf", "1e-3", "10/m", "10/s+10", "10/s10%", "10/s+", "10%%", "0x1",
     "1_0", "٣", "1" * 31, "1.2.3", "1.", "10%/s", "10/S", "",
+]
+OUT_OF_RANGE = [
+    ("1.5", "1.5 is above 1"), ("100", "100 is above 1"), ("150%", "150 is above 100 %"),
+    ("10/s+101%", "101 is above 100 %"), ("0.0000000001", "0.0000000001 is too little"),
+    ("0.0000000000000001%", "is too little"), ("1000001/s", "from 0.00001/s to 1000000/s"),
+    ("0.0000000001/s", "from 0.00001/s to 1000000/s"),
+]
+NO_RULES = [
+    ("", "rule 1, '': the rule is empty"), ("/a=1,", "rule 2, '': the rule is empty"),
+    ("/a=1,,/b=1", "rule 2, '': the rule is empty"), ("=1", "rule 1, '=1': there is nothing before '='"),
+    ("GET /health", "rule 1, 'GET /health': there is no '='"),
+    ("health=0", "rule 1, 'health=0': path must start with / or *"),
+    ("GET health=0", "rule 1, 'GET health=0': path must start with / or *"),
+    ("CLENT redis=0", "one of CLIENT, CONSUMER, PRODUCER, INTERNAL; CLENT is none of them"),
+    ("GET=0", "rule 1, 'GET=0': path must start with / or *"),
+    ("SERVER /a=0", "'SERVER' is neither a method nor one of CLIENT, CONSUMER, PRODUCER, INTERNAL"),
+    ("GÉT /a=0", "'GÉT' is neither a method"), ("G(T /a=0", "'G(T' is neither a method"),
+    ("/a b=0", "path must not contain white space"), (f"/{'a' * 256}=0", "longer than 256 characters"),
+    ("0," * 1000 + "0", "there are 1001 rules: at most 1000 are accepted"),
+    (" " * 65537, "the rules are 65537 characters long: at most 65536 are accepted"),
 ]
 UNBALANCED = ["/a/{x", "/a/x}", "/a/{}", "/a/{{x}}", "/a/{x/y}", "/a/{x}.json", "/a/{x}*", "/a/{rest:path}"]
 HOSTILE_GLOBS = [
@@ -58,19 +73,7 @@ class TestRates:
             parse_rules(f"GET /a=1, POST /chat={rate}")
         assert str(caught.value).startswith(f"rule 2, {f'POST /chat={rate}'!r}: rate must be 0..1, N%, N/s or N/s+P%")
 
-    @pytest.mark.parametrize(
-        ("rate", "reason"),
-        [
-            ("1.5", "1.5 is above 1"),
-            ("100", "100 is above 1"),
-            ("150%", "150 is above 100 %"),
-            ("10/s+101%", "101 is above 100 %"),
-            ("0.0000000001", "0.0000000001 is too little"),
-            ("0.0000000000000001%", "is too little"),
-            ("1000001/s", "from 0.00001/s to 1000000/s"),
-            ("0.0000000001/s", "from 0.00001/s to 1000000/s"),
-        ],
-    )
+    @pytest.mark.parametrize(("rate", "reason"), OUT_OF_RANGE)
     def test_a_rate_out_of_range_says_so(self, rate: str, reason: str) -> None:
         with pytest.raises(RuleError, match=reason):
             parse_rules(f"/a={rate}")
@@ -81,27 +84,7 @@ class TestRates:
 
 
 class TestWhatIsNoRule:
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("", "rule 1, '': the rule is empty"),
-            ("/a=1,", "rule 2, '': the rule is empty"),
-            ("/a=1,,/b=1", "rule 2, '': the rule is empty"),
-            ("=1", "rule 1, '=1': there is nothing before '='"),
-            ("GET /health", "rule 1, 'GET /health': there is no '='"),
-            ("health=0", "rule 1, 'health=0': path must start with / or *"),
-            ("GET health=0", "rule 1, 'GET health=0': path must start with / or *"),
-            ("CLENT redis=0", "one of CLIENT, CONSUMER, PRODUCER, INTERNAL; CLENT is none of them"),
-            ("GET=0", "rule 1, 'GET=0': path must start with / or *"),
-            ("SERVER /a=0", "'SERVER' is neither a method nor one of CLIENT, CONSUMER, PRODUCER, INTERNAL"),
-            ("GÉT /a=0", "'GÉT' is neither a method"),
-            ("G(T /a=0", "'G(T' is neither a method"),
-            ("/a b=0", "path must not contain white space"),
-            (f"/{'a' * 256}=0", "longer than 256 characters"),
-            ("0," * 1000 + "0", "there are 1001 rules: at most 1000 are accepted"),
-            (" " * 65537, "the rules are 65537 characters long: at most 65536 are accepted"),
-        ],
-    )
+    @pytest.mark.parametrize(("text", "message"), NO_RULES)
     def test_the_message_points_at_the_place(self, text: str, message: str) -> None:
         with pytest.raises(RuleError) as caught:
             parse_rules(text)
@@ -180,11 +163,13 @@ class TestSpans:
 
 class TestEffectiveRules:
     def test_without_text_the_default_applies(self) -> None:
-        assert effective_rules(None) == parse_rules(DEFAULT_RULES_TEXT)
+        assert effective_rules(None) == parse_rules(DEFAULT)
+        with pytest.raises(RuleError, match="rule 1"):
+            effective_rules("")
 
     def test_the_users_rules_come_first(self) -> None:
         rules = effective_rules("GET /health=1")
-        assert rules == (only("GET /health=1"), *parse_rules(DEFAULT_RULES_TEXT))
+        assert rules == (only("GET /health=1"), *parse_rules(DEFAULT))
         assert next(str(rule) for rule in rules if rule.matches_request("GET", "/health")) == "GET /health=100%"
 
     @given(some.text(max_size=20), some.text(max_size=20))
@@ -192,10 +177,6 @@ class TestEffectiveRules:
         rules = effective_rules("POST /a=0")
         assert any(rule.matches_request(word, name) for rule in rules)
         assert any(rule.matches_span(word, name) for rule in rules)
-
-    def test_a_wrong_text_is_an_error(self) -> None:
-        with pytest.raises(RuleError, match="rule 1"):
-            effective_rules("")
 
 
 WORDS = ["GET ", "client ", "SERVER ", "/", "*", "?", "{x}", "{", "}", "a", "=", ",", " ", "10", ".", "%", "/s", "+"]
@@ -263,7 +244,6 @@ def test_a_hostile_path_costs_little(glob: str, path: str) -> None:
 
 
 def test_nothing_of_opentelemetry_is_imported() -> None:
-    """The rooms on the ground floor start light."""
     modules = ", ".join(f"tracebaton_configurator.sampling.{name}" for name in ("rules", "threshold", "volume"))
     code = f"import sys, {modules}; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert run([sys.executable, "-I", "-c", code], check=False, timeout=60).returncode == 0
