@@ -46,6 +46,7 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
         name = entry_point.name
         if name in _ASGI and not here.asgi_event_spans:
             kwargs["exclude_spans"] = ["receive", "send"]
+        _tell_gate("instrumenting", name)
         try:
             super().load_instrumentor(entry_point, **kwargs)
         except ModuleNotFoundError as error:
@@ -58,15 +59,17 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
             )
         else:
             self.instrumented = (*self.instrumented, name)
-            _put_gate_on(name)
+            _tell_gate("instrumented", name)
 
 
-def _put_gate_on(name: str) -> None:
-    """Let the gate know; where it does not fit, what has been loaded works as upstream made it."""
+def _tell_gate(what: str, name: str) -> None:
+    """Let the gate know; where it does not fit, what is loaded works as upstream made it."""
     pipeline = OpenTelemetryConfigurator.pipeline
     if pipeline is not None and pipeline.session is not None:
         try:
-            pipeline.session.instrumented(name)
+            getattr(pipeline.session, what)(name)
+        except ImportError:
+            return  # the library that the instrumentation is for is not there
         except Exception as error:  # noqa: BLE001 (see above)
             own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
 

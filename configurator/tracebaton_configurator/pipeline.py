@@ -83,6 +83,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         trust_parent=here.trust_parent,
         keep_errors=here.keep_errors,
         keep_slower_than=here.keep_slower_than,
+        event_spans=here.asgi_event_spans,
     )
     return Pipeline(sampling.sampler.get_description(), session, None)
 

@@ -2,8 +2,8 @@
 
 Suppressed altogether they would send no `traceparent`, and the next service would begin a trace of its own.
 
-* httpx: the transports that upstream wraps are wrapped once more; below such a request the headers are set, and
-  upstream's wrapper is passed by. Checked with opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
+* httpx: the transports that upstream is going to wrap are wrapped before; below such a request upstream's wrapper does
+  nothing and calls this one, which sets the headers. Checked with opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
 * requests, urllib, urllib3, aiohttp-client: not suppressed; they make a span that is not recorded and send its
   context. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is
   replaced there. Checked with 0.66b1.
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry import propagate
 
-from tracebaton_configurator.gate.upstream import UNRECORDED
+from tracebaton_configurator.sampling.sampler import UNRECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+# Entry points of upstream's, each named like the module that it is for.
+_HTTPX = ("httpx", "httpx2")
 _MODULES = {
     "requests": "opentelemetry.instrumentation.requests",
     "urllib": "opentelemetry.instrumentation.urllib",
@@ -29,11 +31,19 @@ _MODULES = {
     "aiohttp-client": "opentelemetry.instrumentation.aiohttp_client",
 }
 
+# The URLs to which upstream sends no headers either (OTEL_PYTHON_HTTPX_EXCLUDED_URLS).
+_left_alone: Any = None
+
+
+def prepare(name: str) -> None:
+    """Called before the instrumentation `name` is loaded."""
+    if name in _HTTPX:
+        _hand_on_through_httpx(name)
+
 
 def hand_on_through(name: str) -> None:
-    """Let the client library that the instrumentation `name` is for hand unrecorded traces on."""
-    if name == "httpx":
-        _hand_on_through_httpx()
+    """Called when the instrumentation `name` has been loaded: lets its library hand unrecorded traces on."""
+    if name not in _MODULES:
         return
     module = import_module(_MODULES[name])
     for asked in ("is_http_instrumentation_enabled", "is_instrumentation_enabled"):
@@ -49,12 +59,15 @@ def _or_unrecorded(enabled: Callable[[], bool]) -> Callable[[], bool]:
     return is_enabled
 
 
-def _hand_on_through_httpx() -> None:
+def _hand_on_through_httpx(module: str) -> None:
+    from opentelemetry.util.http import get_excluded_urls
     from wrapt import wrap_function_wrapper
 
-    # wrapt, as upstream does, so that upstream can still find and undo its own wrapper.
-    wrap_function_wrapper("httpx", "HTTPTransport.handle_request", _handle)
-    wrap_function_wrapper("httpx", "AsyncHTTPTransport.handle_async_request", _handle)
+    global _left_alone  # noqa: PLW0603 (what upstream was told of this process's clients)
+    _left_alone = get_excluded_urls("HTTPX")
+    # Below upstream's wrapper, so that upstream can still find and undo its own.
+    wrap_function_wrapper(module, "HTTPTransport.handle_request", _handle)
+    wrap_function_wrapper(module, "AsyncHTTPTransport.handle_async_request", _handle)
 
 
 def _handle(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any | Awaitable[Any]:
@@ -63,8 +76,6 @@ def _handle(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: 
         return wrapped(*args, **kwargs)
     request = args[0] if args else kwargs.get("request")
     headers = getattr(request, "headers", None)
-    if headers is not None:
+    if request is not None and headers is not None and not (_left_alone and _left_alone.url_disabled(str(request.url))):
         propagate.inject(headers)
-    # `wrapped` is upstream's wrapper, bound; what it wraps is httpx's own method.
-    own = getattr(wrapped, "__wrapped__", None)
-    return wrapped(*args, **kwargs) if own is None else own(*args, **kwargs)
+    return wrapped(*args, **kwargs)

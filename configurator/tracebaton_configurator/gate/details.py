@@ -23,6 +23,9 @@ class SpanDetails(Protocol):
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]: ...
 
+    def error_type(self, error: Exception) -> str | None:
+        """The span's `error.type` for a request that raised; None leaves what the status says."""
+
 
 class Details:
     """What `OpenTelemetryMiddleware` would give the span of a request of `app` to start with.
@@ -38,7 +41,8 @@ class Details:
         self._app = app
         self._span_details: Callable[[Any], tuple[str, dict[str, Any]]] = middleware.default_span_details
         self._known: dict[tuple[Any, ...], tuple[str, dict[str, Any], tuple[str, ...]]] = {}
-        self._routes = -1
+        self._routes: list[Any] | None = None
+        self._version = -1
         self._pure = False
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -50,6 +54,10 @@ class Details:
             return self._remembered(scope)
         except Exception:  # noqa: BLE001 (a request does not fail for what its span is called)
             return str(scope.get("method", "HTTP")), {}
+
+    def error_type(self, _: Exception) -> str | None:
+        """Upstream's middleware says the status."""
+        return None
 
     def _remembered(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
         host = agent = None
@@ -65,15 +73,17 @@ class Details:
         client = scope.get("client")
         if not self._depends_on_the_key_only():
             return self._ask(scope)
-        if client is None or scope.get("query_string"):
+        server = scope.get("server")
+        if client is None or type(client[1]) is not int or client[1] <= 0 or scope.get("query_string"):
             return self._ask(_with_headers(scope, host, agent))
         key = (
-            scope["method"],
+            scope["type"],
+            scope.get("method"),
             scope["path"],
             scope.get("root_path"),
             scope.get("scheme"),
             scope.get("http_version"),
-            scope.get("server"),
+            tuple(server) if server else None,
             host,
             agent,
             client[0],
@@ -91,7 +101,8 @@ class Details:
         name, attributes = self._ask(scope)
         address, port = scope["client"]
         size = len(scope["path"]) + sum(len(value) for _, value in scope["headers"])
-        if size <= _LONGEST_KEY and type(port) is int and port > 0:
+        # A path without a route is one of any number.
+        if size <= _LONGEST_KEY and "http.route" in attributes:
             _, other = self._ask({**scope, "client": (address, port + 1)})
             port_names = tuple(one for one, value in attributes.items() if other.get(one) != value)
             if attributes.keys() == other.keys() and all(attributes[one] == port for one in port_names):
@@ -112,10 +123,14 @@ class Details:
 
         Routes can be added while the application runs; what was remembered before is forgotten then.
         """
-        routes = self._app.router.routes
-        if len(routes) != self._routes:
+        router = self._app.router
+        routes = router.routes
+        # Routers that were included can change too; FastAPI counts that since 0.137.
+        version = router._get_routes_version() if hasattr(router, "_get_routes_version") else 0  # noqa: SLF001
+        if version != self._version or routes != self._routes:  # the same objects: compared by identity first
             self._known.clear()
-            self._routes = len(routes)
+            self._version = version
+            self._routes = list(routes)
             self._pure = all(
                 type(route).__module__.startswith(("starlette.", "fastapi.")) and type(route).__name__ != "Host"
                 for route in routes

@@ -76,12 +76,16 @@ class StandardRoots:
 class Start:
     """What was decided about one request.
 
-    `recorded`: whether it gets a span. `trace_id`; `parent`: the context to continue, None for a root; `trace_state`:
-    of the new span; `claimed`: the context of a caller who is not trusted, to link to; `base`: the OpenTelemetry
-    context that the request starts in, baggage included; `learn`: whether the table wants to know its route.
+    * `recorded`: whether it gets a span;
+    * `trace_id`, and `trace_state` of the new span or identity;
+    * `parent`: the span context to continue, None for a root;
+    * `claimed`: that of a caller who is not trusted, to link to;
+    * `base`: the OpenTelemetry context that the request starts in: baggage and no span;
+    * `learn`: whether the table wants to know its route;
+    * `excluded`: whether it is to leave no span whatever happens.
     """
 
-    __slots__ = ("base", "claimed", "learn", "parent", "random", "recorded", "trace_id", "trace_state")
+    __slots__ = ("base", "claimed", "excluded", "learn", "parent", "random", "recorded", "trace_id", "trace_state")
 
     def __init__(self, base: Context, *, recorded: bool, trace_id: int, trace_state: TraceState | None) -> None:
         self.base = base
@@ -90,8 +94,15 @@ class Start:
         self.trace_state = trace_state
         self.parent: SpanContext | None = None
         self.claimed: SpanContext | None = None
+        self.excluded = False
         self.learn = False
         self.random = False
+
+    def exclude(self) -> None:
+        """Take the decision back: this request is not to be traced."""
+        self.recorded = False
+        self.excluded = True
+        self.trace_state = self.parent.trace_state if self.parent is not None else None
 
 
 class Engine:
@@ -127,13 +138,13 @@ class Engine:
                     base = with_baggage(base, found.baggage)
         else:
             base = self._extract(scope, base)
-            parent = get_current_span(base).get_span_context()
-            if not parent.is_valid:
-                parent = None
+            extracted = get_current_span(base).get_span_context()
+            parent = extracted if extracted.is_valid else None
+            # Who finds a span in the context takes it for one of this process, and makes no SERVER span.
+            base = Context({name: value for name, value in base.items() if name != CURRENT_SPAN})
         claimed = None
         if parent is not None and not self.trust.trusts(scope.get("client")):
             parent, claimed = None, parent
-            base = Context({name: value for name, value in base.items() if name != CURRENT_SPAN})
         if parent is not None and self._follows_parents:
             start = Start(
                 base,
@@ -146,7 +157,10 @@ class Engine:
             return start
         trace_id = parent.trace_id if parent is not None else self._trace_id()
         trace_state, learn = self.roots.decide(method, scope["path"], trace_id)
-        start = Start(base, recorded=trace_state is not None, trace_id=trace_id, trace_state=trace_state)
+        recorded = trace_state is not None
+        if parent is not None:  # the sampler does not follow it; its trace state goes on all the same
+            trace_state = parent.trace_state
+        start = Start(base, recorded=recorded, trace_id=trace_id, trace_state=trace_state)
         start.parent = parent
         start.claimed = claimed
         start.learn = learn

@@ -7,16 +7,14 @@ end, with those ids, is the parent of whatever the services below it kept of the
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry import context as context_api
-from opentelemetry.context import Context
 from opentelemetry.instrumentation.asgi import set_status_code
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from tracebaton_configurator.gate.engine import parent_context
 from tracebaton_configurator.logs import own
-from tracebaton_configurator.sampling.sampler import DECIDED, Decided
+from tracebaton_configurator.sampling.sampler import Decided, decision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -31,6 +29,15 @@ REASON = "tracebaton.kept"
 PER_SECOND = 10
 
 
+class Outcome(NamedTuple):
+    """How a request ended: times in ns since the epoch, status 0 for none, and what it raised."""
+
+    began: int
+    ended: int
+    status: int
+    error: Exception | None
+
+
 class Keeper:
     """Keeps at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
 
@@ -43,9 +50,12 @@ class Keeper:
         self.kept = 0
         self.dropped = 0
 
-    def is_slow(self, began: int) -> bool:
-        """Whether a request that began at `began` (ns since the epoch) took longer than the threshold."""
-        return self._slower_than_ns is not None and time.time_ns() - began > self._slower_than_ns
+    def is_slow(self, began: int, ended: int) -> bool:
+        """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
+
+        A WebSocket has no response, and is open for as long as it is.
+        """
+        return self._slower_than_ns is not None and ended - began > self._slower_than_ns
 
     def keep(
         self,
@@ -53,19 +63,17 @@ class Keeper:
         scope: MutableMapping[str, Any],
         start: Start,
         identity: SpanContext,
-        began: int,
-        status: int,
-        error: Exception | None,
+        outcome: Outcome,
     ) -> None:
-        """Make and end the SERVER span of a request that has just ended: with `status`, or by raising `error`."""
-        failed = error is not None or status >= 500
-        if failed and not self._errors and not self.is_slow(began):
+        """Make and end the SERVER span of a request that has ended."""
+        failed = self._errors and (outcome.error is not None or outcome.status >= 500)
+        if not failed and not self.is_slow(outcome.began, outcome.ended):
             return
         if not self._has_room():
             self.dropped += 1
             return
         try:
-            self._make(details, scope, start, identity, began, status, error, "error" if failed else "slow")
+            self._make(details, scope, start, identity, outcome, "error" if failed else "slow")
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
             own.error("The span of a request that failed could not be kept: %s: %s", type(problem).__name__, problem)
@@ -76,32 +84,35 @@ class Keeper:
         scope: MutableMapping[str, Any],
         start: Start,
         identity: SpanContext,
-        began: int,
-        status: int,
-        error: Exception | None,
+        outcome: Outcome,
         reason: str,
     ) -> None:
         name, attributes = details.of(scope)
         attributes[REASON] = reason
         # No `ot=th`: it was not chosen by chance, so it stands for itself and for no number of others.
         decided = Decided(identity.trace_id, identity.trace_state, identity.span_id)
-        token = context_api.attach(Context({**parent_context(start), DECIDED: decided}))
+        pending = decision.set(decided)
         try:
             span = details.tracer.start_span(
                 name,
+                context=parent_context(start),
                 kind=SpanKind.SERVER,
                 attributes=attributes,
-                start_time=began,
+                start_time=outcome.began,
                 links=[Link(start.claimed)] if start.claimed is not None else None,
             )
         finally:
-            context_api.detach(token)
+            decision.reset(pending)
+        error = outcome.error
         if error is not None:
-            span.record_exception(error)
+            span.record_exception(error, timestamp=outcome.ended)
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        if status:
-            set_status_code(span, status, None, details.mode)
-        span.end()
+        if outcome.status:
+            set_status_code(span, outcome.status, None, details.mode)
+        error_type = details.error_type(error) if error is not None else None
+        if error_type is not None:
+            span.set_attribute("error.type", error_type)
+        span.end(outcome.ended)
 
     def _has_room(self) -> bool:
         now = time.monotonic()

@@ -6,22 +6,23 @@ FastAPI then makes the spans of a request itself, unless it finds `fastapi.telem
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 from opentelemetry import context as context_api
-from opentelemetry.context import Context
 from opentelemetry.trace import get_tracer
+from wrapt import register_post_import_hook
 
+from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.stack import PASSED
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded
 from tracebaton_configurator.gate.upstream import (
     CURRENT_SPAN,
     SUPPRESS_INSTRUMENTATION,
     StabilityMode,
-    collect_request_attributes,
 )
 from tracebaton_configurator.sampling.routes import template_of
-from tracebaton_configurator.sampling.sampler import DECIDED, Decided
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -32,14 +33,17 @@ if TYPE_CHECKING:
 _SWITCH = "fastapi.telemetry"
 
 
-def gate_native_telemetry(engine: Engine, keeper: Keeper) -> bool:
-    """Patch `FastAPI.__call__`; False where there is no FastAPI, or one without native telemetry."""
+def gate_native_telemetry(engine: Engine, keeper: Keeper) -> None:
+    """Patch `FastAPI.__call__` as soon as the application imports FastAPI."""
+    register_post_import_hook(lambda module: gate_module(module, engine, keeper), "fastapi")
+
+
+def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
+    """Patch the class in this module; False for a FastAPI without native telemetry."""
     try:
-        import fastapi
-        from fastapi import telemetry
+        import_module("fastapi.telemetry")
     except ImportError:
         return False
-    del telemetry
     original = fastapi.FastAPI.__call__
     details = _NativeDetails(fastapi.__version__)
 
@@ -60,11 +64,7 @@ def gate_native_telemetry(engine: Engine, keeper: Keeper) -> bool:
         scope[PASSED] = start.recorded
         try:
             if start.recorded:
-                token = context_api.attach(Context({**start.base, DECIDED: Decided(start.trace_id, start.trace_state)}))
-                try:
-                    await original(self, scope, receive, send)
-                finally:
-                    context_api.detach(token)
+                await record_by(original.__get__(self), scope, receive, send, start, engine)
             else:
                 scope[_SWITCH] = None
                 await pass_unrecorded(original.__get__(self), scope, receive, send, start, engine, keeper, details)
@@ -72,7 +72,7 @@ def gate_native_telemetry(engine: Engine, keeper: Keeper) -> bool:
             if start.learn:
                 engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
 
-    fastapi.FastAPI.__call__ = __call__  # type: ignore[method-assign]
+    fastapi.FastAPI.__call__ = __call__
     return True
 
 
@@ -80,14 +80,42 @@ class _NativeDetails:
     """The name and attributes that FastAPI's own telemetry gives a request, for one that is kept after the fact."""
 
     def __init__(self, version: str) -> None:
-        self.tracer = get_tracer("fastapi", version)
+        from fastapi.telemetry import _asgi
+
+        self.tracer = get_tracer("fastapi", version, schema_url=_asgi._SCHEMA_URL)  # noqa: SLF001
         self.mode = StabilityMode.HTTP
+        self._server_attributes = _asgi._server_attributes  # noqa: SLF001
+        self._sensitive = _asgi._SENSITIVE_QUERY_PARAMETERS  # noqa: SLF001
+        self._methods: frozenset[str] = getattr(_asgi, "_HTTP_METHODS", frozenset())
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        attributes: dict[str, Any] = collect_request_attributes(scope, self.mode)
-        method = str(attributes.get("http.request.method", "HTTP"))
+        """As `NativeTelemetry.__call__` (fastapi/telemetry/_asgi.py)."""
+        attributes: dict[str, Any] = {"url.scheme": scope.get("scheme", "http")}
         template = template_of(scope, scope["path"])  # type: ignore[arg-type]
+        if scope["type"] == "websocket":
+            method = "WS"
+            attributes["network.protocol.name"] = "websocket"
+        else:
+            original = scope.get("method", "")
+            known = original if original in self._methods else "_OTHER"
+            method = "HTTP" if known == "_OTHER" else known
+            attributes["http.request.method"] = known
+            attributes["url.path"] = scope["path"]
+            if known != original:
+                attributes["http.request.method_original"] = original
+            if scope.get("http_version"):
+                attributes["network.protocol.version"] = scope["http_version"]
+            if scope.get("query_string"):
+                attributes["url.query"] = self._redacted(scope["query_string"])
+        attributes.update(self._server_attributes(scope))
         if template is None:
             return method, attributes
         attributes["http.route"] = template
         return f"{method} {template}", attributes
+
+    def error_type(self, error: Exception) -> str | None:
+        return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+
+    def _redacted(self, query: bytes) -> str:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        return urlencode([(name, "REDACTED" if name in self._sensitive else value) for name, value in pairs])

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from tracebaton_configurator.gate.engine import parent_context
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN
 from tracebaton_configurator.logs.ids import remember_ids
-from tracebaton_configurator.sampling.sampler import DECIDED, Decided
+from tracebaton_configurator.sampling.sampler import Decided, decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -61,33 +61,26 @@ class Recorder:
         start: Start,
     ) -> None:
         name, attributes = self._details.of(scope)
-        # The decision is in the context while the span starts, and not in the one that the application runs in.
         parent = parent_context(start)
-        token = context_api.attach(Context({**parent, DECIDED: Decided(start.trace_id, start.trace_state)}))
+        pending = decision.set(Decided(start.trace_id, start.trace_state))
         try:
             span = self._details.tracer.start_span(
                 name,
+                context=parent,
                 kind=SpanKind.SERVER,
                 attributes=attributes,
                 links=[Link(start.claimed)] if start.claimed is not None else None,
             )
         finally:
-            context_api.detach(token)
+            decision.reset(pending)
         mode = self._details.mode
-        trailers = False
 
         async def otel_send(message: Message) -> None:
-            nonlocal trailers
             kind = message["type"]
             if kind == "http.response.start":
                 set_status_code(span, message["status"], None, mode)
-                trailers = message.get("trailers", False)
             await send(message)
-            if trailers:
-                last = kind == "http.response.trailers" and not message.get("more_trailers", False)
-            else:
-                last = kind == "http.response.body" and not message.get("more_body", False)
-            if last:
+            if kind == "http.response.body" and not message.get("more_body", False):
                 span.end()
 
         token = context_api.attach(Context({**parent, CURRENT_SPAN: span}))

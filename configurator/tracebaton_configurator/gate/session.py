@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
-from opentelemetry.propagators.composite import CompositePropagator
 
+from tracebaton_configurator.gate import clients
 from tracebaton_configurator.gate.engine import Engine, Roots
 from tracebaton_configurator.gate.hostile import survive_any_header
 from tracebaton_configurator.gate.keep import Keeper
@@ -32,21 +32,29 @@ class Session:
         trust_parent: bool | Sequence[IPv4Network | IPv6Network],
         keep_errors: bool,
         keep_slower_than: float | None,
+        event_spans: bool = False,
     ) -> None:
+        self._event_spans = event_spans
         self.engine = Engine(
             roots, ids, Trust(trust_parent), follows_parents=follows_parents, w3c_only=_propagates_w3c_only()
         )
         self.keeper = Keeper(errors=keep_errors, slower_than=keep_slower_than)
 
+    def instrumenting(self, name: str) -> None:
+        """Called before the instrumentation of that name is loaded."""
+        clients.prepare(name)
+
     def instrumented(self, name: str) -> None:
-        """Called when the instrumentation of that name has been loaded."""
+        """Called when it has been loaded."""
         if name == "fastapi":
             survive_any_header()
             _gate_fastapi(self)
-        elif name in ("httpx", "requests", "urllib", "urllib3", "aiohttp-client"):
-            from tracebaton_configurator.gate import clients
+        elif name == "starlette":
+            from tracebaton_configurator.gate.stack import put_gate_on_starlette
 
-            clients.hand_on_through(name)
+            survive_any_header()
+            put_gate_on_starlette(self, event_spans=self._event_spans)
+        clients.hand_on_through(name)
 
     def finish(self, instrumented: Sequence[str]) -> None:
         """Called when all instrumentations have been loaded."""
@@ -73,14 +81,13 @@ def _gate_fastapi(session: Session) -> None:
         original(app, *args, **kwargs)
         own_provider = args[3:5] != () or any(kwargs.get(name) for name in ("tracer_provider", "meter_provider"))
         if app.build_middleware_stack != before and not own_provider:
-            put_gate_on(app, session.engine, session.keeper)
+            put_gate_on(app, session)
 
     FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
 
 
 def _propagates_w3c_only() -> bool:
     """Whether trace context and baggage are all that is propagated: then their headers can be read directly."""
-    used = propagate.get_global_textmap()
-    propagators = getattr(used, "_propagators", ()) if type(used) is CompositePropagator else (used,)
+    propagators = getattr(propagate.get_global_textmap(), "_propagators", ())
     kinds = {type(one) for one in propagators}
     return StrictTraceContextPropagator in kinds and kinds <= {StrictTraceContextPropagator, StrictBaggagePropagator}

@@ -1,4 +1,4 @@
-"""The gate on top of a FastAPI application's middleware stack, above the official instrumentation.
+"""The gate on top of an application's middleware stack, above the official instrumentation.
 
 `FastAPIInstrumentor.instrument_app` replaces `app.build_middleware_stack`; here it is replaced once more, by one that
 puts a `Gate` on top of what upstream has built. A request that will not be recorded goes past upstream's middleware,
@@ -7,13 +7,13 @@ straight to the application's own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as context_api
-from opentelemetry.context import Context
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 
 from tracebaton_configurator.gate.details import Details
+from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.recorded import Recorder
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded
 from tracebaton_configurator.gate.upstream import (
@@ -21,13 +21,11 @@ from tracebaton_configurator.gate.upstream import (
     SUPPRESS_INSTRUMENTATION,
     OpenTelemetryMiddleware,
 )
-from tracebaton_configurator.logs.ids import remember_ids
-from tracebaton_configurator.sampling.sampler import DECIDED, Decided
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from tracebaton_configurator.gate.engine import Engine, Start
+    from tracebaton_configurator.gate.engine import Engine
     from tracebaton_configurator.gate.keep import Keeper
 
     Message = MutableMapping[str, Any]
@@ -41,18 +39,24 @@ PASSED = "tracebaton.recorded"
 
 
 class Gate:
-    """An ASGI application. `app` is the stack that upstream built, by the name under which middleware is looked for."""
+    """An ASGI application.
 
-    def __init__(self, app: App, middleware: Any, owner: Any, engine: Engine, keeper: Keeper) -> None:
+    `app` is the stack that upstream built, by the name under which middleware is looked for; `inner` is what a request
+    that is not recorded is given to; `recorder` serves the others, where it can.
+    """
+
+    def __init__(
+        self, app: App, inner: App, middleware: Any, details: Details, recorder: Recorder | None, session: Session
+    ) -> None:
         self.app = app
-        self._inner: App = middleware.app
-        self._engine = engine
-        self._keeper = keeper
+        self._inner = inner
+        self._engine = session.engine
+        self._keeper = session.keeper
         # Without a pattern there is nothing to ask, which upstream finds out for each request.
         excluded = middleware.excluded_urls
         self._excluded = excluded if getattr(excluded, "_excluded_urls", excluded) else None
-        self._details = Details(owner, middleware)
-        self._recorder = Recorder.of(middleware, self._details)
+        self._details = details
+        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -70,17 +74,19 @@ class Gate:
         path = scope["path"]
         start = self._engine.start(scope, method)
         if self._excluded and _is_excluded(self._excluded, scope):
-            start.recorded = False
+            start.exclude()
         scope[PASSED] = start.recorded
         try:
             if not start.recorded:
+                # As FastAPI's own `exclude` does: for an application below that upstream has not instrumented.
+                scope["fastapi.telemetry"] = None
                 await pass_unrecorded(
                     self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
                 )
             elif kind == "http" and self._recorder is not None and get_global_response_propagator() is None:
                 await self._recorder(scope, receive, send, start)
             elif _is_utf8(scope.get("query_string", b"")):
-                await self._record_as_upstream(scope, receive, send, start)
+                await record_by(self.app, scope, receive, send, start, self._engine)
             else:  # upstream's middleware would fail the request
                 await pass_unrecorded(
                     self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
@@ -88,18 +94,6 @@ class Gate:
         finally:
             if start.learn:
                 self._engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
-
-    async def _record_as_upstream(self, scope: Scope, receive: Receive, send: Send, start: Start) -> None:
-        """Upstream's own middleware, which the sampler tells the decision that was made here."""
-        context = Context({**start.base, DECIDED: Decided(start.trace_id, start.trace_state)})
-        token = context_api.attach(context)
-        try:
-            await self.app(scope, receive, send)
-        except Exception as raised:
-            remember_ids(raised)
-            raise
-        finally:
-            context_api.detach(token)
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -117,8 +111,15 @@ def _is_excluded(excluded: Any, scope: Scope) -> bool:
     return bool(excluded.url_disabled(get_host_port_url_tuple(scope)[2]))
 
 
-def put_gate_on(app: Any, engine: Engine, keeper: Keeper) -> None:
-    """Let the stack that `app` is going to build have a gate on top."""
+class Session(Protocol):
+    """What the gates of a process share: see `gate.session.Session`."""
+
+    engine: Engine
+    keeper: Keeper
+
+
+def put_gate_on(app: Any, session: Session) -> None:
+    """Let the stack that the FastAPI application `app` is going to build have a gate on top."""
     build = app.build_middleware_stack
 
     def build_with_gate() -> App:
@@ -127,10 +128,36 @@ def put_gate_on(app: Any, engine: Engine, keeper: Keeper) -> None:
         # Upstream puts its middleware right below one that handles its own errors. Anything else is not known here.
         if type(middleware) is not OpenTelemetryMiddleware:
             return stack
-        return Gate(stack, middleware, app, engine, keeper)
+        details = Details(app, middleware)
+        return Gate(stack, middleware.app, middleware, details, Recorder.of(middleware, details), session)
 
     app.build_middleware_stack = build_with_gate
     _settle_native_telemetry(app)
+
+
+def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
+    """Let every Starlette application that is not FastAPI's have a gate on top of the stack that it builds.
+
+    `StarletteInstrumentor` adds upstream's middleware as one of the application's own, somewhere in the stack, and
+    gives it no way to leave the spans for ASGI events out. Checked with opentelemetry-instrumentation-starlette 0.66b1.
+    """
+    from starlette.applications import Starlette
+
+    build = Starlette.build_middleware_stack
+
+    def build_with_gate(self: Any) -> App:
+        stack: App = build(self)
+        middleware: Any = stack
+        while middleware is not None and type(middleware) is not OpenTelemetryMiddleware:
+            middleware = getattr(middleware, "app", None)
+        if middleware is None:
+            return stack
+        if not event_spans:
+            middleware.exclude_receive_span = middleware.exclude_send_span = True
+        # The stack is the application's own: told to stand still, upstream's middleware passes a request on.
+        return Gate(stack, stack, middleware, Details(self, middleware), None, session)
+
+    Starlette.build_middleware_stack = build_with_gate  # type: ignore[method-assign]
 
 
 def _settle_native_telemetry(app: Any) -> None:

@@ -9,8 +9,10 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
-from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION, UNRECORDED
+from tracebaton_configurator.gate.keep import Outcome
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.ids import remember_ids
+from tracebaton_configurator.sampling.sampler import UNRECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -40,15 +42,19 @@ async def pass_unrecorded(
         )
     )
     began = time_ns()
+    ended = 0
     # Routing writes both: a mounted application is another one, below another root.
     owner, root_path = scope.get("app"), scope.get("root_path", "")
     status = 0
 
     # No coroutine of its own: what it returns is awaited in its place.
     def watched(message: Message) -> Awaitable[None]:
-        nonlocal status
-        if message["type"] == "http.response.start":
+        nonlocal status, ended
+        kind = message["type"]
+        if kind == "http.response.start":
             status = message["status"]
+        elif kind == "http.response.body" and not message.get("more_body"):
+            ended = time_ns()  # what comes after it, background tasks, is not the request
         return send(message)
 
     error: Exception | None = None
@@ -60,7 +66,8 @@ async def pass_unrecorded(
         raise
     finally:
         context_api.detach(token)
-        if error is not None or status >= 500 or keeper.is_slow(began):
+        if (error is not None or status >= 500 or keeper.is_slow(began, ended)) and not start.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
-            keeper.keep(details, as_it_came, start, identity, began, status, error)
+            outcome = Outcome(began, ended or time_ns(), status, error)
+            keeper.keep(details, as_it_came, start, identity, outcome)
         error = None  # or it would be held by the frame in its own traceback

@@ -32,10 +32,13 @@ def current_ids() -> Ids | None:
 _REMEMBERED = "_tracebaton_ids"
 
 
-def remember_ids(error: BaseException) -> None:
-    """Note on an exception in which request it was raised, for the line that a server logs about it afterwards."""
-    ids = current_ids()
-    if ids is not None and not hasattr(error, _REMEMBERED):
+def remember_ids(error: BaseException, ids: Ids | None = None) -> None:
+    """Note on an exception in which request it was raised, for the line that a server logs about it afterwards.
+
+    `ids` are those of the span that is current, unless given.
+    """
+    ids = ids or current_ids()
+    if ids is not None:
         # An exception class may refuse attributes; then its line has no ids.
         with suppress(Exception):
             setattr(error, _REMEMBERED, ids)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import isclass, isroutine
 from typing import Any
 
 _LIMIT = 2000
@@ -25,8 +27,8 @@ class Routes:
         node = self._roots.setdefault(method, _Node())
         for segment in template.split("/"):
             if segment.startswith("{") and segment.endswith(":path}"):
+                self._count += node.rest is None
                 node.rest = template
-                self._count += 1
                 return True
             if "{" in segment:
                 if node.variable is None:
@@ -65,26 +67,51 @@ def _find(node: _Node, segments: list[str], depth: int) -> str | None:
     return found if found is not None else node.rest
 
 
-def template_of(scope: dict[str, Any], path: str) -> str | None:
-    """The template of the request that this ASGI scope has been routed for; None where no route was found.
+# A method that nobody serves is in no route, and of those there is any number (RFC 9110, section 9; RFC 5789; QUERY).
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"])
 
-    FastAPI leaves the route in the scope, Starlette (before 1.0) only the parameters' values. The scope's `path_params`
-    hold those of the mounts above as well, so putting names for values into the path serves mounted applications too;
-    a value is only replaced where it is a whole segment, or the rest of the path.
+
+def template_of(scope: dict[str, Any], path: str) -> str | None:
+    """The template of the request that this ASGI scope has been routed for; None where none, or not all of it, was found.
+
+    FastAPI leaves the route in the scope, Starlette only the parameters' values. The scope's `path_params` hold those of
+    the mounts above as well. What is not certain is not learnt: a path taken for a template would be an endpoint of its
+    own, and whoever sends many of them would use up the room for those of the application.
     """
-    parameters = scope.get("path_params")
-    if parameters is None or scope.get("endpoint") is None:
+    parameters, endpoint = scope.get("path_params"), scope.get("endpoint")
+    if parameters is None or endpoint is None or scope.get("method", "GET") not in _METHODS:
         return None
-    template = path
+    route = scope.get("route")
+    methods = getattr(route, "methods", None)
+    if methods and scope.get("method") not in methods:
+        return None
+    own = getattr(route, "path_format", None)
+    if own and ":path}" not in getattr(route, "path", ":path}"):
+        # Its segments are the last ones; before them stand mounts, and the prefixes of included routers.
+        segments = path.split("/")
+        head = "/".join(segments[: -own.count("/")])
+        return f"{_with_names(head, parameters, all_of_them=False)}{own}"
+    if "app_root_path" in scope and not (isroutine(endpoint) or isclass(endpoint) or isinstance(endpoint, partial)):
+        # A mounted application found no route in itself, or has none, as that for static files.
+        if hasattr(endpoint, "routes"):
+            return None
+        return f"{_with_names(scope['root_path'], parameters, all_of_them=False)}/{{path:path}}"
+    return _with_names(path, parameters, all_of_them=True)
+
+
+def _with_names(path: str, parameters: dict[str, Any], *, all_of_them: bool) -> str | None:
+    """`path` with names for the values that are whole segments of it, or several; None where one is not in it."""
     for name, value in parameters.items():
         text = str(value)
-        if "/" in text and template.endswith(text):
-            template = f"{template[: -len(text)]}{{{name}:path}}"
+        if "/" in text and f"/{text}" in path:
+            path = path.replace(f"/{text}", f"/{{{name}:path}}", 1)
             continue
-        segments = template.split("/")
+        segments = path.split("/")
         if text in segments:
             # The last one: in `/agents/{name}` called for the agent `agents` the first segment is the literal.
             position = len(segments) - 1 - segments[::-1].index(text)
             segments[position] = f"{{{name}}}"
-            template = "/".join(segments)
-    return template
+            path = "/".join(segments)
+        elif all_of_them:
+            return None
+    return path

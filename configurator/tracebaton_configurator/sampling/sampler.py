@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.sampling.table import Table
 
-DECIDED = context_api.create_key("tracebaton-decided")
+
+# Set in the context of a request that is not recorded; nothing below it is, whatever a sampler would say.
+UNRECORDED = context_api.create_key("tracebaton-unrecorded")
 
 
 class Decided:
-    """A decision to record that was made before its span exists: taken once, by the first span without a local parent.
+    """A decision to record that was made before its span exists: taken once, by the next span of that trace.
 
     The span gets `trace_state`; where it has no parent, it gets `trace_id`, and `span_id` if there is one.
     """
@@ -37,6 +40,10 @@ class Decided:
         self.span_id = span_id
         self.trace_state = trace_state
         self.taken = False
+
+
+# Not in OpenTelemetry's own context: upstream's middleware starts from an empty one when it reads a request's headers.
+decision: ContextVar[Decided | None] = ContextVar("tracebaton-decision", default=None)
 
 
 class DecidedSampler(Sampler):
@@ -55,11 +62,13 @@ class DecidedSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        context = parent_context if parent_context is not None else context_api.get_current()
-        decided = context.get(DECIDED)
-        if isinstance(decided, Decided) and not decided.taken and decided.trace_id == trace_id:
+        decided = decision.get()
+        if decided is not None and not decided.taken and decided.trace_id == trace_id:
             decided.taken = True
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decided.trace_state)
+        context = parent_context if parent_context is not None else context_api.get_current()
+        if UNRECORDED in context:
+            return SamplingResult(Decision.DROP, None, get_current_span(context).get_span_context().trace_state)
         return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
@@ -75,14 +84,15 @@ class DecidedIds(IdGenerator):
         self.generate_random_span_id = others.generate_span_id
 
     def generate_trace_id(self) -> int:
-        decided = context_api.get_value(DECIDED)
-        if isinstance(decided, Decided) and not decided.taken:
+        decided = decision.get()
+        if decided is not None and not decided.taken:
             return decided.trace_id
         return self.generate_random_trace_id()
 
     def generate_span_id(self) -> int:
-        decided = context_api.get_value(DECIDED)
-        if isinstance(decided, Decided) and decided.span_id is not None:
+        decided = decision.get()
+        # The span's id is asked for right after its sampling, and that only once.
+        if decided is not None and decided.taken and decided.span_id is not None:
             span_id, decided.span_id = decided.span_id, None
             return span_id
         return self.generate_random_span_id()

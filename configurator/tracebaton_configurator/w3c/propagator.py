@@ -5,6 +5,7 @@ They differ from upstream's in what they accept, never raise, and write no log l
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from opentelemetry import baggage, propagate
@@ -20,7 +21,7 @@ from tracebaton_configurator.w3c.traceparent import format_traceparent, parse_tr
 from tracebaton_configurator.w3c.tracestate import parse_tracestate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tracebaton_configurator.w3c.headers import RemoteContext
 
@@ -123,6 +124,36 @@ def with_baggage(context: Context, values: Sequence[bytes]) -> Context:
     return context
 
 
+_refused: ContextVar[Callable[[], bool] | None] = ContextVar("tracebaton-callers-refused", default=None)
+
+
+def refuse_callers(still: Callable[[], bool]) -> Callable[[], None]:
+    """Let nothing be extracted, in this task and those that it starts, as long as `still()`. Returns what ends it."""
+    token = _refused.set(still)
+    return lambda: _refused.reset(token)
+
+
+class CallersPropagator(CompositePropagator):
+    """All propagators of the process, where a caller can be refused.
+
+    Without any propagator (`OTEL_PROPAGATORS=none`) upstream's composite answers None for a context, which fails the
+    request; this one answers an empty one.
+    """
+
+    def extract(
+        self,
+        carrier: textmap.CarrierT,
+        context: Context | None = None,
+        getter: textmap.Getter[textmap.CarrierT] = textmap.default_getter,
+    ) -> Context:
+        refused = _refused.get()
+        if refused is not None and refused():
+            # The current one has what of the caller is accepted.
+            return get_current() if context is None else context
+        extracted = super().extract(carrier, context, getter)
+        return Context() if extracted is None else extracted
+
+
 def install() -> tuple[str, ...]:
     """Put these propagators where upstream's stand in the global one; all others, and the order, stay.
 
@@ -131,9 +162,11 @@ def install() -> tuple[str, ...]:
     composite is private, and where it is missing everything stays as it is.
     """
     replaced: list[str] = []
-    ours = _in_place_of(propagate.get_global_textmap(), replaced)
-    if replaced:
-        propagate.set_global_textmap(ours)
+    used = propagate.get_global_textmap()
+    if not isinstance(used, CallersPropagator):
+        ours = _in_place_of(used, replaced)
+        parts = getattr(ours, "_propagators", None) if type(ours) is CompositePropagator else None
+        propagate.set_global_textmap(CallersPropagator([ours] if parts is None else list(parts)))
     return tuple(replaced)
 
 

@@ -29,6 +29,7 @@ from tracebaton_configurator.w3c.propagator import (
     StrictBaggagePropagator,
     StrictTraceContextPropagator,
     install,
+    refuse_callers,
     with_remote,
 )
 
@@ -188,7 +189,7 @@ class TestInstall:
     def test_a_single_propagator(self) -> None:
         replaced, now = self.installed(W3CBaggagePropagator())
         assert replaced == ("W3CBaggagePropagator",)
-        assert type(now) is StrictBaggagePropagator
+        assert [type(part) for part in now._propagators] == [StrictBaggagePropagator]
 
     def test_order_and_others_stay(self) -> None:
         other = Other()
@@ -203,9 +204,27 @@ class TestInstall:
         "propagator", [CompositePropagator([]), Other(), Changed(), CompositePropagator([Changed()])]
     )
     def test_what_is_not_upstreams_stays(self, propagator: TextMapPropagator) -> None:
-        assert self.installed(propagator) == ((), propagator)
+        parts = propagator._propagators if isinstance(propagator, CompositePropagator) else [propagator]
+        replaced, now = self.installed(propagator)
+        assert (replaced, now._propagators) == ((), parts)
+
+    def test_without_any_a_context_is_answered(self) -> None:
+        """Upstream's composite answers None, and its ASGI middleware fails every request then."""
+        _, now = self.installed(CompositePropagator([]))
+        assert now.extract({}) == Context()
+
+    def test_a_caller_can_be_refused(self) -> None:
+        _, now = self.installed(TraceContextTextMapPropagator())
+        carrier = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        still = True
+        end = refuse_callers(lambda: still)
+        assert not get_current_span(now.extract(carrier)).get_span_context().is_valid
+        still = False
+        assert get_current_span(now.extract(carrier)).get_span_context().is_valid
+        end()
 
     def test_a_composite_of_another_make_stays(self) -> None:
         composite = CompositePropagator([TraceContextTextMapPropagator()])
         del composite._propagators
-        assert self.installed(composite) == ((), composite)
+        replaced, now = self.installed(composite)
+        assert (replaced, now._propagators) == ((), [composite])

@@ -1,0 +1,59 @@
+"""The way of a recorded request whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
+
+They read the headers once more, ask the sampler and the id generator, and so come upon what the gate has decided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+from tracebaton_configurator.logs.ids import Ids, remember_ids
+from tracebaton_configurator.sampling.sampler import Decided, decision
+from tracebaton_configurator.w3c.propagator import refuse_callers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from tracebaton_configurator.gate.engine import Engine, Start
+
+    Message = MutableMapping[str, Any]
+
+
+async def record_by(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+    start: Start,
+    engine: Engine,
+) -> None:
+    """Run `app`, which makes the span of this request, with the decision at hand."""
+    span_id = engine.span_id()
+    decided = Decided(start.trace_id, start.trace_state, span_id)
+    pending = decision.set(decided)
+    refusal = refuse_callers(lambda: not decided.taken) if start.claimed is not None else None
+    token = context_api.attach(start.base)
+    linked = start.claimed is None
+
+    def linking(message: Message) -> Awaitable[None]:
+        nonlocal linked
+        if not linked:
+            linked = True
+            span = get_current_span()
+            if start.claimed is not None and hasattr(span, "add_link"):
+                span.add_link(start.claimed)
+        return send(message)
+
+    try:
+        await app(scope, receive, send if linked else linking)
+    except Exception as raised:
+        remember_ids(raised, Ids(format_trace_id(start.trace_id), format_span_id(span_id), "01"))
+        raise
+    finally:
+        context_api.detach(token)
+        if refusal is not None:
+            refusal()
+        decision.reset(pending)

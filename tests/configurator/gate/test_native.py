@@ -1,0 +1,129 @@
+"""FastAPI's native telemetry (0.142 and later), without the contrib instrumentation: the gate stands above it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi.telemetry", reason="this FastAPI has no native telemetry, which began with 0.142")
+
+from native_requests import REQUESTS
+
+SCRIPT = Path(__file__).with_name("native_requests.py")
+TRACE = f"{0xABCDEF:032x}"
+
+
+@lru_cache
+def results(side: str, rules: str, trusted: str = "yes") -> dict[str, Any]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "FASTAPI_"))}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), side, rules, trusted],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=env,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if not name.startswith("unsampled parent")])
+def test_recorded_spans_are_those_of_fastapi(name: str) -> None:
+    ours, theirs = results("gate", "*=1")[name], results("fastapi", "*=1")[name]
+    assert ours["spans"] == theirs["spans"]
+    assert [ours[key] for key in ("status", "body")] == [theirs[key] for key in ("status", "body")]
+
+
+def test_fastapi_makes_four_spans_a_request() -> None:
+    """What is compared above is there."""
+    spans = results("fastapi", "*=1")["plain"]["spans"]
+    assert [span["kind"] for span in spans].count("SERVER") == 1
+    assert len(spans) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "query", "not found", "validation", "background", "stream", "mounted", "web socket", "unsampled parent"],
+)
+def test_unrecorded_requests_are_silent_and_have_an_identity(name: str) -> None:
+    found = results("gate", "*=0")[name]
+    assert found["spans"] == []
+    assert found["error"] is None
+    for trace_id, span_id, flags in found["seen"]:
+        assert (len(trace_id), len(span_id), flags) == (32, 16, "00")
+        assert (trace_id == TRACE) is (name == "unsampled parent")
+
+
+@pytest.mark.parametrize("name", ["raises", "unavailable", "unsampled parent raises"])
+def test_errors_are_kept(name: str) -> None:
+    found = results("gate", "*=0")[name]
+    (span,) = found["spans"]
+    assert span["kind"] == "SERVER"
+    assert span["attributes"]["tracebaton.kept"] == ["str", "error"]
+    assert span["attributes"]["http.response.status_code"] == ["int", found["status"]]
+    assert span["status"][0] == "ERROR"
+    assert found["ids"] == [found["seen"][0][:2]]
+    assert (span["parent"] is not None) is name.startswith("unsampled")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unavailable",
+        pytest.param(
+            "raises",
+        ),
+    ],
+)
+def test_a_kept_span_says_what_fastapi_would_have_said(name: str) -> None:
+    (kept,) = results("gate", "*=0")[name]["spans"]
+    (recorded,) = (span for span in results("fastapi", "*=1")[name]["spans"] if span["kind"] == "SERVER")
+    del kept["attributes"]["tracebaton.kept"]
+    assert (kept["name"], kept["scope"]) == (recorded["name"], recorded["scope"])
+    assert kept["attributes"] == recorded["attributes"]
+
+
+def test_a_kept_span_redacts_what_fastapi_redacts() -> None:
+    (kept,) = results("gate", "*=0")["unavailable with query"]["spans"]
+    assert "secret" not in json.dumps(kept)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "*=0",
+        "*=1",
+    ],
+)
+def test_an_exception_carries_the_ids_of_its_request(rules: str) -> None:
+    found = results("gate", rules)["raises"]
+    assert found["error"][0] == "ValueError"
+    assert found["error"][1] is not None
+    assert found["error"][1][0] == found["seen"][0][0]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "*=0",
+        "*=1",
+    ],
+)
+def test_an_untrusted_caller_is_not_continued(rules: str) -> None:
+    found = results("gate", rules, "no")["sampled parent"]
+    assert found["seen"][0][0] != TRACE
+
+
+def test_a_root_is_decided_once() -> None:
+    """Rules that record the first request of a window and no other: the gate's decision is the one that counts."""
+    found = results("gate", "GET /hello/*=1/s+0%, *=0")
+    assert len(found["plain"]["spans"]) == 4

@@ -1,0 +1,195 @@
+"""The sampler `tracebaton`, and the one that knows what was decided at the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+
+from tracebaton_configurator.sampling.rules import effective_rules
+from tracebaton_configurator.sampling.sampler import (
+    Decided,
+    DecidedIds,
+    DecidedSampler,
+    TracebatonSampler,
+    decision,
+    trace_state_for,
+)
+from tracebaton_configurator.sampling.table import Table
+from tracebaton_configurator.sampling.threshold import randomness_of, threshold_of
+
+TRACE_IDS = some.integers(1, (1 << 128) - 1)
+CERTAIN = (1 << 128) - 1
+
+
+def sampler(rules: str) -> TracebatonSampler:
+    return TracebatonSampler(Table(effective_rules(rules)))
+
+
+def parent(*, sampled: bool, remote: bool = True, state: TraceState | None = None) -> Context:
+    span = SpanContext(7, 7, is_remote=remote, trace_flags=TraceFlags(int(sampled)), trace_state=state)
+    return set_span_in_context(NonRecordingSpan(span), Context())
+
+
+class TestParents:
+    @pytest.mark.parametrize("remote", [True, False])
+    @pytest.mark.parametrize("kind", SpanKind)
+    def test_what_has_a_parent_does_as_the_parent_did(self, kind: SpanKind, *, remote: bool) -> None:
+        state = TraceState([("vendor", "value")])
+        for rules, sampled in (("*=0", True), ("*=1", False)):
+            found = sampler(rules).should_sample(parent(sampled=sampled, remote=remote, state=state), 7, "x", kind)
+            assert found.decision.is_sampled() is sampled
+            assert found.trace_state == state
+
+    def test_attributes_are_kept(self) -> None:
+        found = sampler("*=0").should_sample(parent(sampled=True), 7, "x", attributes={"a": 1})
+        assert dict(found.attributes) == {"a": 1}
+
+
+class TestRoots:
+    @given(TRACE_IDS, some.sampled_from([1.0, 0.5, 0.1, 0.25]))
+    def test_a_share_is_consistent_with_the_threshold_that_is_sent(self, trace_id: int, share: float) -> None:
+        found = sampler(f"*={share}").should_sample(Context(), trace_id, "x")
+        assert found.decision.is_sampled() is (randomness_of(trace_id) >= threshold_of(share))
+        if found.decision.is_sampled():
+            sent = str((found.trace_state or {}).get("ot")).removeprefix("th:")
+            assert int(sent.ljust(14, "0"), 16) == threshold_of(share)
+        else:
+            assert not found.trace_state
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "rule", "sampled"),
+        [
+            (SpanKind.CLIENT, "XREAD", "CLIENT X*=0, *=1", False),
+            (SpanKind.CLIENT, "GET", "CLIENT X*=0, *=1", True),
+            (SpanKind.CONSUMER, "orders", "CONSUMER orders=1, *=0", True),
+            (SpanKind.PRODUCER, "orders", "CONSUMER orders=1, *=0", False),
+            (SpanKind.INTERNAL, "job", "INTERNAL job=1, *=0", True),
+            (None, "job", "INTERNAL job=1, *=0", True),
+            (SpanKind.SERVER, "job", "INTERNAL job=1, *=0", False),
+        ],
+    )
+    def test_rules_for_other_kinds_of_spans(
+        self, kind: SpanKind | None, name: str, rule: str, *, sampled: bool
+    ) -> None:
+        assert sampler(rule).should_sample(None, CERTAIN, name, kind).decision.is_sampled() is sampled
+
+    @pytest.mark.parametrize(
+        "attributes",
+        [
+            {"http.method": "GET", "http.target": "/quiet?x=1"},
+            {"http.request.method": "GET", "url.path": "/quiet"},
+            {"http.request.method": "GET", "url.path": "/quiet", "http.target": "/loud"},
+        ],
+    )
+    def test_a_request_is_found_by_either_convention(self, attributes: Any) -> None:
+        made = sampler("GET /quiet=0, *=1")
+        assert made.should_sample(None, CERTAIN, "GET", SpanKind.SERVER, attributes).decision is Decision.DROP
+
+    def test_the_description_says_the_rules(self) -> None:
+        assert sampler("POST /chat=1").get_description().startswith("tracebaton{POST /chat=1, GET /health*=0")
+
+
+class TestNeverRaises:
+    VALUES = some.one_of(
+        some.none(),
+        some.booleans(),
+        some.integers(),
+        some.floats(),
+        some.text(),
+        some.binary(),
+        some.lists(some.text()),
+    )
+    NAMES = some.sampled_from(["http.method", "http.request.method", "url.path", "http.target", "other"])
+
+    @given(
+        TRACE_IDS,
+        some.text(max_size=300),
+        some.sampled_from([None, *SpanKind]),
+        some.none() | some.dictionaries(NAMES, VALUES),
+    )
+    def test_on_odd_names_and_attributes(self, trace_id: int, name: str, kind: Any, attributes: Any) -> None:
+        made = sampler("GET /a/{x}=0, CLIENT *=1/s, /b*=10/s, *=10/s+10%")
+        assert made.should_sample(None, trace_id, name, kind, attributes, [], None).decision in Decision
+
+
+class TestTraceState:
+    def test_it_is_made_once(self) -> None:
+        assert trace_state_for(0) is trace_state_for(0)
+        assert trace_state_for(0).to_header() == "ot=th:0"
+
+    def test_thresholds_without_number_are_not_all_kept(self) -> None:
+        from tracebaton_configurator.sampling import sampler as module
+
+        for number in range(5000):
+            trace_state_for(number << 20)
+        assert len(module._states) <= 1002
+
+
+class TestDecided:
+    """A decision from the edge is taken once, by the span it was made for."""
+
+    def provider(self, others: Any = ALWAYS_OFF) -> TracerProvider:
+        return TracerProvider(
+            sampler=DecidedSampler(others), id_generator=DecidedIds(RandomIdGenerator()), shutdown_on_exit=False
+        )
+
+    def start(
+        self, provider: TracerProvider, context: Context, decided: Decided | None = None, **arguments: Any
+    ) -> SpanContext:
+        token = decision.set(decided)
+        try:
+            return provider.get_tracer("t").start_span("x", context, **arguments).get_span_context()
+        finally:
+            decision.reset(token)
+
+    def test_the_first_span_has_its_ids_and_state(self) -> None:
+        decided = Decided(5, TraceState([("ot", "th:8")]), 6)
+        provider = self.provider()
+        first, second = (self.start(provider, Context(), decided) for _ in range(2))
+        assert (first.trace_id, first.span_id, first.trace_state.to_header()) == (5, 6, "ot=th:8")
+        assert first.trace_flags.sampled
+        assert second.trace_id not in (0, 5)
+        assert second.span_id not in (0, 6)
+        assert not second.trace_flags.sampled
+
+    def test_it_holds_below_a_remote_parent(self) -> None:
+        found = self.start(self.provider(), parent(sampled=False), Decided(7, None))
+        assert found.trace_id == 7
+        assert found.trace_flags.sampled
+
+    def test_it_is_not_for_a_span_of_another_trace(self) -> None:
+        found = self.start(self.provider(), parent(sampled=True), Decided(8, None, 6))
+        assert not found.trace_flags.sampled
+        assert found.span_id != 6
+
+    def test_without_one_the_others_decide(self) -> None:
+        assert self.start(self.provider(ALWAYS_ON), Context()).trace_flags.sampled
+        links = [Link(SpanContext(1, 1, is_remote=True))]
+        assert not self.start(self.provider(ALWAYS_OFF), Context(), links=links).trace_flags.sampled
+
+    def test_an_id_generator_of_before_1_43_says_nothing_about_randomness(self) -> None:
+        class Old:
+            def generate_trace_id(self) -> int:
+                return 1
+
+            def generate_span_id(self) -> int:
+                return 2
+
+        assert DecidedIds(Old()).is_trace_id_random() is False  # type: ignore[arg-type]
+        assert DecidedIds(RandomIdGenerator()).is_trace_id_random() is RandomIdGenerator().is_trace_id_random()
