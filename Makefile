@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
-SOURCES := configurator/tracebaton_configurator entrypoint/tracebaton docker/demo tests
+# Instrumentations that the gate has to get along with. They are not always released together with the rest, and want
+# exactly their own release of it: so they are put beside the environment, and only the tests for them look there.
+OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
 .PHONY: bench clean demo lint test types
 
@@ -18,6 +20,7 @@ $(VENV)/demo.installed: $(VENV)/bin/python pyproject.toml
 $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@echo "installing tracebaton and what the tests need (about half a minute)"
 	@$(PIP) -e '.[dev]'
+	@$(PIP) --no-deps --target $(VENV)/other-instrumentations $(OTHERS)
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up

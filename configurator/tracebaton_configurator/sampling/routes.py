@@ -72,11 +72,11 @@ _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def template_of(scope: dict[str, Any], path: str) -> str | None:
-    """The template of the request that this ASGI scope has been routed for; None where none, or not all of it, was found.
+    """The template of the request that this ASGI scope has been routed for; None where not all of it is known.
 
-    FastAPI leaves the route in the scope, Starlette only the parameters' values. The scope's `path_params` hold those of
-    the mounts above as well. What is not certain is not learnt: a path taken for a template would be an endpoint of its
-    own, and whoever sends many of them would use up the room for those of the application.
+    FastAPI leaves the route in the scope, Starlette only the parameters' values. The scope's `path_params` hold those
+    of the mounts above as well. What is not certain is not learnt: a path taken for a template would be an endpoint of
+    its own, and whoever sends many of them would use up the room for those of the application.
     """
     parameters, endpoint = scope.get("path_params"), scope.get("endpoint")
     if parameters is None or endpoint is None or scope.get("method", "GET") not in _METHODS:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Where `make test` puts instrumentations that are not always released together with the rest.
+sys.path.append(str(Path(sys.prefix, "other-instrumentations")))
 
 from opentelemetry import propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
