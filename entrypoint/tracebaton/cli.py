@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
 
-from tracebaton import __version__, run, view
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMMANDS = {
-    "run": (run, "start a command with tracing: tracebaton run uvicorn main:app"),
-    "view": (view, "receive spans on 4317 and 4318 and show each trace as a tree"),
+    "run": "start a command with tracing: tracebaton run uvicorn main:app",
+    "view": "receive spans on 4317 and 4318 and show each trace as a tree",
 }
+_HELP = ("-h", "--help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the subcommand; returns its exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["run"] and given[1:2] and given[1] not in _HELP:
+        # The way of every container's start: nothing is parsed, for all that follows is the command's.
+        from tracebaton.run import run
+
+        return run(given[1:])
+    import argparse
+
+    from tracebaton import __version__
+
     parser = argparse.ArgumentParser(
         prog="tracebaton", description="Distributed tracing by changing one line per container: its CMD."
     )
     parser.add_argument("--version", action="version", version=f"tracebaton {__version__}")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
-    for name, (module, summary) in _COMMANDS.items():
-        module.add_arguments(subparsers.add_parser(name, help=summary, description=summary))
-    arguments = parser.parse_args(argv)
-    status: int = _COMMANDS[arguments.subcommand][0].main(arguments)
+    modules = {name: import_module(f"tracebaton.{name}") for name in _COMMANDS}
+    for name, summary in _COMMANDS.items():
+        modules[name].add_arguments(subparsers.add_parser(name, help=summary, description=summary))
+    arguments = parser.parse_args(given)
+    status: int = modules[arguments.subcommand].main(arguments)
     return status
 
 

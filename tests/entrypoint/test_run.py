@@ -89,12 +89,38 @@ def test_the_launchers_help_lists_our_variables() -> None:
     assert "--tracebaton_logs" in done.stdout
 
 
+def test_the_command_sees_what_upstreams_launcher_would_show_it(tmp_path: Path) -> None:
+    """Fails where the launcher begins to do more than `tracebaton run` does in its place."""
+    code = "import json, os, sys; print(json.dumps([dict(os.environ), sys.path, sys.argv]))"
+    command = [sys.executable, "-c", code, "--an", "argument"]
+    for given in ({}, {"PYTHONPATH": f"/a{os.pathsep}{tmp_path}"}):
+        env = {**os.environ, **given, "OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}
+        env |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_SERVICE_NAME": "x"}
+        shown = [
+            subprocess.run([*launcher, *command], capture_output=True, check=True, env=env, cwd=tmp_path).stdout
+            for launcher in ([TRACEBATON, "run"], [SCRIPTS / "opentelemetry-instrument"])
+        ]
+        assert shown[0] == shown[1]
+
+
+def test_where_upstreams_directory_is_not_found_the_launcher_is_started() -> None:
+    code = (
+        "from tracebaton import run; run._auto_instrumentation = lambda: None\n"
+        "import sys; show = 'from opentelemetry.trace import get_tracer_provider as p; print(type(p()).__name__)'\n"
+        "run.run([sys.executable, '-c', show])"
+    )
+    env = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout == "TracerProvider\n"
+
+
 def test_the_command_itself_needs_no_heavy_imports() -> None:
     """A container's start waits for this."""
     code = (
         "import sys; from tracebaton.cli import main\n"
-        "try: main(['--version'])\nexcept SystemExit: pass\n"
-        "heavy = {'rich', 'grpc', 'google.protobuf', 'opentelemetry.sdk'} & sys.modules.keys()\n"
+        "main(['run', 'no-such-command'])\n"
+        "heavy = {'dataclasses', 'inspect', 'rich', 'grpc', "
+        " 'google.protobuf', 'opentelemetry.sdk'} & sys.modules.keys()\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)

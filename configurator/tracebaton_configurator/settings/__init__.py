@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
+from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
@@ -22,15 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-__all__ = ["Endpoint", "LogMode", "Problem", "Settings", "current", "hand_down", "read_settings"]
+__all__ = [
+    "CONFIGURATOR",
+    "DISTRO",
+    "NAME",
+    "Endpoint",
+    "LogMode",
+    "Problem",
+    "Settings",
+    "current",
+    "hand_down",
+    "read_settings",
+]
 
 LogMode = Literal["json", "inject", "off"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 _INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
-DISTRO = "OTEL_PYTHON_DISTRO"
-CONFIGURATOR = "OTEL_PYTHON_CONFIGURATOR"
-NAME = "tracebaton"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +133,6 @@ def hand_down(settings: Settings) -> None:
     os.environ.update(choose_this_distro(os.environ))
     if settings.service_name_derived and not settings.disabled:
         os.environ[_INHERITED_NAME] = settings.service_name
-
-
-def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
-    """The two variables that make upstream's loader take this distro and configurator, where the user chose none."""
-    return {name: environ.get(name, "").strip() or NAME for name in (DISTRO, CONFIGURATOR)}
 
 
 def _is_helper(command: Sequence[str]) -> bool:

@@ -1,0 +1,16 @@
+"""How upstream's loader is told which distro and configurator to take; imports nothing, as every start waits for it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DISTRO = "OTEL_PYTHON_DISTRO"
+CONFIGURATOR = "OTEL_PYTHON_CONFIGURATOR"
+NAME = "tracebaton"
+
+
+def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
+    """The two variables that make upstream's loader take this distro and configurator, where the user chose none."""
+    return {name: environ.get(name, "").strip() or NAME for name in (DISTRO, CONFIGURATOR)}
