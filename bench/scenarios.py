@@ -1,0 +1,75 @@
+"""What is asked of the application: which path, over how many routes, with how many headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent
+HEADERS_BY_NATURE = 1  # wrk sends `Host` and nothing else
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`main` ones have a target to meet, and get more rounds and all contenders."""
+
+    name: str
+    title: str
+    path: str = "/hello"
+    routes: int = 1
+    headers: int = HEADERS_BY_NATURE
+    connections: int = 16
+    script: str = ""
+    access_log: bool = False
+    main: bool = False
+    counted: int = 80  # requests in one counting of instructions
+
+    def wrk(self, port: int, seconds: int) -> list[str]:
+        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s"]
+        if self.script:
+            command += ["-s", str(BENCH / self.script)]
+        for number in range(self.headers - HEADERS_BY_NATURE):
+            command += ["-H", f"X-Bench-Header-{number}: value-{number}-of-an-ordinary-length"]
+        return [*command, f"http://127.0.0.1:{port}{self.path}"]
+
+    def uvicorn(self) -> list[str]:
+        """The arguments that are the same for every contender."""
+        log = ["--access-log"] if self.access_log else ["--no-access-log", "--log-level", "warning"]
+        return ["app:app", "--host", "127.0.0.1", *log]
+
+
+SCENARIOS = (
+    Scenario("hello", "`GET /hello`", main=True),
+    # httpx's connection pool goes through all of its connections for each of them at every request: with 16 in flight a
+    # third of the CPU is that, and how much depends on how they happen to fall. With 4 it is httpx and Redis.
+    Scenario(
+        "chat",
+        "`POST /chat` (Redis, one httpx hop)",
+        path="/chat",
+        script="chat.lua",
+        connections=4,
+        counted=20,
+        main=True,
+    ),
+    Scenario("routes-500", "`GET /hello`, 500 routes", routes=500, main=True),
+    Scenario("routes-100", "`GET /hello`, 100 routes", routes=100),
+    Scenario("headers-5", "`GET /hello`, 5 headers", headers=5),
+    Scenario("headers-40", "`GET /hello`, 40 headers", headers=40),
+    Scenario("access-log", "`GET /hello`, access log on", access_log=True),
+)
+
+
+def counted_by_default(scenario: Scenario) -> bool:
+    """Those with a target: counting takes minutes."""
+    return scenario.main
+
+
+def select(names: list[str] | None, *, quick: bool) -> list[Scenario]:
+    """Those that `names` asks for, or the default set. Raises ValueError for a name that is none."""
+    if names is None:
+        return [each for each in SCENARIOS if each.main or not quick]
+    known = {each.name: each for each in SCENARIOS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no scenario {name!r}; there are {', '.join(known)}")
+    return [known[name] for name in names]

@@ -1,0 +1,72 @@
+"""What arrives is counted by service: OTLP's protobuf and Datadog's MessagePack."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from processes import HOST, Port
+from sink import DATADOG_SAMPLED, DATADOG_SERVICE, SERVER_KIND, Counts, start_otlp
+
+
+def test_server_spans_are_counted_on_their_own() -> None:
+    counts = Counts()
+    counts.add("a", spans=3, server=1)
+    counts.add("a", spans=3, server=1)
+    counts.add("b", spans=1, server=0)
+    assert json.loads(counts.as_json()) == {"a": {"spans": 6, "server": 2}, "b": {"spans": 1, "server": 0}}
+
+
+def test_otlp_is_received_over_grpc() -> None:
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "agent"
+    spans = resource.scope_spans.add().spans
+    spans.add(kind=SERVER_KIND)
+    spans.add(kind=1)
+    counts, port = Counts(), Port()
+    server = start_otlp(counts, port.number)
+    try:
+        with grpc.insecure_channel(f"{HOST}:{port.number}") as channel:
+            export = channel.unary_unary(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                request_serializer=ExportTraceServiceRequest.SerializeToString,
+                response_deserializer=ExportTraceServiceResponse.FromString,
+            )
+            export(request, timeout=10, wait_for_ready=True)
+    finally:
+        server.stop(grace=None).wait(10)
+        port.release()
+    assert json.loads(counts.as_json()) == {"agent": {"spans": 2, "server": 1}}
+
+
+@pytest.mark.parametrize(
+    ("priority", "sampled"),
+    [
+        (b"\x01", 1),
+        (b"\x02", 1),
+        (b"\xcb" + struct.pack(">d", 1.0), 1),
+        (b"\xcb" + struct.pack(">d", 2.0), 1),
+        (b"\x00", 0),
+        (b"\xff", 0),
+        (b"\xcb" + struct.pack(">d", -1.0), 0),
+        (b"\xcb" + struct.pack(">d", 0.0), 0),
+    ],
+)
+def test_a_datadog_trace_is_sampled_by_its_priority(priority: bytes, sampled: int) -> None:
+    body = b"\x83\xa7service\xa3foo\xb5_sampling_priority_v1" + priority + b"\xa7span_id\x05"
+    assert len(DATADOG_SAMPLED.findall(body)) == sampled
+
+
+@pytest.mark.parametrize("name", ["foo", "ddtrace-10.hello", "a-name-that-is-longer-than-31-bytes.routes-500"])
+def test_a_datadog_service_is_read_up_to_the_next_key(name: str) -> None:
+    size = bytes([0xA0 | len(name)]) if len(name) < 32 else b"\xd9" + bytes([len(name)])
+    found = DATADOG_SERVICE.search(b"\x94\x92\x8a\xa7service" + size + name.encode() + b"\xa4name\xaffastapi.request")
+    assert found is not None
+    assert found[1].decode() == name
