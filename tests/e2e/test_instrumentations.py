@@ -1,0 +1,56 @@
+"""What the official instrumentations trace, beyond what the demo's agents use: sync clients, and pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import TRACED
+from processes import wait_for
+from spans import wait_for_spans
+
+if TYPE_CHECKING:
+    from harness import System
+
+SCRIPT = """
+import asyncio, sys
+import httpx, redis, redis.asyncio
+
+url, web = sys.argv[1:]
+
+def work():
+    with redis.Redis.from_url(url) as store, httpx.Client() as client:
+        store.set("a", 1)
+        with store.pipeline() as pipeline:
+            pipeline.get("a")
+            pipeline.incr("a")
+            pipeline.execute()
+        client.get(web)
+
+async def work_async():
+    async with redis.asyncio.from_url(url) as store, httpx.AsyncClient() as client:
+        async with store.pipeline() as pipeline:
+            await pipeline.get("a").incr("a").execute()
+        await client.get(web)
+
+work()
+asyncio.run(work_async())
+"""
+
+
+def test_sync_async_and_pipelines(system: System) -> None:
+    redis_url = system.start_redis()
+    environ = {
+        "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": system.grpc_endpoint,
+        "OTEL_SERVICE_NAME": "script",
+    }
+    web = f"{system.http_endpoint}/v1/traces"
+    script = system.start("script", [*TRACED, "python", "-c", SCRIPT, redis_url, web], env=environ)
+    wait_for(lambda: script.returncode is not None, 20)
+    assert script.returncode == 0, script.output()
+    spans = wait_for_spans(system, lambda spans: len(spans) >= 5)
+    redis = [span for span in spans if span.attributes.get("db.system") == "redis"]
+    # redis-py counts what a pipeline sends as one; its commands are in the span's name.
+    assert [span.name for span in redis if "GET" in span.name] == ["GET INCRBY", "GET INCRBY"]
+    assert sum(span.name == "SET" for span in redis) == 1
+    assert len([span for span in spans if span.kind == "CLIENT" and "http.url" in span.attributes]) == 2
