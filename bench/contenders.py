@@ -128,9 +128,11 @@ def select(
     return [each for each in available if each.name == BARE or any(_fits(each, name) for name in names)]
 
 
-def in_short(contender: Contender) -> bool:
-    """Where counting takes long, only the comparison that matters most: bare, and the two at 10 %."""
-    return contender.name in {BARE, "tracebaton 10 %", "upstream 10 %"}
+def is_counted(contender: Contender, routes: int) -> bool:
+    """Counting instructions takes long: with many routes only what matters most, bare and the two at 10 %."""
+    if routes > 1:
+        return contender.name in {BARE, "tracebaton 10 %", "upstream 10 %"}
+    return contender.everywhere or contender.venv == "tracebaton"
 
 
 def slug(name: str) -> str:

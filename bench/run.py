@@ -83,7 +83,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenarios", type=_list, help=", ".join(each.name for each in courses.SCENARIOS))
     parser.add_argument("--parts", type=_list, help=f"{', '.join(PARTS)} (all; a quick run: cpu,startup)")
     parser.add_argument("--callgrind", action="store_true", help="short for --parts callgrind")
-    parser.add_argument("--rounds", type=int, help="how often each contender has its turn (5; scenarios aside: 3)")
+    parser.add_argument(
+        "--rounds", type=int, help="how often each contender has its turn (5; in scenarios without a target: 2)"
+    )
     parser.add_argument("--seconds", type=int, default=1, help="how long a turn is (1)")
     parser.add_argument("--starts", type=int, help="how often each contender is started for the start-up figures (5)")
     parser.add_argument(
@@ -109,7 +111,7 @@ def _measure(
     if "cpu" in options.parts:
         for scenario in scenarios:
             here = contenders if scenario.main or options.contenders else [e for e in contenders if e.everywhere]
-            rounds = options.rounds or (2 if options.quick else 5 if scenario.main else 3)
+            rounds = options.rounds or (2 if options.quick else 5 if scenario.main else 2)
             with System() as system:
                 readings = measure(system, scenario, here, rounds=rounds, seconds=options.seconds, say=say)
             results.readings += readings
@@ -125,7 +127,7 @@ def _measure(
             results.starts = measure_starts(system, starting, rounds=starts, say=say)
     if "callgrind" in options.parts:
         counted = {
-            scenario: [e for e in contenders if options.contenders or scenario.routes == 1 or field.in_short(e)]
+            scenario: [e for e in contenders if options.contenders or field.is_counted(e, scenario.routes)]
             for scenario in scenarios
             if options.scenarios or courses.counted_by_default(scenario)
         }
@@ -160,7 +162,7 @@ def machine() -> dict[str, str]:
 
 
 def settings(options: argparse.Namespace) -> dict[str, str]:
-    rounds = options.rounds or (2 if options.quick else "5 (scenarios without a target: 3)")
+    rounds = options.rounds or (2 if options.quick else "5 (scenarios without a target: 2)")
     return {
         "server": "uvicorn with uvloop and httptools, one process, access log off unless said",
         "load": f"wrk with 16 connections (chat: 4), rounds of {options.seconds} s each, {rounds} of them, medians",
