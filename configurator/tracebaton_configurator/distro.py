@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 from tracebaton_configurator import settings
 from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.start_up import leave_launcher_directory
 
 if TYPE_CHECKING:
     from opentelemetry.util._importlib_metadata import EntryPoint
@@ -33,6 +34,7 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
     def _configure(self, **_: Any) -> None:
         TracebatonDistro.configured = True
         settings.hand_down(settings.current())
+        leave_launcher_directory()
         logging.getLogger(_UPSTREAM_LOADER).addFilter(_wanted)
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:

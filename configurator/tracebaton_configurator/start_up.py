@@ -1,12 +1,25 @@
-"""What would be imported at the start of every process and used by none."""
+"""What a start would leave behind, or bring along, that costs every process and serves none."""
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 from typing import Any
 
 _CLIENT = "httpx._main"
+_LAUNCHER = "opentelemetry.instrumentation.auto_instrumentation"
+
+
+def leave_launcher_directory() -> None:
+    """Take the directory of upstream's `sitecustomize` off `sys.path`; child processes find it by PYTHONPATH.
+
+    It has served its purpose, and every import that fails searches it: httpx tries one or two in each request.
+    """
+    launcher = sys.modules.get(_LAUNCHER)
+    directory = os.path.dirname(getattr(launcher, "__file__", None) or "")  # noqa: PTH120 (imports pathlib)
+    if directory:
+        sys.path[:] = [path for path in sys.path if path != directory]
 
 
 def leave_out_httpx_client() -> None:

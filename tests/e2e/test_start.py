@@ -116,7 +116,12 @@ class TestWrongSettings:
 
     @pytest.mark.parametrize(
         "environ",
-        [{"OTEL_TRACEBATON_LOGS": "yaml"}, {"OTEL_TRACES_EXPORTER": "otpl"}, {"OTEL_TRACES_SAMPLER": "always"}],
+        [
+            {"OTEL_TRACEBATON_LOGS": "yaml"},
+            {"OTEL_TRACES_EXPORTER": "otpl"},
+            {"OTEL_TRACES_SAMPLER": "always"},
+            {"OTEL_TRACES_SAMPLER_ARG": "POST /chat=1O%"},
+        ],
     )
     def test_strict_ends_the_process_with_78(self, environ: dict[str, str]) -> None:
         done = start("print('runs')", OTEL_TRACEBATON_STRICT="true", **environ)
@@ -199,6 +204,16 @@ def test_settings_without_effect_yet_say_so() -> None:
     assert [line["message"] for line in lines(done) if line["level"] == "WARNING"] == [
         "OTEL_TRACEBATON_SPOOL_DIR is set and valid, but not in effect yet in this version: it changes nothing."
     ]
+
+
+@pytest.mark.parametrize("disabled", ["false", "true"])
+def test_the_launchers_directory_is_left_to_child_processes(disabled: str) -> None:
+    code = (
+        "import os, sys\n"
+        "inside = [path for path in os.environ['PYTHONPATH'].split(os.pathsep) if path.endswith('auto_instrumentation')]\n"
+        "print(len(inside), len(set(inside) & set(sys.path)))"
+    )
+    assert start(code, OTEL_SDK_DISABLED=disabled).stdout == "1 0\n"
 
 
 def test_multiprocessings_helper_process_says_nothing() -> None:
