@@ -210,7 +210,8 @@ def test_settings_without_effect_yet_say_so() -> None:
 def test_the_launchers_directory_is_left_to_child_processes(disabled: str) -> None:
     code = (
         "import os, sys\n"
-        "inside = [path for path in os.environ['PYTHONPATH'].split(os.pathsep) if path.endswith('auto_instrumentation')]\n"
+        "paths = os.environ['PYTHONPATH'].split(os.pathsep)\n"
+        "inside = [path for path in paths if path.endswith('auto_instrumentation')]\n"
         "print(len(inside), len(set(inside) & set(sys.path)))"
     )
     assert start(code, OTEL_SDK_DISABLED=disabled).stdout == "1 0\n"
