@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -156,3 +157,18 @@ def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:
     method = found.get("http.request.method") or found.get("http.method") or ""
     path = found.get("url.path") or found.get("http.target") or f"/{name}"
     return str(method), str(path).partition("?")[0]
+
+
+def make_sampler(argument: str | None) -> TracebatonSampler:
+    """What the entry point `opentelemetry_traces_sampler` calls under another distro; wrong rules mean the default."""
+    from tracebaton_configurator.sampling.rules import RuleError, effective_rules
+    from tracebaton_configurator.sampling.table import Table
+
+    try:
+        rules = effective_rules(argument)
+    except RuleError as error:
+        logging.getLogger("tracebaton").error(  # noqa: TRY400 (a sentence, no traceback)
+            "OTEL_TRACES_SAMPLER_ARG: %s; the default rules apply.", error
+        )
+        rules = effective_rules(None)
+    return TracebatonSampler(Table(rules))

@@ -193,3 +193,15 @@ class TestDecided:
 
         assert DecidedIds(Old()).is_trace_id_random() is False  # type: ignore[arg-type]
         assert DecidedIds(RandomIdGenerator()).is_trace_id_random() is RandomIdGenerator().is_trace_id_random()
+
+
+def test_another_configurator_can_load_it_by_name() -> None:
+    from importlib.metadata import entry_points
+
+    from tracebaton_configurator.sampling.sampler import TracebatonSampler
+
+    (point,) = entry_points(group="opentelemetry_traces_sampler", name="tracebaton")
+    for argument, described in ((None, "*=10/s+10%"), ("/a=1", "/a=1"), ("wrong rule", "*=10/s+10%")):
+        sampler = point.load()(argument)
+        assert isinstance(sampler, TracebatonSampler)
+        assert described in sampler.get_description()
