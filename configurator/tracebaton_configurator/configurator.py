@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator import settings
 from tracebaton_configurator.logs import hook, own
 from tracebaton_configurator.problems import report
 
 if TYPE_CHECKING:
     from tracebaton_configurator.pipeline import Pipeline
-
-# Parsed, and acted on by a later version: silence would pretend.
-NOT_IN_EFFECT_YET = frozenset([ours.OTEL_TRACEBATON_SPOOL_DIR, ours.OTEL_TRACEBATON_SPOOL_MAX_MB])
 
 
 class OpenTelemetryConfigurator:
@@ -38,8 +34,6 @@ class OpenTelemetryConfigurator:
         try:
             hook.install(here.logs, here.service_name)
             report(here.problems, strict=here.strict)
-            for variable in sorted(here.given & NOT_IN_EFFECT_YET):
-                own.warning("%s is set and valid, but not in effect yet in this version: it changes nothing.", variable)
             from tracebaton_configurator.pipeline import start
             from tracebaton_configurator.start_up import leave_out_httpx_client
 

@@ -12,15 +12,19 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 
 from tracebaton_configurator import settings
+from tracebaton_configurator.export.batching import DeliveringSpanProcessor
+from tracebaton_configurator.export.delivery import Delivery
 from tracebaton_configurator.export.exits import flush_at_exit
-from tracebaton_configurator.export.exporters import UnknownExporterError, find_span_exporter
+from tracebaton_configurator.export.exporters import UnknownExporterError, is_otlp, load, make_client, make_encode
 from tracebaton_configurator.export.lazy import LazyExporter
+from tracebaton_configurator.export.outage import Outage
 from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
+from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.problems import report
-from tracebaton_configurator.resource import build_resource
+from tracebaton_configurator.resource import build_resource, renew_in_children
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
@@ -39,8 +43,12 @@ _RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What runs. `session` is the gate's; without one, `no_gate` says why, and upstream's own path is taken."""
+    """What runs. `session` is the gate's; without one, `no_gate` says why, and upstream's own path is taken.
 
+    `deliveries` has a processor for each OTLP exporter.
+    """
+
+    deliveries: tuple[DeliveringSpanProcessor, ...]
     sampler: str
     session: Session | None
     no_gate: str | None
@@ -64,8 +72,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     provider = TracerProvider(
         sampler=DecidedSampler(sampling.sampler), id_generator=ids, resource=resource, shutdown_on_exit=False
     )
-    for name in here.traces_exporters:
-        _add_exporter(provider, name, here)
+    deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
+    renew_in_children(provider)
     trace.set_tracer_provider(provider)
     ends = [provider.shutdown, *_start_other_signals(here, resource)]
     flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
@@ -75,7 +83,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     elif here.metrics_exporters:
         no_gate = "metrics are exported, and they count every request"
     if no_gate is not None or sampling.roots is None:
-        return Pipeline(sampling.sampler.get_description(), None, no_gate)
+        return Pipeline(tuple(deliveries), sampling.sampler.get_description(), None, no_gate)
     session = Session(
         sampling.roots,
         ids,
@@ -85,7 +93,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         keep_slower_than=here.keep_slower_than,
         event_spans=here.asgi_event_spans,
     )
-    return Pipeline(sampling.sampler.get_description(), session, None)
+    return Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, None)
 
 
 def _sampling(here: Settings) -> _Sampling:
@@ -134,13 +142,39 @@ def _id_generator(here: Settings) -> IdGenerator:
     return generator
 
 
-def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> None:
+def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> DeliveringSpanProcessor | None:
+    """Have spans sent to the exporter `name`; returns the processor where it is this project's own."""
+    if is_otlp(name):
+        processor = _deliver(name, here)
+        provider.add_span_processor(processor)
+        return processor
     try:
-        exporter = LazyExporter(find_span_exporter(name, here.endpoint), lambda error: _say_broken(name, error))
+        exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
     except UnknownExporterError as error:
         report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
-        return
+        return None
     provider.add_span_processor(BoundedBatchSpanProcessor(exporter, here.batch_delay_ms, here.shutdown_timeout))
+    return None
+
+
+def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
+    spool = Spool(here.spool_dir, here.spool_max_mb * 1_000_000) if here.spool_dir else None
+    waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
+    delivery = Delivery(
+        lambda: make_client(name, here.endpoint),
+        Outage(str(here.endpoint), waiting),
+        timeout=here.endpoint.timeout,
+        most_spans=here.queue_size,
+        spool=spool,
+    )
+    return DeliveringSpanProcessor(
+        delivery,
+        make_encode,
+        delay=here.batch_delay_ms / 1000,
+        most_queued=here.queue_size,
+        batch_size=here.batch_size,
+        shutdown_timeout=here.shutdown_timeout,
+    )
 
 
 def _say_broken(name: str, error: Exception) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import TracerProvider
 
 from tracebaton_configurator import __version__, resource
 
@@ -50,3 +53,30 @@ def test_the_container_id_in_cgroup_v2_mounts() -> None:
 
 def test_no_container() -> None:
     assert resource._container_id_in(["0::/user.slice"]) is None
+
+
+def test_a_forked_child_has_its_own_pid_and_instance() -> None:
+    provider = TracerProvider(resource=resource.build_resource("shop"), shutdown_on_exit=False)
+    resource.renew_in_children(provider)
+    tracer = provider.get_tracer("test")
+    before = dict(provider.resource.attributes)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            span = tracer.start_span("in the child")
+            os.write(writing, json.dumps(dict(span.resource.attributes)).encode())  # type: ignore[attr-defined]
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        attributes = json.load(answer)
+    os.waitpid(child, 0)
+    assert attributes["process.pid"] == child
+    assert attributes["service.instance.id"] != before["service.instance.id"]
+    assert {name for name in before if before[name] != attributes[name]} == {
+        "process.pid",
+        "process.parent_pid",
+        "service.instance.id",
+    }
+    assert dict(provider.resource.attributes) == before

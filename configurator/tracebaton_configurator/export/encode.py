@@ -179,7 +179,7 @@ class Encoder:
         if isinstance(value, bool):
             return b"\x10\x01" if value else b"\x10\x00"
         if isinstance(value, str):
-            return _field(0x0A, value.encode())
+            return _field(0x0A, value.encode("utf-8", "replace"))
         if isinstance(value, int):
             if not -(1 << 63) <= value < 1 << 63:
                 raise ValueError("an integer does not fit")
@@ -198,8 +198,8 @@ def _schema(owner: Any) -> bytes:
 
 
 def _text(tag: int, text: str) -> bytes:
-    """A string field; one that is empty is not written, as proto3 has it."""
-    return _field(tag, text.encode()) if text else b""
+    """A string field; one that is empty is not written, as proto3 has it. A lone surrogate becomes a question mark."""
+    return _field(tag, text.encode("utf-8", "replace")) if text else b""
 
 
 def _field(tag: int, body: bytes) -> bytes:

@@ -61,6 +61,8 @@ class Settings:
     metrics_exporters: tuple[str, ...]
     logs_exporters: tuple[str, ...]
     batch_delay_ms: int
+    queue_size: int
+    batch_size: int
     id_generator: str
     sampler: str
     sampler_arg: str | None
@@ -97,6 +99,8 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         metrics_exporters=reader.names("OTEL_METRICS_EXPORTER", "none"),
         logs_exporters=reader.names("OTEL_LOGS_EXPORTER", "none"),
         batch_delay_ms=reader.integer("OTEL_BSP_SCHEDULE_DELAY", 1000, 1, 86_400_000),
+        queue_size=reader.integer("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1, 1_000_000),
+        batch_size=reader.integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1, 1_000_000),
         id_generator=reader.text("OTEL_PYTHON_ID_GENERATOR") or "random",
         sampler=reader.text("OTEL_TRACES_SAMPLER") or NAME,
         sampler_arg=reader.text("OTEL_TRACES_SAMPLER_ARG"),

@@ -20,6 +20,9 @@ _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"
 _COMPRESSION = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
 _TIMEOUT = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 _HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+# In the order in which upstream's exporters look: grpcio's, then those that everybody knows.
+_PROXY = {GRPC: ("grpc_proxy", "https_proxy", "http_proxy"), HTTP: ("{scheme}_proxy", "all_proxy")}
+_TLS = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 _DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 
 
@@ -28,6 +31,8 @@ class Endpoint:
     """A URL with scheme and host, complete for its protocol: with `/v1/traces` where HTTP needs it.
 
     `timeout` is in seconds, as upstream reads its variable. `headers` are secret: they are where tokens are sent.
+    `proxy` is the URL of a forward proxy. `tls` has the paths of the certificates to trust, of the client's key and of
+    the client's certificate, each a PEM file or None.
     """
 
     url: str
@@ -35,6 +40,8 @@ class Endpoint:
     compression: str = "none"
     timeout: float = 10.0
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    tls: tuple[str | None, str | None, str | None] = (None, None, None)
 
     @property
     def insecure(self) -> bool:
@@ -74,7 +81,48 @@ def read_endpoint(reader: Reader) -> Endpoint:
         reader.choice(reader.first_set(*_COMPRESSION), known, "none"),
         reader.parsed(reader.first_set(*_TIMEOUT), _parse_seconds, 10.0, "a number of seconds above 0", "10"),
         _read_headers(reader),
+        _read_proxy(reader, url, protocol),
+        _read_tls(reader),
     )
+
+
+def _read_proxy(reader: Reader, url: str, protocol: str) -> str | None:
+    """The proxy for this endpoint; None for one that is named in `no_proxy`, or that no proxy could know.
+
+    That is this host, or a name without a dot: a container beside this one. Upstream asks the proxy for the latter.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    names = [name.format(scheme=parts.scheme) for name in _PROXY[protocol]]
+    proxy = reader.text(*(spelled for name in names for spelled in (name, name.upper())))
+    if proxy is None or not ("." in host or ":" in host) or host == "::1" or host.startswith("127."):
+        return None
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed
+
+    unproxied = reader.text(*(["no_grpc_proxy"] if protocol == GRPC else []), "no_proxy", "NO_PROXY") or ""
+    if proxy_bypass_environment(host, {"no": unproxied}) or _is_in_network(host, unproxied.split(",")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_in_network(host: str, networks: list[str]) -> bool:
+    """Whether an address is in one of the networks such as `10.0.0.0/8`; what is no network is passed over."""
+    from contextlib import suppress
+    from ipaddress import ip_address, ip_network
+
+    for network in networks:
+        with suppress(ValueError):
+            if "/" in network and ip_address(host) in ip_network(network.strip(), strict=False):
+                return True
+    return False
+
+
+def _read_tls(reader: Reader) -> tuple[str | None, str | None, str | None]:
+    """https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options"""
+    certificate, key, client = (
+        reader.text(f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}") for name in _TLS
+    )
+    return certificate, key, client
 
 
 def _parse_seconds(value: str) -> float:

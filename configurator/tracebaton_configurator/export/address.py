@@ -1,0 +1,88 @@
+"""From an endpoint to a connection: directly, or through the proxy that the environment names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+from tracebaton_configurator.export.wire import Tls, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Endpoint(Protocol):
+    """Where and how: see `settings.endpoint.Endpoint`. `timeout` is in seconds, `proxy` a URL."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def compression(self) -> str: ...
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def insecure(self) -> bool: ...
+    @property
+    def proxy(self) -> str | None: ...
+    @property
+    def tls(self) -> tuple[str | None, str | None, str | None]: ...
+
+
+class Address:
+    """Where an endpoint is. `host` and `port` are the receiver's, `authority` both as a URL has them."""
+
+    def __init__(self, endpoint: Endpoint, default_port: int) -> None:
+        parts = urlsplit(endpoint.url)
+        self.scheme = parts.scheme
+        self.host = parts.hostname or "localhost"
+        self.port = parts.port or (443 if self.scheme == "https" else default_port)
+        self.path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self.authority = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        self.credentials = _basic(parts.username, parts.password)
+        self._tls = Tls(*endpoint.tls)
+        self.proxy = urlsplit(endpoint.proxy) if endpoint.proxy else None
+        self.proxy_credentials = _basic(self.proxy.username, self.proxy.password) if self.proxy else None
+
+    def connect(self, protocols: list[str], left: Callable[[], float], *, tunnel: bool) -> Wire:
+        """A connection to the receiver, or to the proxy, through it where `tunnel` is true (OSError)."""
+        proxy = self.proxy
+        if proxy is None:
+            wire = Wire.connect(self.host, self.port, left)
+        else:
+            wire = Wire.connect(proxy.hostname or "localhost", proxy.port or 80, left)
+        try:
+            if proxy is not None and tunnel:
+                self._tunnel(wire, left)
+            if self.scheme == "https":
+                wire.start_tls(self.host, self._tls, protocols, left)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def _tunnel(self, wire: Wire, left: Callable[[], float]) -> None:
+        """CONNECT (RFC 9110, 9.3.6)."""
+        credentials = f"Proxy-Authorization: {self.proxy_credentials}\r\n" if self.proxy_credentials else ""
+        wire.send(f"CONNECT {self.authority} HTTP/1.1\r\nHost: {self.authority}\r\n{credentials}\r\n".encode(), left)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            more = wire.receive(left)
+            answer += more
+            if not more or len(answer) > 65536:
+                raise ConnectionError("the proxy does not answer as one")
+        status = answer.split(b"\r\n", 1)[0].decode("latin-1")
+        if status.split(" ")[1:2] != ["200"]:
+            raise ConnectionError(f"the proxy refused: {status}")
+
+
+def _basic(user: str | None, password: str | None) -> str | None:
+    """`Basic` credentials from the user part of a URL (RFC 7617)."""
+    if user is None:
+        return None
+    from base64 import b64encode
+
+    return "Basic " + b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()

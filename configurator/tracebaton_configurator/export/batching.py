@@ -1,0 +1,223 @@
+"""The span processor: takes ended spans off the request path, and delivers them from a thread of its own.
+
+Settings: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+What `on_end` does is all that a request pays: an append to a deque, and now and then a semaphore. It takes no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.logs import own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from tracebaton_configurator.export.counters import Counters
+    from tracebaton_configurator.export.delivery import Delivery
+
+# Below the 4 MiB that a gRPC server takes by default.
+_MOST_BYTES = 3_500_000
+# Of the time for the end, what is kept for writing down what could not be delivered.
+_RESERVE = 0.25
+
+
+class DeliveringSpanProcessor(SpanProcessor):
+    """Batches ended spans. `delay` and `shutdown_timeout` are seconds, `most_queued` and `batch_size` spans.
+
+    The thread starts with the first span, so that a process which forks its workers first has none to lose. In a forked
+    child everything begins anew: what was queued is the parent's, and so are the spans that were open at that moment.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        make_encode: Callable[[], Callable[[Sequence[ReadableSpan]], bytes]],
+        *,
+        delay: float,
+        most_queued: int,
+        batch_size: int,
+        shutdown_timeout: float,
+    ) -> None:
+        self.delivery = delivery
+        self._make_encode = make_encode
+        self._delay = delay
+        self._most = most_queued
+        self._size = min(batch_size, most_queued)
+        self._shutdown_timeout = shutdown_timeout
+        self._born = 0
+        self._begin()
+        begin_anew = WeakMethod(self._begin_in_child)
+        os.register_at_fork(after_in_child=lambda: _call(begin_anew))
+        if delivery.spool is not None:
+            # What an earlier process has left waits for nobody's first span.
+            self._start()
+
+    @property
+    def counters(self) -> Counters:
+        return self.delivery.counters
+
+    @property
+    def queued(self) -> int:
+        """Spans that wait for their batch."""
+        return len(self._queue)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        pass
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.context
+        if context is None or not context.trace_flags & 1:
+            return
+        queue = self._queue
+        if len(queue) >= self._most or self._closed:
+            self._overflow.add()
+            return
+        if self._born and (span.start_time or 0) < self._born:
+            return
+        queue.append(span)
+        if len(queue) >= self._size:
+            self._wake_up()
+        if self._thread is None:
+            self._start()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Deliver what is queued; whether all of it was within the time."""
+        end = time.monotonic() + timeout_millis / 1000
+        self._flush_wanted = True
+        if self._thread is None:
+            self._start()
+        while time.monotonic() < end:
+            self._wake_up()
+            if not self._queue and self.delivery.idle and not self._flush_wanted:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def shutdown(self) -> None:
+        """Deliver what there is, within `shutdown_timeout`; what is left then goes to disk or is counted as lost."""
+        begun = time.monotonic()
+        end = begun + max(self._shutdown_timeout - _RESERVE, self._shutdown_timeout / 2)
+        self.delivery.end_at(end)
+        self._closing = True
+        self._wake_up()
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            thread.join(max(0.0, end - time.monotonic()) + _RESERVE / 2)
+        else:
+            self._finish()
+        self._closed = True
+        if thread is None or not thread.is_alive():
+            self._collect()  # a last span may have ended meanwhile
+        self.delivery.abandon()
+        words = self.delivery.last_words()
+        if words:
+            own.warning("%s", words)
+
+    def _begin(self) -> None:
+        self._queue: deque[ReadableSpan] = deque()
+        self._encode: Callable[[Sequence[ReadableSpan]], bytes] | None = None
+        self._overflow = self.delivery.counters.overflow
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        # A binary semaphore: `release` wakes the thread, and never waits for anybody.
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._closing = False
+        self._closed = False
+        self._flush_wanted = False
+        self._collected = 0.0
+
+    def _begin_in_child(self) -> None:
+        self._born = time.time_ns()
+        self.delivery.forget()
+        self._begin()
+
+    def _start(self) -> None:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            if self._thread is None and not self._closing:
+                thread = threading.Thread(target=self._run, name="tracebaton-export", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:
+            pass  # no thread can be started any more: the process is ending, and its end delivers
+        finally:
+            self._starting.release()
+
+    def _wake_up(self) -> None:
+        if self._wake.locked():
+            with suppress(RuntimeError):  # another thread was quicker
+                self._wake.release()
+
+    def _run(self) -> None:
+        while not self._closing:
+            wait = self.delivery.seconds_to_next_try()
+            self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
+            if self._closing:
+                break
+            try:
+                self._collected = 0.0
+                self.delivery.work(self._collect_if_due)
+                self._flush_wanted = False
+            except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
+                own.error("Delivery stumbled and goes on: %s: %s", type(error).__name__, error)
+        try:
+            self._finish()
+        except Exception as error:  # noqa: BLE001 (see above)
+            own.error("The last delivery failed: %s: %s", type(error).__name__, error)
+
+    def _finish(self) -> None:
+        self._collect()
+        self.delivery.finish()
+
+    def _collect_if_due(self) -> None:
+        """Between batches of a long backlog, what has been recorded meanwhile has its turn."""
+        now = time.monotonic()
+        if len(self._queue) >= self._size or now - self._collected >= self._delay:
+            self._collected = now
+            self._collect()
+
+    def _collect(self) -> None:
+        """Encode all that is queued and hand it to the delivery."""
+        queue = self._queue
+        while queue:
+            spans = [queue.popleft() for _ in range(min(len(queue), self._size))]
+            for payload, number in self._encoded(spans):
+                self.delivery.take(payload, number)
+
+    def _encoded(self, spans: list[ReadableSpan]) -> list[tuple[bytes, int]]:
+        if self._encode is None:
+            with importing():
+                self._encode = self._make_encode()
+        try:
+            payload = self._encode(spans)
+        except Exception as error:  # noqa: BLE001 (one span that cannot be encoded must not take others with it)
+            if len(spans) == 1:
+                self.counters.drop("they could not be encoded", 1)
+                own.error("A span could not be encoded and is lost: %s: %s", type(error).__name__, error)
+                return []
+        else:
+            if len(payload) <= _MOST_BYTES or len(spans) == 1:
+                return [(payload, len(spans))]
+        middle = len(spans) // 2
+        return self._encoded(spans[:middle]) + self._encoded(spans[middle:])
+
+
+def _call(method: WeakMethod[Any]) -> None:
+    bound = method()
+    if bound is not None:
+        bound()

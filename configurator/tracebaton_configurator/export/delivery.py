@@ -1,0 +1,311 @@
+"""What happens to a batch until it is delivered: retry, backoff, splitting, the spool, and giving up at the end.
+
+Used by one thread; at the end of the process a second one may take over what the first still holds (`abandon`).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tracebaton_configurator.export.counters import Counters
+from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.reply import Reply, Verdict, no_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton_configurator.export.outage import Outage
+    from tracebaton_configurator.export.spool import Entry, Spool
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
+# At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
+# perhaps because everything is being stopped, must not hold every container up.
+_LAST_TRIES = 1.0
+# Above this, in memory, the oldest batches make room.
+_MOST_BYTES = 16 << 20
+
+
+class Client(Protocol):
+    """`grpc_client.GrpcClient` or `http_client.HttpClient`."""
+
+    def send(self, payload: bytes, left: Callable[[], float]) -> Reply: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An encoded ExportTraceServiceRequest and the number of spans in it; `entry` where it came from the spool."""
+
+    payload: bytes
+    spans: int
+    entry: Entry | None = None
+
+
+class Delivery:
+    """Batches on their way to one receiver. `timeout` is that of one request, in seconds."""
+
+    def __init__(
+        self,
+        make_client: Callable[[], Client],
+        outage: Outage,
+        *,
+        timeout: float,
+        most_spans: int,
+        spool: Spool | None,
+    ) -> None:
+        self._make_client = make_client
+        self._outage = outage
+        self._timeout = timeout
+        self._most_spans = most_spans
+        self.spool = spool
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a forked child: connection, batches and numbers are the parent's."""
+        self.counters = Counters()
+        self._client: Client | None = None
+        self._waiting: deque[Batch] = deque()
+        self._in_hand: Batch | None = None
+        self._wait = 0.0
+        self._not_before = 0.0
+        self._deadline = 0.0
+        self._end = float("inf")
+        self._abandoned = False
+        self._lock = threading.Lock()
+        if self.spool is not None:
+            self.spool.forget()
+
+    def take(self, payload: bytes, spans: int) -> None:
+        """Accept a batch for delivery."""
+        with self._lock:
+            if self._abandoned:
+                self._lose("the process ended", spans)
+            else:
+                self._waiting.append(Batch(payload, spans))
+                if self._outage.active:
+                    self._outage.waited += spans
+                self._make_room()
+
+    def work(self, collect: Callable[[], object]) -> None:
+        """Send what waits until nothing is left, or the receiver is to be left alone; `collect` may `take` more."""
+        while True:
+            collect()
+            now = time.monotonic()
+            if self._abandoned or now < self._not_before or now >= self._end:
+                break
+            batch = self._next()
+            if batch is None:
+                return
+            self._settle(batch, self._send(batch))
+        self._put_aside()
+
+    def seconds_to_next_try(self) -> float | None:
+        """None where nothing waits, or nothing is known to."""
+        if not self._outage.active:
+            return None
+        return max(0.0, self._not_before - time.monotonic())
+
+    def end_at(self, moment: float) -> None:
+        """Nothing is waited for beyond this moment of the monotonic clock; the request under way ends with it, too."""
+        self._end = moment
+        if self._outage.active:
+            # One more try, at once; then only as long as `_LAST_TRIES`.
+            self._not_before = 0.0
+
+    @property
+    def last_error(self) -> str | None:
+        """What the receiver, or the way to it, said last when something went wrong."""
+        return self._outage.last_error
+
+    def last_words(self) -> str | None:
+        """The line for the end of a process that lost spans; None where none was lost."""
+        words = self.counters.last_words()
+        return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._waiting and self._in_hand is None
+
+    def finish(self) -> None:
+        """The last tries of a process: until all is delivered, or it is of no use, or the time is over."""
+        begun = time.monotonic()
+        while not self._abandoned:
+            self.work(lambda: None)
+            wait = self._not_before - time.monotonic()
+            # A receiver that says when to come back is worth waiting for.
+            useful = begun + _LAST_TRIES if self._wait else self._end
+            if self.idle or wait <= 0 or time.monotonic() + wait >= min(useful, self._end):
+                return
+            time.sleep(wait)
+
+    def abandon(self) -> None:
+        """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost."""
+        with self._lock:
+            self._abandoned = True
+            left = [*([self._in_hand] if self._in_hand else []), *self._waiting]
+            self._waiting.clear()
+            self._in_hand = None
+            for batch in left:
+                if batch.entry is None and not self._spool(batch):
+                    self._lose("the process ended", batch.spans)
+            if self.spool is not None:
+                self.spool.close()
+
+    def _left(self) -> float:
+        """Seconds for the request under way; asked again and again, because the end may be brought forward."""
+        if self._abandoned:
+            return 0.0
+        return min(self._deadline, self._end) - time.monotonic()
+
+    def _send(self, batch: Batch) -> Reply:
+        self._deadline = time.monotonic() + self._timeout
+        try:
+            if self._client is None:
+                with importing():
+                    self._client = self._make_client()
+            return self._client.send(batch.payload, self._left)
+        except Exception as error:  # noqa: BLE001 (whatever goes wrong in there, the spans wait for a better moment)
+            if self._client is not None:
+                self._client.close()
+            return no_answer(f"{type(error).__name__}: {error}")
+
+    def _next(self) -> Batch | None:
+        with self._lock:
+            if self._abandoned:
+                return None
+            if self._waiting:
+                self._in_hand = self._waiting.popleft()
+                return self._in_hand
+        # What has just been recorded goes first: it is what somebody looks for.
+        return self._from_spool()
+
+    def _from_spool(self) -> Batch | None:
+        spool = self.spool
+        if spool is None or self._end != float("inf"):
+            return None
+        try:
+            spool.adopt()
+            while (entry := spool.oldest()) is not None:
+                payload = spool.read(entry)
+                if payload is not None:
+                    with self._lock:
+                        self._in_hand = Batch(payload, entry.spans, entry)
+                        return self._in_hand
+        except OSError as error:
+            self._outage.spool_failed(error)
+        finally:
+            torn, spool.torn = spool.torn, 0
+            self.counters.drop("their file in the spool was torn", torn)
+        return None
+
+    def _settle(self, batch: Batch, reply: Reply) -> None:
+        with self._lock:
+            if self._abandoned:
+                # Its spans have been spooled or counted as lost already; delivered after all, they are there twice.
+                return
+            self._in_hand = None
+            if reply.verdict is Verdict.RETRY:
+                self._fail(batch, reply)
+                return
+            if reply.verdict is Verdict.SPLIT and batch.spans > 1 and (halves := _halves(batch)):
+                self._waiting.extendleft(reversed(halves))
+            else:
+                self._count(batch, reply)
+        if batch.entry is not None and self.spool is not None:
+            self.spool.remove(batch.entry)
+        self._wait = self._not_before = 0.0
+        self._outage.over()
+
+    def _count(self, batch: Batch, reply: Reply) -> None:
+        if reply.verdict is Verdict.SPLIT:
+            self._lose("a single span was too large for the receiver", batch.spans)
+            self._outage.refused(reply.reason, batch.spans)
+        elif reply.verdict is Verdict.REFUSED:
+            self._lose("the receiver refused them", batch.spans)
+            self._outage.refused(reply.reason, batch.spans)
+        else:
+            rejected = min(reply.rejected, batch.spans)
+            self.counters.exported += batch.spans - rejected
+            if batch.entry is not None:
+                self.counters.recovered += batch.spans - rejected
+            if rejected:
+                self._lose("the receiver left them out", rejected)
+                self._outage.left_out(reply.reason, rejected)
+            elif reply.reason:
+                self._outage.warned(reply.reason)
+
+    def _fail(self, batch: Batch, reply: Reply) -> None:
+        self.counters.retried += 1
+        if batch.entry is None:
+            self._waiting.appendleft(batch)
+        begins = not self._outage.active
+        self._outage.failed(reply.reason, quiet=self._end != float("inf"))
+        if begins:
+            self._outage.waited = sum(one.spans for one in self._waiting)
+        self._wait = min(self._wait * 2 or _FIRST_WAIT, _LONGEST_WAIT)
+        # Jitter keeps the containers of one outage from coming back all at once.
+        wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311
+        if reply.wait is not None:
+            wait = reply.wait * random.uniform(1.0, 1.1)  # noqa: S311
+            self._wait = 0.0
+        self._not_before = time.monotonic() + wait
+
+    def _put_aside(self) -> None:
+        """While the receiver is away, what waits is safer on disk, where there is a spool."""
+        with self._lock:
+            while self.spool is not None and self._waiting and self._outage.active and not self._abandoned:
+                if not self._spool(self._waiting[0]):
+                    return
+                self._waiting.popleft()
+
+    def _spool(self, batch: Batch) -> bool:
+        if self.spool is None:
+            return False
+        try:
+            lost = self.spool.put(batch.payload, batch.spans)
+        except OSError as error:
+            self._outage.spool_failed(error)
+            return False
+        self._lose("the spool was full", lost)
+        self.counters.spooled += batch.spans
+        return True
+
+    def _make_room(self) -> None:
+        """Let go of the oldest batches in memory when there are too many."""
+        waiting = self._waiting
+        while len(waiting) > 1 and (
+            sum(batch.spans for batch in waiting) > self._most_spans
+            or sum(len(batch.payload) for batch in waiting) > _MOST_BYTES
+        ):
+            self._lose("they waited in memory and there were too many", waiting.popleft().spans)
+
+    def _lose(self, reason: str, spans: int) -> None:
+        self.counters.drop(reason, spans)
+        self._outage.lost += spans
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    """Two batches with half of the spans each."""
+    with importing():
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    halves = []
+    for part in (slice(0, batch.spans // 2), slice(batch.spans // 2, None)):
+        whole = ExportTraceServiceRequest.FromString(batch.payload)
+        wanted = range(batch.spans)[part]
+        number = 0
+        for resource in whole.resource_spans:
+            for scope in resource.scope_spans:
+                numbers = range(number, number + len(scope.spans))
+                number += len(scope.spans)
+                kept = [span for at, span in zip(numbers, scope.spans, strict=True) if at in wanted]
+                del scope.spans[:]
+                scope.spans.extend(kept)
+        halves.append(Batch(whole.SerializeToString(), len(wanted)))
+    return halves

@@ -1,0 +1,38 @@
+"""Imports that a fork must not cut in two.
+
+A module that one thread is importing while another forks stays half imported in the child for ever: whoever wants it
+there waits for a thread that the child does not have. So delivery imports what it needs late under a lock that a fork
+waits for, some 50 ms at most.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within this, nobody forks; not for anything that waits for the network."""
+    with _lock:
+        yield
+
+
+def _renew() -> None:
+    global _lock  # noqa: PLW0603 (a lock that was held at the fork cannot be let go of in the child)
+    _lock = threading.RLock()
+
+
+# Looked up when it is called: a child that forks has a lock of its own.
+os.register_at_fork(
+    before=lambda: _lock.acquire(),  # noqa: PLW0108 (see above)
+    after_in_parent=lambda: _lock.release(),  # noqa: PLW0108
+    after_in_child=_renew,
+)

@@ -1,0 +1,219 @@
+"""OTLP over gRPC in pure Python: one unary call over HTTP/2, whose frames and headers the package h2 knows.
+
+grpcio costs a process 16 MB and threads of its own, and what it has running does not survive a fork. A batch a second
+needs none of it: here a connection is a socket and some state, which a forked child simply forgets.
+
+The protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+
+from tracebaton_configurator._version import __version__
+from tracebaton_configurator.export.address import Address
+from tracebaton_configurator.export.reply import Reply, no_answer, of_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton_configurator.export.address import Endpoint
+    from tracebaton_configurator.export.wire import Wire
+
+    Left = Callable[[], float]
+
+_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_LONGEST_ANSWER = 1 << 20
+# h2 remembers closed streams, so a connection is replaced after so many of them.
+_MOST_CALLS = 1000
+
+
+class GrpcClient:
+    """Sends batches, one at a time, over a connection that stays open between them."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._address = Address(endpoint, 4317)
+        self._gzip = endpoint.compression == "gzip"
+        head = {
+            ":method": "POST",
+            ":scheme": self._address.scheme,
+            ":path": _METHOD,
+            ":authority": self._address.authority,
+            "te": "trailers",
+            "content-type": "application/grpc",
+            "user-agent": f"tracebaton/{__version__}",
+        }
+        if self._gzip:
+            head["grpc-encoding"] = "gzip"
+        if self._address.credentials:
+            head["authorization"] = self._address.credentials
+        head.update(endpoint.headers)
+        self._head = list(head.items())
+        self._connection: _Connection | None = None
+
+    def send(self, payload: bytes, left: Left) -> Reply:
+        """Send one ExportTraceServiceRequest; `left` says how many seconds there are. Does not raise for a failure."""
+        body = _gzipped(payload) if self._gzip else payload
+        message = bytes((self._gzip,)) + len(body).to_bytes(4, "big") + body
+        head = [*self._head, ("grpc-timeout", f"{max(1, round(left() * 1000))}m")]
+        while True:
+            reused = self._connection is not None
+            try:
+                connection = self._open(left)
+                reply = connection.call(head, message, left)
+            except (OSError, ProtocolError) as error:
+                self.close()
+                if reused and not isinstance(error, TimeoutError):
+                    continue  # a connection that has been idle may have died unnoticed: a new one decides
+                return no_answer(_words(error))
+            if connection.worn:
+                self.close()
+            return reply
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.wire.close()
+
+    def _open(self, left: Left) -> _Connection:
+        connection = self._connection
+        if connection is not None and not connection.is_alive():
+            self.close()
+            connection = None
+        if connection is None:
+            wire = self._address.connect(["h2"], left, tunnel=True)
+            connection = self._connection = _Connection(wire)
+        return connection
+
+
+class _Connection:
+    """An HTTP/2 connection; `worn` says that no further call should be made on it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.worn = False
+        self._heard = False
+        self._calls = 0
+        self._http2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._http2.initiate_connection()
+        self._http2.update_settings({SettingCodes.ENABLE_PUSH: 0})
+
+    def is_alive(self) -> bool:
+        """Take in what has come since the last call: pings, or that the server is going away."""
+        try:
+            while (data := self.wire.receive_now()) is not None:
+                self._take(data)
+            self._flush(lambda: 1.0)
+        except (OSError, ProtocolError):
+            return False
+        return not self.worn
+
+    def call(self, head: list[tuple[str, str]], message: bytes, left: Left) -> Reply:
+        """One unary call (OSError, ProtocolError)."""
+        http2 = self._http2
+        self._calls += 1
+        self.worn = self._calls >= _MOST_CALLS
+        stream = http2.get_next_available_stream_id()
+        answer = _Answer(stream)
+        http2.send_headers(stream, head)
+        rest = memoryview(message)
+        while not answer.ended and not answer.closing:
+            if rest:
+                size = min(len(rest), http2.local_flow_control_window(stream), http2.max_outbound_frame_size)
+                if size > 0:
+                    http2.send_data(stream, bytes(rest[:size]), end_stream=size == len(rest))
+                    rest = rest[size:]
+                    self._flush(left)
+                    # A server may answer before it has read everything.
+                    data = self.wire.receive_now()
+                    if data is not None:
+                        answer.take(self._take(data), http2)
+                    continue
+            self._flush(left)
+            answer.take(self._take(self.wire.receive(left)), http2)
+        self._flush(left)
+        if rest or not answer.ended:
+            self.worn = True
+        return answer.reply()
+
+    def _take(self, data: bytes) -> list[events.Event]:
+        if not data:
+            raise ConnectionResetError(
+                "the receiver closed the connection"
+                if self._heard
+                else "what answers there closed the connection without a word of gRPC; where it takes OTLP over HTTP, "
+                "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf says so"
+            )
+        self._heard = True
+        taken = self._http2.receive_data(data)
+        if any(isinstance(event, events.ConnectionTerminated) for event in taken):
+            self.worn = True
+        return taken
+
+    def _flush(self, left: Left) -> None:
+        data = self._http2.data_to_send()
+        if data:
+            self.wire.send(data, left)
+
+
+class _Answer:
+    """What came back on one stream."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._headers: dict[str, str] = {}
+        self._body = b""
+        self._problem = ""
+        self.ended = False
+        self.closing = False
+
+    def take(self, taken: list[events.Event], http2: H2Connection) -> None:
+        for event in taken:
+            if isinstance(event, events.ConnectionTerminated):
+                if (event.last_stream_id or 0) < self._stream or event.error_code:
+                    self._problem = f"the receiver ended the connection ({_name(event.error_code)})"
+                    self.closing = True
+            elif getattr(event, "stream_id", None) != self._stream:
+                continue
+            elif isinstance(event, (events.ResponseReceived, events.TrailersReceived)):
+                self._headers.update((str(name), str(value)) for name, value in event.headers or ())
+            elif isinstance(event, events.DataReceived):
+                http2.acknowledge_received_data(event.flow_controlled_length or 0, self._stream)
+                self._body = (self._body + (event.data or b""))[:_LONGEST_ANSWER]
+            elif isinstance(event, events.StreamEnded):
+                self.ended = True
+            elif isinstance(event, events.StreamReset):
+                self._problem = f"the receiver reset the call ({_name(event.error_code)})"
+                self.ended = True
+
+    def reply(self) -> Reply:
+        if "grpc-status" not in self._headers and self._problem:
+            return no_answer(self._problem)
+        body = self._body
+        if body[:1] == b"\1":
+            # Compressed although none was offered; the status has said what matters.
+            body = b""
+        return of_grpc(self._headers.get(":status", ""), self._headers, body)
+
+
+def _name(code: ErrorCodes | int | None) -> str:
+    return code.name if isinstance(code, ErrorCodes) else str(code)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ProtocolError):
+        return f"what answers there does not speak gRPC ({type(error).__name__}: {error})"
+    return str(error) or type(error).__name__
+
+
+def _gzipped(payload: bytes) -> bytes:
+    packer = zlib.compressobj(3, wbits=31)
+    return packer.compress(payload) + packer.flush()

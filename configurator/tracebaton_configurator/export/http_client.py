@@ -1,0 +1,123 @@
+"""OTLP over HTTP with protobuf: one POST a batch over HTTP/1.1, which the package h11 knows.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import h11
+
+from tracebaton_configurator._version import __version__
+from tracebaton_configurator.export.address import Address
+from tracebaton_configurator.export.reply import Reply, no_answer, of_http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton_configurator.export.address import Endpoint
+    from tracebaton_configurator.export.wire import Wire
+
+    Left = Callable[[], float]
+
+_WBITS = {"gzip": 31, "deflate": 15}  # HTTP's deflate is zlib's format (RFC 9110, 8.4.1.2)
+_LONGEST_ANSWER = 1 << 20
+
+
+class HttpClient:
+    """Sends batches, one at a time, over a connection that stays open between them."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        address = self._address = Address(endpoint, 4318)
+        self._compression = endpoint.compression
+        # A plaintext request is for the proxy itself to read; everything else goes through a tunnel.
+        self._tunnel = address.scheme == "https"
+        self._target = address.path or "/"
+        head = {
+            "host": address.authority,
+            "content-type": "application/x-protobuf",
+            "user-agent": f"tracebaton/{__version__}",
+        }
+        if endpoint.compression != "none":
+            head["content-encoding"] = endpoint.compression
+        if address.credentials:
+            head["authorization"] = address.credentials
+        if address.proxy and not self._tunnel:
+            self._target = f"{address.scheme}://{address.authority}{self._target}"
+            if address.proxy_credentials:
+                head["proxy-authorization"] = address.proxy_credentials
+        head.update(endpoint.headers)
+        self._head = list(head.items())
+        self._wire: Wire | None = None
+        self._http = h11.Connection(h11.CLIENT)
+
+    def send(self, payload: bytes, left: Left) -> Reply:
+        """Send one ExportTraceServiceRequest; `left` says how many seconds there are. Does not raise for a failure."""
+        if self._compression != "none":
+            packer = zlib.compressobj(3, wbits=_WBITS[self._compression])
+            payload = packer.compress(payload) + packer.flush()
+        while True:
+            reused = self._wire is not None
+            try:
+                reply = self._post(self._open(left), payload, left)
+            except (OSError, h11.ProtocolError) as error:
+                self.close()
+                if isinstance(error, h11.ProtocolError):
+                    return no_answer(f"what answers there does not speak HTTP/1.1 ({error})")
+                if reused and not isinstance(error, TimeoutError):
+                    continue  # a connection that has been idle may have died unnoticed: a new one decides
+                return no_answer(str(error) or type(error).__name__)
+            if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+                self._http.start_next_cycle()
+            else:
+                self.close()
+            return reply
+
+    def close(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+    def _open(self, left: Left) -> Wire:
+        if self._wire is not None:
+            try:
+                if self._wire.receive_now() is not None:  # closed, or something that nobody asked for
+                    self.close()
+            except OSError:
+                self.close()
+        if self._wire is None:
+            self._wire = self._address.connect(["http/1.1"], left, tunnel=self._tunnel)
+            self._http = h11.Connection(h11.CLIENT)
+        return self._wire
+
+    def _post(self, wire: Wire, payload: bytes, left: Left) -> Reply:
+        http = self._http
+        head = [*self._head, ("content-length", str(len(payload)))]
+        start = http.send(h11.Request(method="POST", target=self._target, headers=head)) or b""
+        broken: OSError | None = None
+        try:
+            wire.send(start + (http.send(h11.Data(data=payload)) or b""), left)
+            http.send(h11.EndOfMessage())
+        except ConnectionError as error:
+            # A server that refuses a large body may answer and close before it has read it.
+            http.send_failed()
+            broken = error
+        status, headers, body = 0, {}, b""
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                try:
+                    http.receive_data(wire.receive(left))
+                except ConnectionError as error:
+                    raise broken or error from None
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+            elif isinstance(event, h11.Data):
+                body = (body + bytes(event.data))[:_LONGEST_ANSWER]
+            elif isinstance(event, h11.EndOfMessage):
+                return of_http(status, headers, body)
+            elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+                raise broken or ConnectionResetError("the receiver closed the connection without an answer")

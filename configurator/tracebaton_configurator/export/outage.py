@@ -1,0 +1,95 @@
+"""What is said about delivery: when it stops, when it is back, what was refused; never a line a batch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs.limit import RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_QUIET_SECONDS = 60.0
+# A receiver that is away for a single attempt, such as one that is being restarted, is not worth a line.
+_FAILURES_BEFORE_A_LINE = 2
+
+
+class Outage:
+    """Follows the answers of one receiver. `waiting` says in words where spans wait meanwhile."""
+
+    def __init__(self, destination: str, waiting: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._destination = destination
+        self._waiting = waiting
+        self._clock = clock
+        self._limit = RateLimit(_QUIET_SECONDS, clock)
+        self._began: float | None = None
+        self._failures = 0
+        self._said = False
+        self.last_error: str | None = None
+        self.waited = 0
+        self.lost = 0
+
+    @property
+    def active(self) -> bool:
+        return self._began is not None
+
+    def failed(self, reason: str, *, quiet: bool = False) -> None:
+        """One more attempt was in vain. `quiet`: the process is ending, and its last words will say so."""
+        self.last_error = reason
+        if self._began is None:
+            self._began = self._clock()
+            self._failures = self.waited = self.lost = 0
+            self._said = False
+        self._failures += 1
+        if self._failures >= _FAILURES_BEFORE_A_LINE and not self._said and not quiet:
+            held = self._limit.pass_or_hold("outage")
+            if held is not None:
+                self._said = True
+                own.warning(
+                    "Spans cannot be delivered to %s: %s. They wait %s and are sent again and again%s.",
+                    self._destination,
+                    reason,
+                    self._waiting,
+                    f" ({held} failures since the last such line were held back)" if held else "",
+                )
+
+    def over(self) -> None:
+        """The receiver answers again."""
+        began, self._began = self._began, None
+        if began is not None and (self._said or self.lost):
+            own.info(
+                "Spans are delivered to %s again, after %.0f s: %d waited, %d were lost.",
+                self._destination,
+                self._clock() - began,
+                self.waited,
+                self.lost,
+            )
+
+    def refused(self, reason: str, spans: int) -> None:
+        """The receiver does not want these spans, now or later."""
+        self.last_error = reason
+        self._say("refused", "%s refused %d spans, which are lost: %s%s.", self._destination, spans, reason)
+
+    def left_out(self, reason: str, spans: int) -> None:
+        """Partial success: the receiver took a batch but for so many spans."""
+        self.last_error = reason or None
+        self._say("left out", "%s left %d spans out of a batch: %s%s.", self._destination, spans, reason or "no reason")
+
+    def warned(self, reason: str) -> None:
+        """The receiver took a batch and had something to say about it."""
+        self._say("warned", "%s took a batch and says: %s%s.", self._destination, reason)
+
+    def spool_failed(self, error: OSError) -> None:
+        self._say(
+            "spool",
+            "The spool cannot be used, spans wait in memory: %s: %s%s.",
+            type(error).__name__,
+            error.strerror or error,
+        )
+
+    def _say(self, kind: str, message: str, *args: object) -> None:
+        held = self._limit.pass_or_hold(kind)
+        if held is not None:
+            own.error(message, *args, f" ({held} more such lines were held back)" if held else "")

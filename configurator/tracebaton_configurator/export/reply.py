@@ -1,0 +1,193 @@
+"""What a receiver's answer means for a batch: delivered, to be sent again, to be split, or refused for good.
+
+OTLP's rules: https://opentelemetry.io/docs/specs/otlp/#failures (gRPC) and #failures-1 (HTTP).
+protobuf is imported only where an answer carries a message, which a plain success does not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from tracebaton_configurator.export.forks import importing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+_RETRYABLE = frozenset(["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"])
+_RETRYABLE_HTTP = frozenset([429, 502, 503, 504])
+# grpc-go: "received message larger than max (5 vs. 4)"; tonic: "decoded message length too large".
+_TOO_LARGE = re.compile(r"larger than max|too large|exceeds? .*(?:limit|max)", re.IGNORECASE)
+# The answer of a proxy, or of a server that is no gRPC server at all (gRPC, "HTTP to gRPC Status Code Mapping").
+_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+_LONGEST_WAIT = 300.0
+_LONGEST_TEXT = 300
+
+
+class Verdict(Enum):
+    """What is to be done with the batch."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    SPLIT = "split"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`reason` is empty for a plain success; `wait` is in seconds, where the receiver said how long.
+
+    `rejected` is the number of spans that a receiver did not take out of a batch that it took (partial success).
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    wait: float | None = None
+    rejected: int = 0
+
+
+def no_answer(reason: str) -> Reply:
+    """The receiver was not reached, or did not answer as one."""
+    return Reply(Verdict.RETRY, printable(reason))
+
+
+def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    """From the response's status, its headers and trailers together, and its body with gRPC's framing."""
+    number = headers.get("grpc-status")
+    message = _unquoted(headers.get("grpc-message", ""))
+    if number is None:
+        status = int(http_status) if http_status.isdigit() else 0
+        # Without trailers the call was cut; nothing is known about it.
+        code = 14 if status == 200 else _OF_HTTP.get(status, 2)
+        message = message or ("the answer ended too early" if status == 200 else f"HTTP status {status}")
+    else:
+        code = int(number) if number.isdigit() else 2
+    if code == 0:
+        return _success(body[5:])
+    name = _CODES[code] if code < len(_CODES) else f"status {code}"
+    reason = printable(f"{name}: {message}" if message else name)
+    if _TOO_LARGE.search(message):
+        return Reply(Verdict.SPLIT, reason)
+    wait = _retry_info(headers.get("grpc-status-details-bin"))
+    if name in _RETRYABLE or (name == "RESOURCE_EXHAUSTED" and wait is not None):
+        return Reply(Verdict.RETRY, reason, wait)
+    return Reply(Verdict.REFUSED, reason)
+
+
+def of_http(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """From the response's status, headers (names in lower case) and body."""
+    if 200 <= status < 300:
+        return _success(body if "protobuf" in headers.get("content-type", "protobuf") else b"")
+    reason = f"HTTP status {status}"
+    if "protobuf" in headers.get("content-type", ""):
+        reason += _status_message(body)
+    elif "text/plain" in headers.get("content-type", "") and body.strip():
+        reason += f": {body[:_LONGEST_TEXT].decode(errors='replace').strip()}"
+    reason = printable(reason)
+    if status == 413:
+        return Reply(Verdict.SPLIT, reason)
+    if status in _RETRYABLE_HTTP:
+        return Reply(Verdict.RETRY, reason, _retry_after(headers.get("retry-after", "")))
+    return Reply(Verdict.REFUSED, reason)
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, as it may stand in a line of log."""
+    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_TEXT])
+
+
+def _success(message: bytes) -> Reply:
+    """ExportTraceServiceResponse, whose `partial_success` says what was left out of the batch."""
+    if not message:
+        return Reply(Verdict.DELIVERED)
+    with importing():
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    try:
+        partial = ExportTraceServiceResponse.FromString(message).partial_success
+    except Exception:  # noqa: BLE001 (it said that it has the batch; what else it said is not needed)
+        return Reply(Verdict.DELIVERED)
+    return Reply(Verdict.DELIVERED, printable(partial.error_message), rejected=max(0, partial.rejected_spans))
+
+
+def _unquoted(message: str) -> str:
+    return unquote(message, errors="replace")
+
+
+def _retry_info(details: str | None) -> float | None:
+    """Seconds, out of the `google.rpc.RetryInfo` in `grpc-status-details-bin`; None without one."""
+    if not details:
+        return None
+    with importing():
+        from base64 import b64decode
+
+        from google.rpc.error_details_pb2 import RetryInfo
+        from google.rpc.status_pb2 import Status
+
+    try:
+        # gRPC allows base64 without its padding.
+        for detail in Status.FromString(b64decode(details + "=" * (-len(details) % 4))).details:
+            info = RetryInfo()
+            if detail.Unpack(info):
+                return _bounded(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+    except Exception:  # noqa: BLE001 (then it is a failure without details)
+        return None
+    return None
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds from now, given as such or as a date (RFC 9110, 10.2.3)."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return _bounded(float(value[:9]))
+    if not value:
+        return None
+    with importing():
+        from datetime import datetime, timezone
+        from email.utils import parsedate_to_datetime
+
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=timezone.utc)
+        return _bounded((date - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _status_message(body: bytes) -> str:
+    """`google.rpc.Status.message`, which OTLP over HTTP puts into the body of a failure."""
+    with importing():
+        from google.rpc.status_pb2 import Status
+
+    try:
+        message = Status.FromString(body).message
+    except Exception:  # noqa: BLE001 (then the status alone has to do)
+        return ""
+    return f": {message}" if message else ""
