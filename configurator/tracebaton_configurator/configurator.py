@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.logs import hook, own
+from tracebaton_configurator.logs import hook, own, trouble
 from tracebaton_configurator.problems import report
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class OpenTelemetryConfigurator:
             return
         try:
             hook.install(here.logs, here.service_name)
+            trouble.install()
             report(here.problems, strict=here.strict)
             from tracebaton_configurator.pipeline import start
             from tracebaton_configurator.start_up import leave_out_httpx_client

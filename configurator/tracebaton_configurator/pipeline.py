@@ -22,7 +22,7 @@ from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
-from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs import own, trouble
 from tracebaton_configurator.problems import report
 from tracebaton_configurator.resource import build_resource, renew_in_children
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
@@ -75,7 +75,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
     renew_in_children(provider)
     trace.set_tracer_provider(provider)
-    ends = [provider.shutdown, *_start_other_signals(here, resource)]
+    ends = [provider.shutdown, *_start_other_signals(here, resource), _say_held_back]
     flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
     no_gate = None
     if sampling.roots is None:
@@ -175,6 +175,12 @@ def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
         batch_size=here.batch_size,
         shutdown_timeout=here.shutdown_timeout,
     )
+
+
+def _say_held_back() -> None:
+    words = trouble.last_words()
+    if words:
+        own.warning("%s", words)
 
 
 def _say_broken(name: str, error: Exception) -> None:

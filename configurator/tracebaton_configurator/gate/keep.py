@@ -13,7 +13,7 @@ from opentelemetry.instrumentation.asgi import set_status_code
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from tracebaton_configurator.gate.engine import parent_context
-from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs import trouble
 from tracebaton_configurator.sampling.sampler import Decided, decision
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Keeper:
             self._make(details, scope, start, identity, outcome, "error" if failed else "slow")
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
-            own.error("The span of a request that failed could not be kept: %s: %s", type(problem).__name__, problem)
+            sentence = f"The span of a request that failed could not be kept: {type(problem).__name__}: {problem}"
+            trouble.report("kept", sentence)
 
     def _make(
         self,

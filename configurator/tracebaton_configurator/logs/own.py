@@ -56,3 +56,7 @@ def warning(message: str, *args: object) -> None:
 
 def error(message: str, *args: object) -> None:
     _logger().error(message, *args)
+
+
+def log(level: int, message: str, *args: object) -> None:
+    _logger().log(level, message, *args)

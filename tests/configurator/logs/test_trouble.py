@@ -1,0 +1,106 @@
+"""OpenTelemetry's complaints become few lines of the logger `tracebaton`, told off the request path."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry import trace
+
+from tracebaton_configurator.logs import own, trouble
+from tracebaton_configurator.logs.limit import RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IN_A_REQUEST = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
+
+
+class Said(logging.Handler):
+    """What `tracebaton` printed, and by which thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.threads: list[str] = []
+        self.came = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.levelname} {record.getMessage()}")
+        self.threads.append(threading.current_thread().name)
+        self.came.set()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    monkeypatch.setattr(trouble, "_limit", RateLimit(60))
+    upstream, ours = logging.getLogger("opentelemetry"), logging.getLogger(own.NAME)
+    before = upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate
+    handler = Said()
+    ours.handlers[:], ours.propagate = [handler], False
+    trouble.install()
+    yield handler
+    upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate = before
+
+
+def test_a_complaint_is_a_line_of_ours_and_of_nobody_else(said: Said, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("opentelemetry.sdk.trace").warning("Invalid type %s", "set")
+    assert said.lines == ["WARNING OpenTelemetry (sdk.trace): Invalid type set"]
+    assert caplog.records == []
+
+
+def test_its_exception_is_named(said: Said) -> None:
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logging.getLogger("opentelemetry.sdk.trace").exception("Failed")
+    assert said.lines == ["ERROR OpenTelemetry (sdk.trace): Failed: ValueError: no"]
+
+
+def test_repeats_are_held_back_and_counted(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(trouble, "_limit", RateLimit(60, lambda: now[0]))
+    logger = logging.getLogger("opentelemetry.sdk.trace")
+    for number in range(5):
+        logger.warning("Dropped %d", number)
+    assert trouble.last_words() == "4 more complaints like those above were held back."
+    now[0] = 61.0
+    logger.warning("Dropped %d", 5)
+    assert [line.split(": ", 1)[1] for line in said.lines] == [
+        "Dropped 0",
+        "Dropped 5 (4 more like this were held back)",
+    ]
+    assert trouble.last_words() is None
+
+
+def test_in_a_request_another_thread_does_the_talking(said: Said) -> None:
+    with trace.use_span(IN_A_REQUEST):
+        logging.getLogger("opentelemetry.sdk.trace").warning("Slow sink")
+    assert said.came.wait(10)
+    assert said.threads == ["tracebaton-trouble"]
+
+
+def test_debug_and_info_are_left_out(said: Said) -> None:
+    logger = logging.getLogger("opentelemetry.sdk.trace")
+    logger.setLevel(logging.DEBUG)
+    logger.debug("x")
+    logger.info("x")
+    logger.setLevel(logging.NOTSET)
+    assert said.lines == []
+
+
+def test_a_broken_complaint_is_said_all_the_same(said: Said) -> None:
+    logging.getLogger("opentelemetry.sdk.trace").warning("%d", "x")
+    assert said.lines == ["WARNING OpenTelemetry (sdk.trace): '%d'"]
+
+
+def test_an_application_that_configures_the_logger_itself_has_it_back(said: Said) -> None:
+    import logging.config
+
+    logging.config.dictConfig(
+        {"version": 1, "disable_existing_loggers": False, "loggers": {"opentelemetry": {"handlers": []}}}
+    )
+    logging.getLogger("opentelemetry.sdk.trace").warning("x")
+    assert said.lines == []
