@@ -22,6 +22,9 @@ from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
+from tracebaton_configurator.live.control import Control
+from tracebaton_configurator.live.describe import describe
+from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import own, trouble
 from tracebaton_configurator.problems import report
 from tracebaton_configurator.resource import build_resource, renew_in_children
@@ -69,31 +72,31 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     sampling = _sampling(here)
     ids = DecidedIds(_id_generator(here))
     resource = build_resource(here.service_name, launcher_version)
-    provider = TracerProvider(
-        sampler=DecidedSampler(sampling.sampler), id_generator=ids, resource=resource, shutdown_on_exit=False
-    )
+    decided = DecidedSampler(sampling.sampler)
+    provider = TracerProvider(sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False)
     deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
     renew_in_children(provider)
     trace.set_tracer_provider(provider)
     ends = [provider.shutdown, *_start_other_signals(here, resource), _say_held_back]
     flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
-    no_gate = None
+    no_gate, session = None, None
     if sampling.roots is None:
         no_gate = f"the sampler {here.sampler} is not one of those it knows"
     elif here.metrics_exporters:
         no_gate = "metrics are exported, and they count every request"
-    if no_gate is not None or sampling.roots is None:
-        return Pipeline(tuple(deliveries), sampling.sampler.get_description(), None, no_gate)
-    session = Session(
-        sampling.roots,
-        ids,
-        follows_parents=sampling.follows_parents,
-        trust_parent=here.trust_parent,
-        keep_errors=here.keep_errors,
-        keep_slower_than=here.keep_slower_than,
-        event_spans=here.asgi_event_spans,
-    )
-    return Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, None)
+    else:
+        session = Session(
+            sampling.roots,
+            ids,
+            follows_parents=sampling.follows_parents,
+            trust_parent=here.trust_parent,
+            keep_errors=here.keep_errors,
+            keep_slower_than=here.keep_slower_than,
+            event_spans=here.asgi_event_spans,
+        )
+    control = Control(decided, session.engine if session else None)
+    Server(control, lambda: describe(here, control, deliveries, session.keeper if session else None)).start()
+    return Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, no_gate)
 
 
 def _sampling(here: Settings) -> _Sampling:

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "run": "start a command with tracing: tracebaton run uvicorn main:app",
+    "status": "show what the traced processes of this container are doing",
+    "set": "set the sampling rules of the running processes of this container",
+    "on": "switch tracing on again in the running processes of this container",
+    "off": "switch tracing off in the running processes of this container",
+    "timeline": "show all log lines of one trace, from all containers or files, in one order",
     "view": "receive spans on 4317 and 4318 and show each trace as a tree",
 }
 _HELP = ("-h", "--help")
@@ -35,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     modules = {name: import_module(f"tracebaton.{name}") for name in _COMMANDS}
     for name, summary in _COMMANDS.items():
-        modules[name].add_arguments(subparsers.add_parser(name, help=summary, description=summary))
+        description = getattr(modules[name], "DESCRIPTION", summary)
+        modules[name].add_arguments(subparsers.add_parser(name, help=summary, description=description))
     arguments = parser.parse_args(given)
     status: int = modules[arguments.subcommand].main(arguments)
     return status

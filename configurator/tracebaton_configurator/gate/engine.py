@@ -106,7 +106,10 @@ class Start:
 
 
 class Engine:
-    """One for the process; `start` is called once a request."""
+    """One for the process; `start` is called once a request, unless tracing is switched `off`.
+
+    `off`, `roots` and `follows_parents` may change while requests are under way.
+    """
 
     def __init__(
         self,
@@ -117,9 +120,10 @@ class Engine:
         follows_parents: bool,
         w3c_only: bool,
     ) -> None:
+        self.off = False
         self.roots = roots
         self.trust = trust
-        self._follows_parents = follows_parents
+        self.follows_parents = follows_parents
         self._w3c_only = w3c_only
         self._trace_id: Callable[[], int] = ids.generate_random_trace_id
         self.span_id: Callable[[], int] = ids.generate_random_span_id
@@ -145,7 +149,7 @@ class Engine:
         claimed = None
         if parent is not None and not self.trust.trusts(scope.get("client")):
             parent, claimed = None, parent
-        if parent is not None and self._follows_parents:
+        if parent is not None and self.follows_parents:
             start = Start(
                 base,
                 recorded=parent.trace_flags.sampled,

@@ -16,7 +16,7 @@ from wrapt import register_post_import_hook
 
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.stack import PASSED
-from tracebaton_configurator.gate.unrecorded import pass_unrecorded
+from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
 from tracebaton_configurator.gate.upstream import (
     CURRENT_SPAN,
     SUPPRESS_INSTRUMENTATION,
@@ -57,6 +57,11 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
             or current.get(SUPPRESS_INSTRUMENTATION)
         ):
             await original(self, scope, receive, send)
+            return
+        if engine.off:
+            scope[PASSED] = False
+            scope[_SWITCH] = None
+            await pass_untraced(original.__get__(self), scope, receive, send)
             return
         method = scope["method"] if kind == "http" else "GET"
         path = scope["path"]

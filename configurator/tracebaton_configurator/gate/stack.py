@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.propagators import get_global_response_propag
 from tracebaton_configurator.gate.details import Details
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.recorded import Recorder
-from tracebaton_configurator.gate.unrecorded import pass_unrecorded
+from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
 from tracebaton_configurator.gate.upstream import (
     CURRENT_SPAN,
     SUPPRESS_INSTRUMENTATION,
@@ -68,6 +68,11 @@ class Gate:
         if recorded is not None or current.get(CURRENT_SPAN) is not None or current.get(SUPPRESS_INSTRUMENTATION):
             # A mounted application, or a request made within another's span: upstream's INTERNAL span, or nothing.
             await (self.app if recorded is not False else self._inner)(scope, receive, send)
+            return
+        if self._engine.off:
+            scope[PASSED] = False
+            scope["fastapi.telemetry"] = None
+            await pass_untraced(self._inner, scope, receive, send)
             return
         # A WebSocket's handshake is a GET (RFC 6455, section 4.1).
         method = scope["method"] if kind == "http" else "GET"

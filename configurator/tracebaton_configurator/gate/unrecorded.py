@@ -1,4 +1,7 @@
-"""The way of a request that is not recorded: an identity, a watch on how it ends, and nothing else."""
+"""The way of a request that is not recorded: an identity, a watch on how it ends, and nothing else.
+
+And that of one in a process whose tracing has been switched off, which has not even these.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +74,17 @@ async def pass_unrecorded(
             outcome = Outcome(began, ended or time_ns(), status, error)
             keeper.keep(details, as_it_came, start, identity, outcome)
         error = None  # or it would be held by the frame in its own traceback
+
+
+async def pass_untraced(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    """Run `app` as if nothing were traced in this process: no identity, no headers to other services."""
+    token = context_api.attach(Context({**context_api.get_current(), SUPPRESS_INSTRUMENTATION: True}))
+    try:
+        await app(scope, receive, send)
+    finally:
+        context_api.detach(token)

@@ -48,10 +48,11 @@ decision: ContextVar[Decided | None] = ContextVar("tracebaton-decision", default
 
 
 class DecidedSampler(Sampler):
-    """Records what has been decided already, and asks `others` about the rest."""
+    """Records what has been decided already, and asks `others` about the rest; while `off`, records nothing more."""
 
     def __init__(self, others: Sampler) -> None:
         self.others = others
+        self.off = False
 
     def should_sample(
         self,
@@ -68,7 +69,7 @@ class DecidedSampler(Sampler):
             decided.taken = True
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decided.trace_state)
         context = parent_context if parent_context is not None else context_api.get_current()
-        if UNRECORDED in context:
+        if UNRECORDED in context or (self.off and not get_current_span(context).is_recording()):
             return SamplingResult(Decision.DROP, None, get_current_span(context).get_span_context().trace_state)
         return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 

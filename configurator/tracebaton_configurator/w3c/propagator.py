@@ -134,11 +134,23 @@ def refuse_callers(still: Callable[[], bool]) -> Callable[[], None]:
 
 
 class CallersPropagator(CompositePropagator):
-    """All propagators of the process, where a caller can be refused.
+    """All propagators of the process, where a caller can be refused; while `off`, a trace is handed on to nobody.
 
     Without any propagator (`OTEL_PROPAGATORS=none`) upstream's composite answers None for a context, which fails the
     request; this one answers an empty one.
     """
+
+    off = False
+
+    def inject(
+        self,
+        carrier: textmap.CarrierT,
+        context: Context | None = None,
+        setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
+    ) -> None:
+        # A request that was being traced when tracing was switched off is traced to its end.
+        if not self.off or get_current_span(context).is_recording():
+            super().inject(carrier, context, setter)
 
     def extract(
         self,

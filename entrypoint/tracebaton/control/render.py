@@ -1,0 +1,87 @@
+"""Processes in words, plain enough for a log."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from tracebaton.control.talk import why_none
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton.control.talk import Answers
+
+
+def show(answers: Answers, service: str | None, *, as_json: bool, line: Callable[[dict[str, Any]], str]) -> int:
+    """Print every process by `line`, or as JSON; returns the exit status: 0, or 1 where there is one to tell of."""
+    for process in answers.processes:
+        print(json.dumps(process) if as_json else line(process))  # noqa: T201
+    for failure in answers.failures:
+        print(f"tracebaton: {failure}", file=sys.stderr)  # noqa: T201
+    if not answers.processes and not answers.failures:
+        print(f"tracebaton: {why_none(service)}", file=sys.stderr)  # noqa: T201
+    return 0 if answers.processes and not answers.failures else 1
+
+
+def in_brief(process: dict[str, Any]) -> str:
+    """One line: what a command has brought about."""
+    return f"{_head(process)}: {_state(process)}; {_sampler(process)}"
+
+
+def in_full(process: dict[str, Any]) -> str:
+    """The process with its exporters and counters."""
+    lines = [f"{_head(process)}, tracebaton {process['version']}", f"  tracing   {_state(process)}"]
+    lines.append(f"  sampling  {_sampler(process)}")
+    for exporter in process["exporters"]:
+        lines += _exporter(exporter)
+    lines += [f"  exporter  {name}" for name in process["other_exporters"]]
+    kept = process["kept"]
+    if kept is not None and any(kept.values()):
+        lines.append(
+            f"  kept      {kept['kept']} unsampled errors or slow requests, {kept['over_the_cap']} over the cap"
+        )
+    return "\n".join(lines)
+
+
+def _head(process: dict[str, Any]) -> str:
+    return f"{process['service']}, process {process['pid']} ({process['command']})"
+
+
+def _state(process: dict[str, Any]) -> str:
+    if process["on"]:
+        return "on"
+    return f"off since {_time(process['off_since'])}{_until(process['off_until'])}"
+
+
+def _sampler(process: dict[str, Any]) -> str:
+    since = f"since {_time(process['sampler_since'])}, from the {process['sampler_set_by']}"
+    if process["sampler_set_by"] != "environment":
+        since = f"since {_time(process['sampler_since'])}, by `{process['sampler_set_by']}`"
+    return f"{process['sampler']} ({since}{_until(process['sampler_until'])})"
+
+
+def _exporter(exporter: dict[str, Any]) -> list[str]:
+    counters = exporter["counters"]
+    state = "cannot be reached" if exporter["interrupted"] else "no interruption"
+    lines = [f"  exporter  {exporter['destination']} over {exporter['protocol']}: {state}"]
+    if exporter["last_error"]:
+        lines.append(f"            last error: {exporter['last_error']}")
+    lines.append(
+        f"  spans     {counters['exported']} exported, {exporter['queued']} queued, {counters['spooled']} spooled, "
+        f"{counters['recovered']} recovered from the spool; {counters['retried']} requests were retried"
+    )
+    lines += [f"  lost      {number} because {reason}" for reason, number in sorted(counters["dropped"].items())]
+    if exporter["spool"]:
+        lines.append(f"  spool     {exporter['spool']}")
+    return lines
+
+
+def _until(end: float | None) -> str:
+    return f", until {_time(end)}" if end is not None else ""
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
