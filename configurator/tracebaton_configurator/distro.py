@@ -7,6 +7,7 @@ Upstream's launcher calls `configure`, then the configurator, then `load_instrum
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
@@ -14,7 +15,7 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 from tracebaton_configurator import settings
 from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.logs import own
-from tracebaton_configurator.start_up import leave_launcher_directory
+from tracebaton_configurator.start_up import launcher_directory, leave_launcher_directory
 
 if TYPE_CHECKING:
     from opentelemetry.util._importlib_metadata import EntryPoint
@@ -33,7 +34,12 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
 
     def _configure(self, **_: Any) -> None:
         TracebatonDistro.configured = True
-        settings.hand_down(settings.current())
+        here = settings.current()
+        settings.hand_down(here)
+        if not here.children:
+            from tracebaton_configurator.children import leave_children_alone
+
+            leave_children_alone(launcher_directory(), os.getcwd(), settings.INHERITED_NAME)  # noqa: PTH109 (see there)
         leave_launcher_directory()
         logging.getLogger(_UPSTREAM_LOADER).addFilter(_wanted)
 

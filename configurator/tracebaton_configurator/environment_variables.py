@@ -29,5 +29,8 @@ OTEL_TRACEBATON_SPOOL_MAX_MB = "OTEL_TRACEBATON_SPOOL_MAX_MB"
 OTEL_TRACEBATON_TRUST_PARENT = "OTEL_TRACEBATON_TRUST_PARENT"
 """`true` (default), `false`, or the networks whose callers' trace context is continued (`10.0.0.0/8,127.0.0.1`)."""
 
+OTEL_TRACEBATON_CHILDREN = "OTEL_TRACEBATON_CHILDREN"
+"""`false`: programs that the application runs as subprocesses are not instrumented (default `true`); workers are."""
+
 OTEL_TRACEBATON_STRICT = "OTEL_TRACEBATON_STRICT"
 """`true`: a wrong setting stops the process with status 78 before the application starts (default `false`)."""

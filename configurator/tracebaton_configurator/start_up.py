@@ -16,10 +16,15 @@ def leave_launcher_directory() -> None:
 
     It has served its purpose, and every import that fails searches it: httpx tries one or two in each request.
     """
-    launcher = sys.modules.get(_LAUNCHER)
-    directory = os.path.dirname(getattr(launcher, "__file__", None) or "")  # noqa: PTH120 (imports pathlib)
+    directory = launcher_directory()
     if directory:
         sys.path[:] = [path for path in sys.path if path != directory]
+
+
+def launcher_directory() -> str:
+    """The directory that the launcher put first in PYTHONPATH; empty where this was not started by it."""
+    launcher = sys.modules.get(_LAUNCHER)
+    return os.path.dirname(getattr(launcher, "__file__", None) or "")  # noqa: PTH120 (imports pathlib)
 
 
 def leave_out_httpx_client() -> None:

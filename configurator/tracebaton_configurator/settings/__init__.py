@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIGURATOR",
     "DISTRO",
+    "INHERITED_NAME",
     "NAME",
     "Endpoint",
     "LogMode",
@@ -39,7 +40,7 @@ __all__ = [
 LogMode = Literal["json", "inject", "off"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
-_INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
+INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Settings:
     spool_dir: str | None
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
+    children: bool
     given: frozenset[str]
     problems: tuple[Problem, ...]
 
@@ -118,6 +120,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "true, false or networks such as 10.0.0.0/8,127.0.0.1",
             "true",
         ),
+        children=reader.boolean(ours.OTEL_TRACEBATON_CHILDREN, default=True),
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
     )
@@ -136,7 +139,7 @@ def hand_down(settings: Settings) -> None:
     # Read by upstream after the distro: where this distro won, so does this configurator.
     os.environ.update(choose_this_distro(os.environ))
     if settings.service_name_derived and not settings.disabled:
-        os.environ[_INHERITED_NAME] = settings.service_name
+        os.environ[INHERITED_NAME] = settings.service_name
 
 
 def _is_helper(command: Sequence[str]) -> bool:
@@ -145,7 +148,7 @@ def _is_helper(command: Sequence[str]) -> bool:
 
 
 def _derived(reader: Reader, command: Sequence[str], directory: str) -> str:
-    return derive_service_name(command, directory, reader.text(_INHERITED_NAME))
+    return derive_service_name(command, directory, reader.text(INHERITED_NAME))
 
 
 def _service_name_in_resource(reader: Reader) -> str | None:
