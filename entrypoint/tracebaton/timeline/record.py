@@ -1,0 +1,183 @@
+"""One log line as the fields that a timeline shows, whichever logger's names it has them under."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracebaton.timeline.timestamps import leading_ns, to_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Record", "from_fields", "from_text", "json_object", "trace_ids"]
+
+# The first name that holds something counts: tracebaton's own, then those of python-json-logger, structlog, loguru,
+# ECS, OpenTelemetry, Datadog, Google and others. A dot may also be a level of nesting: {"service": {"name": ...}}.
+_TRACE_ID = (
+    *("trace_id", "traceId", "traceID", "traceid", "TraceId", "trace.id", "otelTraceID"),
+    *("dd.trace_id", "logging.googleapis.com/trace"),
+)
+_SPAN_ID = ("span_id", "spanId", "spanID", "spanid", "SpanId", "span.id", "otelSpanID", "dd.span_id")
+_PARENT_ID = ("parent_span_id", "parentSpanId", "parentSpanID", "parent_id", "parentId", "parent.id")
+_TIME = ("timestamp", "time", "@timestamp", "ts", "asctime", "datetime", "date", "created", "t", "time.timestamp")
+_LEVEL = ("level", "severity", "levelname", "log.level", "level.name", "severity_text", "lvl", "loglevel", "level_name")
+_LOGGER = ("logger", "logger_name", "log.logger", "loggername", "name")
+_MESSAGE = ("message", "msg", "event", "body", "text", "log")
+_SERVICE = (
+    *("service.name", "service_name", "service", "serviceName", "otelServiceName", "dd.service"),
+    *("resource.service.name", "resource.attributes.service.name"),
+)
+_EXCEPTION = (
+    *("exc_info", "exception", "exc_text", "traceback", "stack_trace", "error.stack_trace", "stacktrace", "stack"),
+    "exc",
+)
+# Where ids are put when not at the top: loguru's and python-json-logger's extras, log records as a whole.
+_CONTAINERS = ("record", "extra", "context", "attributes", "labels", "fields", "data")
+_LEVELS = {10: "DEBUG", 20: "INFO", 25: "SUCCESS", 30: "WARNING", 40: "ERROR", 50: "CRITICAL", 60: "FATAL"}
+_ERRORS = frozenset(("ERROR", "ERR", "CRITICAL", "CRIT", "FATAL", "ALERT", "EMERGENCY", "EMERG", "PANIC", "EXCEPTION"))
+_LEVEL_WORDS = frozenset((*_LEVELS.values(), *_ERRORS, "WARN", "TRACE", "NOTICE"))
+
+
+@dataclass(slots=True)
+class Record:
+    """`time_ns` is since 1970; fields of text may be empty; `original` is the JSON object, or the text."""
+
+    time_ns: int | None
+    service: str
+    level: str
+    logger: str
+    message: str
+    exception: str
+    span_id: str
+    parent_id: str
+    original: dict[str, Any] | str
+
+    @property
+    def is_error(self) -> bool:
+        return self.level in _ERRORS or (not self.level and bool(self.exception))
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that the text is, or that it ends with after something else; None if there is none."""
+    start = text.find("{")
+    if start < 0 or not text.rstrip().endswith("}"):
+        return None
+    try:
+        # Control characters in strings are no JSON, but no reason to lose the line. NaN would be none in our output.
+        value = json.loads(text[start:], strict=False, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def trace_ids(fields: dict[str, Any]) -> Iterator[object]:
+    """What stands in the places where loggers put a trace id."""
+    for holder in _holders(fields):
+        yield from filter(None, (_get(holder, name) for name in _TRACE_ID))
+
+
+def from_fields(fields: dict[str, Any]) -> Record:
+    """Read a JSON line; anything may be missing, or be of another type than usual."""
+    own = fields
+    if isinstance(record := fields.get("record"), dict) and "message" in record:
+        own = record  # loguru with serialize=True: {"text": ..., "record": {...}}
+    holders = list(_holders(fields))
+    exception = _text(_first([own], _EXCEPTION))
+    if own is not fields and isinstance(own.get("exception"), dict):
+        # loguru's text is what its format makes of the record, and below it the traceback.
+        exception = str(fields.get("text", "")).partition("\n")[2]
+    return Record(
+        time_ns=_first_time([own, fields]),
+        service=_name(_first(holders, _SERVICE)),
+        level=_level(_first([own], _LEVEL)),
+        logger=_name(_first([own], _LOGGER)),
+        message=_message(own),
+        exception=exception.strip("\n"),
+        span_id=_id(_first(holders, _SPAN_ID)),
+        parent_id=_id(_first(holders, _PARENT_ID)),
+        original=fields,
+    )
+
+
+def from_text(text: str) -> Record:
+    """Read a line that is no JSON: the time it begins with, a word that is a level, and the whole as message."""
+    words = (word.strip("[]():|") for word in text.split(maxsplit=6)[:6])
+    level = next((word for word in words if word in _LEVEL_WORDS), "")
+    return Record(leading_ns(text), "", level, "", text, "", "", "", text)
+
+
+def _holders(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The object, and what is nested under the usual names, two deep: loguru has record.extra."""
+    yield fields
+    for name in _CONTAINERS:
+        if isinstance(inner := fields.get(name), dict):
+            yield inner
+            if isinstance(extra := inner.get("extra"), dict):
+                yield extra
+
+
+def _first(holders: list[dict[str, Any]], names: tuple[str, ...]) -> object:
+    for holder in holders:
+        for name in names:
+            if name in holder:
+                value = holder[name]
+            elif "." in name:
+                value = _get(holder, name)
+            else:
+                continue
+            if value is not None and value != "" and value is not False:
+                return value
+    return None
+
+
+def _get(holder: dict[str, Any], name: str) -> object:
+    if name in holder:
+        return holder[name]
+    outer, dot, inner = name.partition(".")
+    return _get(nested, inner) if dot and isinstance(nested := holder.get(outer), dict) else None
+
+
+def _first_time(holders: list[dict[str, Any]]) -> int | None:
+    for holder in holders:
+        for name in _TIME:
+            if (ns := to_ns(_get(holder, name))) is not None:
+                return ns
+    return None
+
+
+def _message(fields: dict[str, Any]) -> str:
+    message = _text(_first([fields], _MESSAGE)).strip("\r\n")
+    if message:
+        return message
+    shown = (*_TRACE_ID, *_SPAN_ID, *_PARENT_ID, *_TIME, *_LEVEL, *_LOGGER, *_SERVICE, *_EXCEPTION, "trace_flags")
+    return " ".join(f"{name}={_text(value)}" for name, value in fields.items() if name not in shown)
+
+
+def _level(value: object) -> str:
+    if isinstance(value, dict):  # loguru: {"icon": ..., "name": "INFO", "no": 20}
+        value = value.get("name")
+    if isinstance(value, (int, float)):
+        return _LEVELS.get(int(value), str(value)) if abs(value) < 1e9 else ""
+    return value.strip().upper() if isinstance(value, str) else ""
+
+
+def _name(value: object) -> str:
+    """A short text; an object, as ECS has for `service`, has been looked into by its dotted name."""
+    return value if isinstance(value, str) else ""
+
+
+def _id(value: object) -> str:
+    return value.lower() if isinstance(value, str) and value.strip("0") else ""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or value is True:
+        return ""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):  # an integer of 5000 digits, a nesting deeper than Python follows
+        return f"({type(value).__name__} that cannot be shown)"
