@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Instrumentations that the gate has to get along with. They are not always released together with the rest, and want
-# exactly their own release of it: so they are put beside the environment, and only the tests for them look there.
+# exactly their own release of it: so they are put beside the environment, and only the tests for them look there. So
+# are the older releases of python-json-logger that an application may have pinned.
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
 .PHONY: bench clean demo lint test types
@@ -21,6 +22,9 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@echo "installing tracebaton and what the tests need (about half a minute)"
 	@$(PIP) -e '.[dev]'
 	@$(PIP) --no-deps --target $(VENV)/other-instrumentations $(OTHERS)
+	@$(PIP) --no-deps --target $(VENV)/threading-instrumentation opentelemetry-instrumentation-threading
+	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/3 'python-json-logger>=3,<4'
+	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/2.0.7 python-json-logger==2.0.7
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
-from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
 from tracebaton_configurator.logs.ids import Ids, remember_ids
+from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.sampling.sampler import Decided, decision
 from tracebaton_configurator.w3c.propagator import refuse_callers
 
@@ -54,6 +55,7 @@ async def record_by(
         raise
     finally:
         context_api.detach(token)
+        ended_request.set(SpanContext(start.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)))
         if refusal is not None:
             refusal()
         decision.reset(pending)

@@ -17,6 +17,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from tracebaton_configurator.gate.engine import parent_context
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN
+from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.sampler import Decided, decision
 
@@ -95,5 +96,6 @@ class Recorder:
             raise
         finally:
             context_api.detach(token)
+            ended_request.set(span.get_span_context())
             if span.is_recording():
                 span.end()

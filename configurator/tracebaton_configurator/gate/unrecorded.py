@@ -14,6 +14,7 @@ from opentelemetry.trace import NonRecordingSpan
 
 from tracebaton_configurator.gate.keep import Outcome
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.sampler import UNRECORDED
 
@@ -69,6 +70,7 @@ async def pass_unrecorded(
         raise
     finally:
         context_api.detach(token)
+        ended_request.set(identity)
         if (error is not None or status >= 500 or keeper.is_slow(began, ended)) and not start.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             outcome = Outcome(began, ended or time_ns(), status, error)

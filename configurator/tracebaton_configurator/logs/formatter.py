@@ -1,10 +1,14 @@
-"""One log record as one JSON object on one line, made by python-json-logger."""
+"""One log record as one JSON object on one line, made by python-json-logger; the usual record on a shorter way."""
 
 from __future__ import annotations
 
-import json
+import logging
+from contextlib import suppress
+from copy import copy
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from json import JSONEncoder
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
 try:  # python-json-logger 3 and 4
     from pythonjsonlogger.json import JsonFormatter
@@ -12,55 +16,136 @@ except ImportError:  # python-json-logger 2, which an application may have pinne
     from pythonjsonlogger.jsonlogger import JsonFormatter  # type: ignore[attr-defined]
 
 from tracebaton_configurator.logs.ids import Ids
+from tracebaton_configurator.logs.values import bounded_repr, plain, without_lone_surrogates
 
-if TYPE_CHECKING:
-    import logging
-
-_LONGEST_REPR = 1000
+# What the standard library puts on a record, in this Python, and formatters add.
+_STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
 # uvicorn's second copy of the message, with terminal colours; `message` has the words.
 _LEFT_OUT = ("color_message",)
+_NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
+_OURS = frozenset(("timestamp", "level", "logger", "service.name"))
+_MOST_HEADS = 1000
+_LARGEST = 2**63
+_encode = JSONEncoder(default=bounded_repr, allow_nan=False).encode
 
 
 class JsonLines(JsonFormatter):
-    """`timestamp`, `level`, `logger`, `message`, `service.name`, the ids inside a request, extras, `exc_info`.
+    """`timestamp`, `level`, `logger`, `message`, `service.name`, the ids inside a request, `exc_info`, extras.
 
     The timestamp is RFC 3339 in UTC with microseconds. An extra that has the name of one of these fields is kept as
-    `extra.NAME`, for a line must not be able to forge its own level. A record that cannot be formatted is printed with
-    what it consists of: no line is lost.
+    `extra.NAME`, for a line must not be able to forge its own level. What JSON has no form for is its repr in at most
+    1000 characters; what it has one for is written whole, however long. A record that cannot be formatted is printed
+    with what it consists of: no line is lost.
+
+    Holds no lock, and its caches are replaced as a whole: a signal handler may log while a line is being made.
     """
 
     def __init__(self, service_name: str) -> None:
-        super().__init__(json_default=bounded_repr)
+        super().__init__(reserved_attrs=_STANDARD)
         self._service_name = service_name
-
-    def format_with_message(self, record: logging.LogRecord, message: str) -> str:
-        """The record as JSON, with `message` in place of its own: the text that a foreign formatter made of it."""
-        from copy import copy
-
-        shown = copy(record)
-        shown.msg, shown.args = message, None
-        return self.format(shown)
+        self._service_text = f', "service.name": {quoted(service_name)}'
+        self._second = (-1, "")
+        self._heads: dict[tuple[str, str], str] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         try:
-            return str(super().format(record))
+            return without_lone_surrogates(self._quick(record) or self._whole(record))
         except Exception as error:  # noqa: BLE001 (a __str__ or __repr__ of the application's may raise anything)
-            fields = self._head(record)
-            fields["message"] = f"{bounded_repr(record.msg)} {bounded_repr(record.args)}"
-            fields["service.name"] = self._service_name
-            fields["logging_error"] = f"{type(error).__name__}: {bounded_repr(error)}"
-            fields.update(_ids_of(record))
-            if record.exc_info:
-                fields["exc_info"] = bounded_repr(record.exc_info[1])
-            return json.dumps(fields)
+            return self.format_broken(record, error)
+
+    def format_with_message(self, record: logging.LogRecord, message: str) -> str:
+        """The record as JSON, with `message` in place of its own: the text that a foreign formatter made of it."""
+        shown = copy(record)
+        shown.msg, shown.args = message, None
+        if shown.exc_text:
+            shown.exc_info = None  # the traceback in the words of that formatter, which may hide something
+        return self.format(shown)
+
+    def format_broken(self, record: logging.LogRecord, error: Exception) -> str:
+        """The record as JSON in spite of `error`, which formatting it has raised."""
+        why = f"{type(error).__name__}: {bounded_repr(error)}"
+        try:
+            shown = copy(record)
+            shown.msg, shown.args = f"{bounded_repr(record.msg)} {bounded_repr(record.args)}", None
+            with suppress(Exception):
+                shown.msg = record.getMessage()
+            shown.__dict__["logging_error"] = why
+            return without_lone_surrogates(self._whole(shown))
+        except Exception:  # noqa: BLE001 (see above; nothing is left of the record but its parts)
+            parts = {name: value for name, value in record.__dict__.items() if value is not None}
+            return without_lone_surrogates(
+                _encode(plain({"message": why, "service.name": self._service_name, **parts}))
+            )
+
+    def _quick(self, record: logging.LogRecord) -> str | None:
+        """What `_whole` writes, in a fraction of its time; None for a record with something unusual about it."""
+        if isinstance(record.msg, dict):
+            return None
+        fields = record.__dict__
+        head = self._heads.get((record.name, record.levelname)) or self._head_text(record.name, record.levelname)
+        moment = self._moment(record.created)
+        if head is None or moment is None:
+            return None
+        record.message = record.getMessage()
+        line = f"{moment}{head}{quoted(record.message)}{self._service_text}"
+        for name in Ids._fields:
+            value = fields.get(name)
+            if value is not None:
+                if type(value) is not str:
+                    return None
+                line += f', "{name}": {quoted(value)}'
+        if record.exc_info or record.exc_text:
+            traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+            line += f', "exc_info": {quoted(str(traceback))}'
+        if record.stack_info:
+            line += f', "stack_info": {quoted(str(self.formatStack(record.stack_info)))}'
+        if not _NO_EXTRAS.issuperset(fields):
+            extras = _extras(fields)
+            if extras is None:
+                return None
+            line += extras
+        return line + "}"
+
+    def _moment(self, created: float) -> str | None:
+        """The line up to its level. Rounds to microseconds as `datetime.fromtimestamp` does."""
+        if created < 0:
+            return None
+        second, text = self._second
+        whole = int(created)
+        if whole != second:
+            text = '{"timestamp": "' + datetime.fromtimestamp(whole, timezone.utc).isoformat()[:-6]
+            self._second = (whole, text)
+        microseconds = round((created - whole) * 1e6)
+        return f"{text}.{microseconds:06d}Z" if microseconds < 1_000_000 else None
+
+    def _head_text(self, name: object, level: object) -> str | None:
+        if type(name) is not str or type(level) is not str:
+            return None
+        if len(self._heads) >= _MOST_HEADS:  # an application that makes its loggers' names up as it goes
+            self._heads = {}
+        text = self._heads[name, level] = f'", "level": {quoted(level)}, "logger": {quoted(name)}, "message": '
+        return text
+
+    def _whole(self, record: logging.LogRecord) -> str:
+        if isinstance(record.msg, dict):
+            record = copy(record)
+            record.msg = dict(record.msg)  # type: ignore[arg-type]  # releases before 4.2 write into it
+        return str(super().format(record))
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        ids = _ids_of(record)
+        ids = {} if "trace_id" in message_dict else _ids_of(record)
         rest: dict[str, Any] = {}
         super().add_fields(rest, record, message_dict)
-        for name in (*_LEFT_OUT, *ids):
+        for name in _LEFT_OUT:
             rest.pop(name, None)
-        log_data.update(self._head(record))
+        for name in Ids._fields:
+            rest.pop(name, None)
+            if name in message_dict:
+                rest[name] = message_dict[name]
+        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        log_data["timestamp"] = moment.isoformat(timespec="microseconds")[:-6] + "Z"
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
         # python-json-logger's own default format asks for `message`; a dict that was logged may bring one too.
         log_data["message"] = rest.pop("message", "")
         log_data["service.name"] = self._service_name
@@ -70,33 +155,35 @@ class JsonLines(JsonFormatter):
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         try:
-            return str(super().jsonify_log_record(log_data))
-        except (TypeError, ValueError, RecursionError):
-            # Keys that JSON has no form for, an object that contains itself, a nesting without end.
-            return json.dumps({str(name): _plain(value) for name, value in log_data.items()})
-
-    def _head(self, record: logging.LogRecord) -> dict[str, Any]:
-        moment = datetime.fromtimestamp(record.created, timezone.utc)
-        return {
-            "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "level": record.levelname,
-            "logger": record.name,
-        }
+            return _encode(log_data)
+        except Exception:  # noqa: BLE001 (NaN, keys that JSON has no form for, what contains itself, what raises)
+            return _encode(plain(log_data))
 
 
-def bounded_repr(value: object) -> str:
-    """`repr(value)` in at most 1000 characters; never raises."""
-    try:
-        text = value.isoformat() if isinstance(value, datetime) else repr(value)
-    except Exception as error:  # noqa: BLE001 (any __repr__ may raise anything)
-        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + "..."
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else bounded_repr(value)
-
-
-def _ids_of(record: logging.LogRecord) -> dict[str, str]:
+def _ids_of(record: logging.LogRecord) -> dict[str, Any]:
     """The ids that the hook, or the application itself, has put on the record."""
     return {name: value for name in Ids._fields if (value := record.__dict__.get(name)) is not None}
+
+
+def _extras(fields: dict[str, Any]) -> str | None:
+    """The extras as JSON, a comma before each; None when a name or a value has no form there."""
+    text = ""
+    for name, value in fields.items():
+        if name in _NO_EXTRAS:
+            continue
+        if type(name) is not str or name.startswith("extra."):
+            return None
+        if name[:1] == "_":
+            continue
+        kind = type(value)
+        if kind is str:
+            shown = quoted(value)
+        elif kind is int and -_LARGEST < value < _LARGEST:
+            shown = repr(value)
+        else:
+            try:
+                shown = _encode(value)
+            except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
+                return None
+        text += f", {quoted(f'extra.{name}' if name in _OURS else name)}: {shown}"
+    return text

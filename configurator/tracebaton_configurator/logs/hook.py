@@ -11,12 +11,13 @@ Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py).
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tracebaton_configurator.logs import libraries
 from tracebaton_configurator.logs.formatter import JsonLines
-from tracebaton_configurator.logs.ids import Ids, current_ids, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
+from tracebaton_configurator.logs.objects import object_with_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,17 @@ _handle = logging.Logger.handle
 _format = logging.Handler.format
 
 # Formatters whose text holds nothing that the record does not: they need not run when JSON is wanted.
-_TEXT_ONLY = (("logging", "Formatter"), ("uvicorn.logging", "DefaultFormatter"), ("uvicorn.logging", "AccessFormatter"))
+_TEXT_ONLY = (
+    ("logging", "Formatter"),
+    ("uvicorn.logging", "DefaultFormatter"),
+    ("uvicorn.logging", "AccessFormatter"),
+    ("uvicorn.logging", "ColourizedFormatter"),
+)
+# The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
+# Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
+_WRITTEN_AFTERWARDS = ("gunicorn.access",)
+# Formats that add nothing to the message, which may be a JSON object that the application has made.
+_MESSAGE_ONLY = frozenset(("%(message)s", "{message}", "$message", "${message}"))
 
 
 def install(mode: str, service_name: str) -> Callable[[], None]:
@@ -33,24 +44,32 @@ def install(mode: str, service_name: str) -> Callable[[], None]:
     if mode == "off":
         return lambda: None
     logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
-    format_record = _make_format(JsonLines(service_name) if mode == "json" else None)
+    json_lines = JsonLines(service_name) if mode == "json" else None
+    format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
     logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
+    libraries.install(json_lines)
     return _uninstall
 
 
 def _uninstall() -> None:
     logging.Logger.handle = _handle  # type: ignore[method-assign]
     logging.Handler.format = _format  # type: ignore[method-assign]
+    libraries.uninstall()
 
 
 def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     fields = record.__dict__
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
     if "trace_id" not in fields:
-        ids = current_ids()
-        if ids is None and record.exc_info:
-            # A server logs the exception of a request when the request is over.
-            ids = remembered_ids(record.exc_info[1])
+        try:
+            ids = current_ids()
+            if ids is None and record.exc_info:
+                # A server logs the exception of a request when the request is over.
+                ids = remembered_ids(record.exc_info[1])
+            elif ids is None and record.name in _WRITTEN_AFTERWARDS:
+                ids = ended_ids()
+        except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
+            ids = None
         if ids is not None:
             fields["trace_id"], span_id, trace_flags = ids
             fields.setdefault("span_id", span_id)
@@ -58,21 +77,38 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     _handle(self, record)
 
 
-def _make_format(json_lines: JsonLines | None) -> Callable[[logging.Handler, logging.LogRecord], str]:
-    """`Handler.format` for one mode. Never raises more than the application's own formatter would."""
+# Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is
+# for those that write to a stream or a file. Neither raises more than the application's own formatter would.
+
+
+def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
+    """`Handler.format` for mode `inject`."""
+    text = _format(self, record)
+    if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler):
+        return text
+    return object_with_ids(text, record, one_line=False) or text
+
+
+def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, logging.LogRecord], str]:
+    """`Handler.format` for mode `json`."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
-        # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before.
         if not isinstance(self, logging.StreamHandler):
             return _format(self, record)
         formatter = self.formatter
-        if json_lines is not None and _writes_text(formatter):
-            return json_lines.format(record)
-        text = _format(self, record)
-        fields = _as_object(text)
-        if fields is not None:
-            return _with_ids(text, fields, record)
-        return text if json_lines is None else json_lines.format_with_message(record, _message_in(text, record))
+        foreign = libraries.line_of(formatter, record, json_lines)
+        if foreign is not None:
+            return foreign
+        if _writes_text(formatter):
+            line = json_lines.format(record)
+            if not (_adds_nothing(formatter) and str(record.__dict__.get("message")).startswith("{")):
+                return line
+        try:
+            text = _format(self, record)
+            own = object_with_ids(text, record, one_line=True)
+            return own or json_lines.format_with_message(record, _message_in(text, record))
+        except Exception as error:  # noqa: BLE001 (a broken format string fails in every formatter)
+            return json_lines.format_broken(record, error)
 
     return format_record
 
@@ -84,29 +120,13 @@ def _writes_text(formatter: logging.Formatter | None) -> bool:
     kind = type(formatter)
     if (kind.__module__, kind.__qualname__) not in _TEXT_ONLY:
         return False
-    # `Formatter('{"message": "%(message)s"}')` is a common way to write JSON by hand.
-    return not (formatter._fmt or "").lstrip().startswith("{")  # noqa: SLF001
+    # `Formatter('{"message": "%(message)s"}')` is a common way to write JSON by hand; `{levelname}` is a field.
+    opening = "{{" if isinstance(formatter._style, logging.StrFormatStyle) else "{"  # noqa: SLF001
+    return not (formatter._fmt or "").lstrip().startswith(opening)  # noqa: SLF001
 
 
-def _as_object(text: str) -> dict[str, Any] | None:
-    if not (text.startswith("{") and text.rstrip().endswith("}")):
-        return None
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        return None
-    return fields if isinstance(fields, dict) else None
-
-
-def _with_ids(text: str, fields: dict[str, Any], record: logging.LogRecord) -> str:
-    """The same object with the ids that it lacks; written behind the rest, so that its own shape stays."""
-    missing = {
-        name: value for name in Ids._fields if name not in fields and (value := record.__dict__.get(name)) is not None
-    }
-    if not missing:
-        return text
-    opening = text.rstrip()[:-1].rstrip()
-    return f"{opening}{', ' if fields else ''}{json.dumps(missing)[1:]}"
+def _adds_nothing(formatter: logging.Formatter | None) -> bool:
+    return formatter is None or formatter._fmt in _MESSAGE_ONLY  # noqa: SLF001
 
 
 def _message_in(text: str, record: logging.LogRecord) -> str:

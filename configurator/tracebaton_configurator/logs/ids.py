@@ -6,9 +6,13 @@ https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import NamedTuple
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace import get_current_span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 
 class Ids(NamedTuple):
@@ -21,14 +25,37 @@ class Ids(NamedTuple):
 
 def current_ids() -> Ids | None:
     """The ids of the span that is current in this thread or task; None outside any."""
-    context = get_current_span().get_span_context()
+    return _ids_of(get_current_span().get_span_context())
+
+
+# The request that this task has answered last, until a server's line about it is written.
+ended: ContextVar[SpanContext | None] = ContextVar("tracebaton-ended", default=None)
+
+
+def ended_ids() -> Ids | None:
+    """The ids of the request that this task has just answered; only once."""
+    context = ended.get()
+    if context is None:
+        return None
+    ended.set(None)
+    return _ids_of(context)
+
+
+def _ids_of(context: SpanContext) -> Ids | None:
+    # A request mostly logs several lines in a row. One read and one write of the pair: other threads are here too.
+    known, ids = _latest[0]
+    if context is known:
+        return ids
     if not context.is_valid:
         return None
     # Of the flags only "sampled" says something to a reader of logs; level 2's "random" would make them `03` and `02`.
-    flags = "01" if context.trace_flags.sampled else "00"
-    return Ids(format_trace_id(context.trace_id), format_span_id(context.span_id), flags)
+    flags = "01" if context.trace_flags & 1 else "00"
+    ids = Ids(f"{context.trace_id:032x}", f"{context.span_id:016x}", flags)
+    _latest[0] = (context, ids)
+    return ids
 
 
+_latest: list[tuple[SpanContext | None, Ids | None]] = [(None, None)]
 _REMEMBERED = "_tracebaton_ids"
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebaton_configurator.logs.formatter import JsonLines, bounded_repr
+from tracebaton_configurator.logs.formatter import JsonLines
+from tracebaton_configurator.logs.values import bounded_repr
 
 
 class Raising:
@@ -26,10 +27,15 @@ def record(message: object = "x", args: tuple[object, ...] = (), **extra: Any) -
     return made
 
 
+def refused(constant: str) -> None:
+    pytest.fail(f"strict parsers refuse {constant}")
+
+
 def formatted(made: logging.LogRecord) -> dict[str, Any]:
     line = JsonLines("shop").format(made)
-    assert "\n" not in line
-    fields: dict[str, Any] = json.loads(line)
+    assert line.isascii()
+    assert line.isprintable()
+    fields: dict[str, Any] = json.loads(line, parse_constant=refused)
     return fields
 
 
@@ -87,7 +93,7 @@ def test_what_json_has_no_form_for_is_its_repr(extra: dict[str, Any]) -> None:
 def test_an_object_that_contains_itself() -> None:
     circle: dict[str, Any] = {}
     circle["self"] = circle
-    assert formatted(record(k=circle))["k"] == "{'self': {...}}"
+    assert formatted(record(k=circle))["k"] == {"self": "{'self': {...}}"}
 
 
 def test_a_broken_format_string_prints_what_there_is() -> None:
@@ -105,11 +111,117 @@ def test_reprs_are_bounded() -> None:
     assert len(bounded_repr("x" * 10_000)) < 1100
 
 
-@given(
-    st.text(),
-    st.dictionaries(st.text(min_size=1), st.recursive(st.none() | st.floats() | st.text() | st.binary(), st.lists)),
+def test_what_a_dict_says_about_ids_is_kept() -> None:
+    fields = formatted(record({"message": "m", "trace_id": "mine"}, trace_id="t", span_id="s", trace_flags="01"))
+    assert (fields["trace_id"], "span_id" in fields) == ("mine", False)
+
+
+def test_a_logged_dict_is_not_written_to() -> None:
+    logged = {"message": "m"}
+    made = record(logged)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    assert "ValueError: broken" in formatted(made)["exc_info"]
+    assert logged == {"message": "m"}
+
+
+def test_the_rest_of_a_record_that_is_broken_is_printed() -> None:
+    fields = formatted(record("%d items", ("many",), room=7))
+    assert (fields["level"], fields["room"]) == ("INFO", 7)
+
+
+@pytest.mark.parametrize("change", [{"created": "now"}, {"created": 1e300}, {"levelname": {}}, {"name": None}])
+def test_a_record_that_is_none_is_printed_with_its_parts(change: dict[str, Any]) -> None:
+    assert "words" in json.dumps(formatted(record("words", **change)))
+
+
+@pytest.mark.parametrize("created", [0.0, 1.0, 1e9 + 0.9999999, 1e9 + 0.0000005, 1763837790.1234565, -1.5, 1])
+def test_moments_are_rounded_as_datetime_does(created: float) -> None:
+    expected = datetime.fromtimestamp(created, timezone.utc).isoformat(timespec="microseconds")
+    assert formatted(record(created=created))["timestamp"] == expected.replace("+00:00", "Z")
+
+
+def test_half_a_surrogate_pair_is_shown_and_a_whole_one_stays() -> None:
+    fields = formatted(record("a\udc80b \U0001f600 \\ud800", **{"na\ud800me": ["\udfff"]}))
+    assert fields["message"] == "a\\udc80b \U0001f600 \\ud800"
+    assert fields["na\\ud800me"] == ["\\udfff"]
+
+
+def test_names_of_loggers_are_remembered_within_bounds() -> None:
+    lines = JsonLines("shop")
+    for number in range(3000):
+        made = record()
+        made.name = f"logger {number}"
+        assert json.loads(lines.format(made))["logger"] == made.name
+    assert len(lines._heads) <= 1000
+
+
+def test_the_words_of_a_formatter_about_an_exception_are_kept() -> None:
+    made = record("m")
+    made.exc_info, made.exc_text = (ValueError, ValueError("hunter2"), None), "ValueError: ***"
+    fields = json.loads(JsonLines("shop").format_with_message(made, "m"))
+    assert fields["exc_info"] == "ValueError: ***"
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.text(st.characters(categories=["Cs", "Cc", "Zl", "Zp"]))
+    | st.binary()
+    | st.decimals()
+    | st.uuids()
+    | st.datetimes()
+    | st.builds(Raising)
+    | st.builds(lambda: {(1,): Raising()})
+    | st.builds(lambda: 10**5000)
+    | st.sampled_from([{1: 2}, object, ValueError("x")]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3) | st.tuples(inner),
+    max_leaves=10,
 )
-def test_any_message_and_any_extras_stay_one_line(message: str, extra: dict[str, Any]) -> None:
-    made = record(message.replace("%", "%%") if message else message)
+extras = st.dictionaries(
+    st.text(min_size=1) | st.sampled_from(["level", "timestamp", "extra.level", "_private", "color_message", "room"]),
+    anything,
+    max_size=4,
+)
+
+
+@given(anything, st.just(()) | st.tuples(anything), extras)
+def test_anything_stays_one_line(message: object, args: tuple[object, ...], extra: dict[str, Any]) -> None:
+    made = record(message, args)
     made.__dict__.update({key: value for key, value in extra.items() if key not in made.__dict__})
     assert isinstance(formatted(made), dict)
+
+
+@given(
+    st.text(),
+    extras,
+    st.sampled_from([{}, {"trace_id": "t", "span_id": "s", "trace_flags": "01"}, {"trace_id": "mine"}]),
+    st.floats(min_value=-10, max_value=4e9),
+    st.sampled_from([None, (ValueError, ValueError("broken"), None)]),
+    st.sampled_from([None, "Stack:\n  here"]),
+)
+def test_the_short_way_writes_what_the_long_one_does(
+    message: str, extra: dict[str, Any], ids: dict[str, str], created: float, exc_info: Any, stack: str | None
+) -> None:
+    made = record(message, created=created, exc_info=exc_info, stack_info=stack)
+    made.__dict__.update({key: value for key, value in extra.items() if key not in made.__dict__})
+    made.__dict__.update(ids)
+    lines = JsonLines("shop")
+    quick = lines._quick(made)
+    assert quick in (None, lines._whole(made))
+
+
+def test_usual_records_take_the_short_way() -> None:
+    lines = JsonLines("shop")
+    for extra in (
+        {},
+        {"room": 7, "paid": True, "by": None, "total": 1.5},
+        {"order": {"items": ["a"]}},
+        {"o": object()},
+    ):
+        assert lines._quick(record("order %d", (1,), **extra)) is not None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry import trace
 
+from tracebaton_configurator.logs.ids import remember_ids
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -144,6 +146,136 @@ class TestJson:
         assert line["message"] == "x"
         assert line["trace_id"] == TRACE_ID
 
+    def test_a_traceback_below_an_object_becomes_a_field_of_it(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter('{"m": "%(message)s"}'))
+        with request():
+            try:
+                raise ValueError("broken\nin two")
+            except ValueError:
+                log.logger.exception("x")
+        (line,) = log.objects
+        assert line.pop("exc_info").endswith("ValueError: broken\nin two")
+        assert line == {"m": "x", **IDS}
+
+    @pytest.mark.parametrize("formatter", [None, *map(logging.Formatter, (None, "%(message)s"))])
+    def test_an_object_that_is_the_message_keeps_its_shape(
+        self, log: Log, install: Callable[[str], None], formatter: logging.Formatter | None
+    ) -> None:
+        install("json")
+        log.handler(formatter)
+        with request():
+            log.logger.info('{"event": "x"}')
+            log.logger.info("%s", '{"event": "y"}')
+            log.logger.info("{not JSON}")
+        assert log.objects[:2] == [{"event": "x", **IDS}, {"event": "y", **IDS}]
+        assert log.objects[2]["message"] == "{not JSON}"
+
+    def test_an_object_within_a_text_is_its_message(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        log.handler(logging.Formatter("%(levelname)s %(message)s"))
+        log.logger.info('{"event": "x"}')
+        assert log.objects[0]["message"] == '{"event": "x"}'
+
+    def test_an_object_over_several_lines_becomes_one(self, log: Log, install: Callable[[str], None]) -> None:
+        class Indented(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return json.dumps({"m": record.getMessage(), "list": [1]}, indent=2)
+
+        install("json")
+        log.handler(Indented())
+        with request():
+            log.logger.info("x")
+        assert log.objects == [{"m": "x", "list": [1], **IDS}]
+
+    @pytest.mark.parametrize("text", ["{levelname}: {message}", "%(levelname)s %(message)s", "$levelname $message"])
+    def test_text_in_any_style(self, log: Log, install: Callable[[str], None], text: str) -> None:
+        style = "{" if text.startswith("{") else "$" if text.startswith("$") else "%"
+        install("json")
+        log.handler(logging.Formatter(text, style=style, validate=False))  # type: ignore[arg-type]
+        log.logger.info("x")
+        assert (log.objects[0]["message"], log.objects[0]["level"]) == ("x", "INFO")
+
+    @pytest.mark.parametrize("formatter", [logging.Formatter("%(message)s"), None])
+    def test_a_broken_format_string_is_a_line(
+        self,
+        log: Log,
+        install: Callable[[str], None],
+        capsys: pytest.CaptureFixture[str],
+        formatter: logging.Formatter | None,
+    ) -> None:
+        install("json")
+        log.handler(formatter)
+        log.logger.info("%d items", "many")
+        assert log.objects[0]["message"] == "'%d items' ('many',)"
+        assert capsys.readouterr().err == ""
+
+    def test_a_formatter_that_raises_costs_no_line(
+        self, log: Log, install: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        class Raising(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                raise KeyError("tenant")
+
+        install("json")
+        log.handler(Raising())
+        log.logger.info("x")
+        assert (log.objects[0]["message"], log.objects[0]["logging_error"]) == ("x", "KeyError: KeyError('tenant')")
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize("exc_info", [True, (None,), object()])
+    def test_a_record_with_an_odd_exc_info_raises_nothing(
+        self, log: Log, install: Callable[[str], None], exc_info: object
+    ) -> None:
+        install("json")
+        log.handler()
+        log.logger.handle(logging.makeLogRecord({"msg": "x", "levelno": 20, "exc_info": exc_info}))
+        assert "x" in log.lines[0]
+
+    def test_an_exception_logged_after_its_request_has_the_ids_of_it(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        install("json")
+        log.handler()
+        error = ValueError("broken")
+        with request():
+            remember_ids(error)
+        log.logger.error("failed", exc_info=error)
+        assert {name: log.objects[0][name] for name in IDS} == IDS
+
+    def test_handlers_that_do_not_write_to_a_stream_send_what_they_sent(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        sent: list[str] = []
+
+        class Mail(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                sent.append(self.format(record))
+
+        install("json")
+        handler = Mail()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        log.logger.addHandler(handler)
+        with request():
+            log.logger.info("x")
+        assert sent == ["INFO x"]
+
+    def test_what_a_second_handler_reads_off_the_record_is_there(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        """`Formatter.format` leaves the message on the record, and there is code that counts on it."""
+        install("json")
+        log.handler()
+        seen: list[str] = []
+
+        class Reading(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                seen.append(record.message)
+
+        log.logger.addHandler(Reading())
+        log.logger.info("order %d", 1)
+        assert seen == ["order 1"]
+
 
 class TestInject:
     def test_text_stays_text_and_the_record_has_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
@@ -160,6 +292,27 @@ class TestInject:
         with request():
             log.logger.info("x")
         assert log.objects == [{"m": "x", **IDS}]
+
+    def test_a_traceback_stays_where_it_was(self, log: Log, install: Callable[[str], None]) -> None:
+        install("inject")
+        log.handler(logging.Formatter('{"m": "%(message)s"}'))
+        with request():
+            try:
+                raise ValueError("broken")
+            except ValueError:
+                log.logger.exception("x")
+        assert json.loads(log.lines[0]) == {"m": "x", **IDS}
+        assert log.lines[1] == "Traceback (most recent call last):"
+        assert log.lines[-1] == "ValueError: broken"
+
+    def test_a_broken_format_string_fails_as_it_did(
+        self, log: Log, install: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        install("inject")
+        log.handler()
+        log.logger.info("%d items", "many")
+        assert log.lines == []
+        assert "--- Logging error ---" in capsys.readouterr().err
 
 
 def test_off_leaves_logging_untouched(log: Log, install: Callable[[str], None]) -> None:

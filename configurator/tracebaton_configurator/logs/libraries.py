@@ -1,0 +1,73 @@
+"""Logging libraries beside the standard one: each is served from the moment at which the application imports it.
+
+What serves a library is imported with it, so that an application which uses none pays for none. The hook behind the
+import is wrapt's, which upstream's auto-instrumentation has imported by then.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from tracebaton_configurator.logs.formatter import JsonLines
+
+_SERVED_BY = {
+    "structlog": "tracebaton_configurator.logs.for_structlog",
+    "loguru": "tracebaton_configurator.logs.for_loguru",
+}
+
+_json_lines: JsonLines | None = None
+_on = False
+_waiting: set[str] = set()
+_undo: dict[str, Callable[[], None]] = {}
+
+
+def install(json_lines: JsonLines | None) -> None:
+    """Serve the libraries that are imported, and the others when they are. `json_lines`: None in mode `inject`."""
+    global _json_lines, _on
+    uninstall()
+    _json_lines, _on = json_lines, True
+    with suppress(Exception):  # without wrapt these libraries go unserved, and everything else works
+        from wrapt import register_post_import_hook
+
+        for library in _SERVED_BY.keys() - _waiting:
+            _waiting.add(library)
+            register_post_import_hook(partial(_serve, library), library)
+
+
+def uninstall() -> None:
+    """Put back what `install` has patched; a library imported later stays as it is."""
+    global _on  # noqa: PLW0603 (see above)
+    _on = False
+    for library in list(_undo):
+        _undo.pop(library)()
+        _waiting.discard(library)
+
+
+def line_of(formatter: logging.Formatter | None, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
+    """The JSON line for a record that only one of these libraries knows how to read; None for any other."""
+    if "structlog" not in _undo:
+        return None
+    from tracebaton_configurator.logs.for_structlog import line_of_record
+
+    try:
+        return line_of_record(formatter, record, json_lines)
+    except Exception as error:
+        if type(error).__name__ == "DropEvent":  # structlog's, by which a processor says that no line is wanted
+            raise
+        return json_lines.format_broken(record, error)
+
+
+def _serve(library: str, _: ModuleType) -> None:
+    """Called in the middle of the application's `import`, which must not fail because of this."""
+    _waiting.discard(library)
+    if _on:
+        with suppress(Exception):  # another version, or the application's own module of this name: it stays as it is
+            _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)

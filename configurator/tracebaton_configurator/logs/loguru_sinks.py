@@ -1,0 +1,85 @@
+"""The sinks of loguru that hand on a record, to a function or to the standard library: they hand on the ids with it.
+
+`for_loguru` says which methods these replace, and the versions they were checked with.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from tracebaton_configurator.logs.events import RESERVED, lacking
+from tracebaton_configurator.logs.ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton_configurator.logs.formatter import JsonLines
+
+
+def ids_on(record: dict[str, Any]) -> dict[str, str]:
+    """The ids that `Handler.emit` has found, as patched."""
+    return {name: record[name] for name in Ids._fields if name in record}
+
+
+def writing_to_function(write: Callable[..., None]) -> Callable[..., None]:
+    """`write` of a sink that calls a function: its record has the ids among `extra`, which such functions make JSON of.
+
+    The text has been made by then, and no other sink sees this record.
+    """
+
+    def write_with_ids(self: Any, message: Any) -> None:
+        with suppress(Exception):
+            record = message.record
+            extra = record["extra"]
+            message.record = {**record, "extra": {**extra, **lacking(extra, ids_on(record))}}
+        write(self, message)
+
+    return write_with_ids
+
+
+def writing_to_logging(write: Callable[..., None], json_lines: JsonLines | None) -> Callable[..., None]:
+    """`write` of a sink that is a `logging.Handler`, which gets a LogRecord that passes no logger."""
+
+    class WithIds:
+        """Stands in for the handler, and passes the record on."""
+
+        def __init__(self, handler: logging.Handler, record: dict[str, Any]) -> None:
+            self._handler = handler
+            self._record = record
+
+        def handle(self, record: logging.LogRecord) -> Any:
+            with suppress(Exception):
+                record.__dict__.update(ids_on(self._record))
+                handler = self._handler
+                if json_lines is not None and _writes_text(handler):
+                    # In JSON the rest of loguru's text has fields of its own.
+                    record.msg = self._record["message"]
+                    extra = self._record["extra"]
+                    if RESERVED.isdisjoint(extra):
+                        del record.__dict__["extra"]
+                        record.__dict__.update({**extra, **lacking(extra, ids_on(self._record))})
+            return self._handler.handle(record)
+
+    class Sink:
+        """Stands in for the sink, of which `write` needs nothing else."""
+
+        def __init__(self, handler: Any) -> None:
+            self._handler = handler
+
+    def write_with_ids(self: Any, message: Any) -> None:
+        sink = self
+        with suppress(Exception):
+            sink = Sink(WithIds(self._handler, message.record))
+        write(sink, message)
+
+    return write_with_ids
+
+
+def _writes_text(handler: logging.Handler) -> bool:
+    """Whether the hook in `logging` is going to make a JSON line of what this handler prints."""
+    if not isinstance(handler, logging.StreamHandler) or type(handler.formatter) not in (type(None), logging.Formatter):
+        return False
+    text_format = handler.formatter._fmt if handler.formatter else None  # noqa: SLF001
+    return not (text_format or "").lstrip().startswith("{")
