@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,157 @@ flush_at_exit(flush, 1.0)
     status, out, _ = run("signal.signal(signal.SIGTERM, signal.SIG_DFL)\n" + code)
     assert out.count("once") <= 1
     assert status in (0, -signal.SIGTERM)
+
+
+class TestSecondSignal:
+    """From the process group and from the parent: the second one comes while the first one's flush is under way."""
+
+    SLOW = """
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def flush():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.3)
+    print("all of it", flush=True)
+flush_at_exit(flush, 5.0)
+"""
+
+    def test_a_flush_for_a_signal_is_waited_for(self) -> None:
+        status, out, _ = run(self.SLOW + WAIT, term=True)
+        assert (status, out.count("all of it")) == (-signal.SIGTERM, 1)
+
+    @pytest.mark.parametrize("left_behind", ["", "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"])
+    def test_a_flush_at_a_normal_end_is_finished_first(self, left_behind: str) -> None:
+        """An event loop leaves the default action behind."""
+        status, out, _ = run(self.SLOW + left_behind)
+        assert (status, out.count("all of it")) == (-signal.SIGTERM, 1)
+
+    def test_a_flush_at_os_exit_is_waited_for(self) -> None:
+        status, out, _ = run(self.SLOW + "os._exit(3)")
+        assert out.count("all of it") == 1
+        assert status in (3, -signal.SIGTERM)
+
+    def test_the_time_is_that_of_the_first(self) -> None:
+        code = """
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def flush():
+    time.sleep(0.8)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+flush_at_exit(flush, 1.5)
+"""
+        status, _, seconds = run(code + WAIT, term=True)
+        assert status == -signal.SIGTERM
+        assert seconds < 5
+
+
+class TestRaiseSignal:
+    RESET = "signal.signal(signal.{0}, signal.SIG_DFL)\nsignal.raise_signal(signal.{0})\n"
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
+    def test_a_signal_that_will_kill_is_flushed_before(self, name: str) -> None:
+        """As uvicorn's worker for gunicorn ends: gunicorn has reset the handlers."""
+        assert run(self.RESET.format(name))[:2] == (-signal.Signals[name], "flushed\n")
+
+    def test_from_another_thread_too(self) -> None:
+        code = """
+import threading
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+threading.Thread(target=signal.raise_signal, args=(signal.SIGTERM,)).start()
+signal.pause()
+"""
+        assert run(code)[:2] == (-signal.SIGTERM, "flushed\n")
+
+    @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: print('mine', flush=True)"])
+    def test_a_signal_that_will_not_kill_flushes_nothing(self, handler: str) -> None:
+        code = (
+            f"signal.signal(signal.SIGTERM, {handler})\nsignal.raise_signal(signal.SIGTERM)\nprint('alive', flush=True)"
+        )
+        assert run(code)[1].endswith("alive\nflushed\n")
+
+    def test_it_looks_like_the_one_it_stands_for(self) -> None:
+        code = "assert signal.raise_signal.__name__ == 'raise_signal'; assert os._exit.__doc__"
+        assert run(code)[0] == 0
+
+
+class TestOsExit:
+    def test_it_flushes_and_keeps_its_status(self) -> None:
+        assert run("os._exit(3)")[:2] == (3, "flushed\n")
+
+    def test_from_another_thread_too(self) -> None:
+        assert run("import threading; threading.Thread(target=os._exit, args=(3,)).start(); signal.pause()")[:2] == (
+            3,
+            "flushed\n",
+        )
+
+    def test_a_flush_that_hangs_or_raises_does_not_keep_it(self) -> None:
+        code = "def flush():\n    {}\nflush_at_exit(flush, 0.5)\nos._exit(3)"
+        assert run(code.format("time.sleep(60)"))[0] == 3
+        assert run("sys.stderr = open(os.devnull, 'w')\n" + code.format("1/0"))[0] == 3
+
+    def test_in_the_flush_itself_it_ends_at_once(self) -> None:
+        status, _, seconds = run("def flush():\n    os._exit(3)\nflush_at_exit(flush, 30.0)")
+        assert status == 3
+        assert seconds < 10
+
+
+class TestForkedChildren:
+    """A child has an end of its own."""
+
+    @pytest.mark.parametrize(
+        ("end", "status"),
+        [
+            ("os._exit(3)", 3),
+            ("sys.exit(3)", 3),
+            ("signal.raise_signal(signal.SIGTERM)", -signal.SIGTERM),
+            ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)", -signal.SIGTERM),
+        ],
+    )
+    def test_parent_and_child_flush_once_each(self, end: str, status: int) -> None:
+        code = f"""
+if not (pid := os.fork()):
+    {end}
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+        assert run(code)[:2] == (0, f"flushed\n{status}\nflushed\n")
+
+    def test_those_of_multiprocessing_too(self) -> None:
+        code = """
+import multiprocessing
+child = multiprocessing.get_context("fork").Process(target=print)
+child.start()
+child.join()
+print(child.exitcode, flush=True)
+"""
+        assert run(code)[1] == "\nflushed\n0\nflushed\n"
+
+    def test_a_child_that_is_made_while_the_parent_flushes(self) -> None:
+        code = """
+def flush():
+    if not (pid := os.fork()):
+        globals().update(flush=lambda: print("child", flush=True))
+        os._exit(0)
+    print(os.waitpid(pid, 0)[1], flush=True)
+flush_at_exit(lambda: flush(), 1.0)
+"""
+        assert run(code)[1] == "child\nflushed\n0\nflushed\n"
+
+
+def test_ctrl_c_keeps_its_status_whatever_the_flush_imports() -> None:
+    code = """
+sys.stderr = open(os.devnull, "w")
+flush_at_exit(lambda: eval("1"), 1.0)
+signal.raise_signal(signal.SIGINT)
+"""
+    assert run(code)[:2] == (-signal.SIGINT, "flushed\n")
+
+
+def test_pid_1_survives_the_signal_and_flushes_when_it_ends() -> None:
+    """The kernel ignores a signal that PID 1 raises on itself without a handler: what follows is traced too."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], check=False, timeout=20).returncode:
+        pytest.skip("no PID NAMESPACE can be made here, so nothing is known about PID 1")
+    code = "signal.raise_signal(signal.SIGTERM)\nprint('alive', os.getpid(), flush=True)"
+    done = subprocess.run(
+        [*unshare, sys.executable, "-c", PRELUDE + code], check=False, timeout=20, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "alive 1\nflushed\n")
