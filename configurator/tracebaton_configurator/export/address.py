@@ -69,13 +69,13 @@ class Address:
         credentials = f"Proxy-Authorization: {self.proxy_credentials}\r\n" if self.proxy_credentials else ""
         wire.send(f"CONNECT {self.authority} HTTP/1.1\r\nHost: {self.authority}\r\n{credentials}\r\n".encode(), left)
         answer = b""
-        while b"\r\n\r\n" not in answer:
-            more = wire.receive(left)
+        while not answer.endswith(b"\r\n\r\n"):
+            more = wire.receive(left, 1)  # not a byte of what the receiver itself may have said behind it
             answer += more
             if not more or len(answer) > 65536:
                 raise ConnectionError("the proxy does not answer as one")
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
-        if status.split(" ")[1:2] != ["200"]:
+        if not status.partition(" ")[2].startswith("2"):
             raise ConnectionError(f"the proxy refused: {status}")
 
 

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs.limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # Below the 4 MiB that a gRPC server takes by default.
 _MOST_BYTES = 3_500_000
+_QUIET_SECONDS = 60.0
 # Of the time for the end, what is kept for writing down what could not be delivered.
 _RESERVE = 0.25
 
@@ -58,6 +60,7 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._size = min(batch_size, most_queued)
         self._shutdown_timeout = shutdown_timeout
         self._born = 0
+        self._last_words: str | None = None
         self._begin()
         begin_anew = WeakMethod(self._begin_in_child)
         os.register_at_fork(after_in_child=lambda: _call(begin_anew))
@@ -96,15 +99,16 @@ class DeliveringSpanProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what is queued; whether all of it was within the time."""
         end = time.monotonic() + timeout_millis / 1000
-        self._flush_wanted = True
+        # A round that has begun may have collected before the last span ended.
+        wanted = self._rounds_begun + 1
         if self._thread is None:
             self._start()
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self._closing:
             self._wake_up()
-            if not self._queue and self.delivery.idle and not self._flush_wanted:
+            if self._rounds_done >= wanted and self.delivery.idle:
                 return True
             time.sleep(0.01)
-        return False
+        return not self._queue and self.delivery.idle
 
     def shutdown(self) -> None:
         """Deliver what there is, within `shutdown_timeout`; what is left then goes to disk or is counted as lost."""
@@ -119,11 +123,10 @@ class DeliveringSpanProcessor(SpanProcessor):
         else:
             self._finish()
         self._closed = True
-        if thread is None or not thread.is_alive():
-            self._collect()  # a last span may have ended meanwhile
-        self.delivery.abandon()
+        self.delivery.abandon(self._collect_last)
         words = self.delivery.last_words()
-        if words:
+        if words and words != self._last_words:
+            self._last_words = words
             own.warning("%s", words)
 
     def _begin(self) -> None:
@@ -137,8 +140,9 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._wake.acquire()
         self._closing = False
         self._closed = False
-        self._flush_wanted = False
+        self._rounds_begun = self._rounds_done = 0
         self._collected = 0.0
+        self._limit = RateLimit(_QUIET_SECONDS)
 
     def _begin_in_child(self) -> None:
         self._born = time.time_ns()
@@ -164,57 +168,88 @@ class DeliveringSpanProcessor(SpanProcessor):
                 self._wake.release()
 
     def _run(self) -> None:
-        while not self._closing:
-            wait = self.delivery.seconds_to_next_try()
-            self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
-            if self._closing:
-                break
-            try:
-                self._collected = 0.0
-                self.delivery.work(self._collect_if_due)
-                self._flush_wanted = False
-            except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
-                own.error("Delivery stumbled and goes on: %s: %s", type(error).__name__, error)
         try:
-            self._finish()
-        except Exception as error:  # noqa: BLE001 (see above)
-            own.error("The last delivery failed: %s: %s", type(error).__name__, error)
+            while not self._closing:
+                wait = self.delivery.seconds_to_next_try()
+                self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
+                if not self._closing:
+                    self._work()
+        finally:
+            if not self._closing:
+                self._thread = None  # whatever ended it, the next span starts another
+        self._finish()
+
+    def _work(self) -> None:
+        self._rounds_begun += 1
+        self._collected = 0.0
+        try:
+            self.delivery.work(self._collect_if_due)
+        except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
+            self._complain("Delivery stumbled and goes on", error)
+        else:
+            self._rounds_done = self._rounds_begun
 
     def _finish(self) -> None:
-        self._collect()
-        self.delivery.finish()
+        try:
+            self._collect(len(self._queue))
+            self.delivery.finish()
+        except Exception as error:  # noqa: BLE001 (an end that raises would leave behind what waits)
+            self._complain("The last delivery failed", error)
 
     def _collect_if_due(self) -> None:
-        """Between batches of a long backlog, what has been recorded meanwhile has its turn."""
-        now = time.monotonic()
-        if len(self._queue) >= self._size or now - self._collected >= self._delay:
-            self._collected = now
-            self._collect()
+        """All that is queued, once; then, between batches of a long backlog, each time a batch.
 
-    def _collect(self) -> None:
-        """Encode all that is queued and hand it to the delivery."""
+        More of them would push out of memory what could be delivered now.
+        """
+        now = time.monotonic()
+        if not self._collected or len(self._queue) >= self._size or now - self._collected >= self._delay:
+            self._collect(self._size if self._collected else len(self._queue))
+            self._collected = now
+
+    def _collect(self, count: int) -> None:
+        """Encode so many of the spans that are queued and hand them to the delivery."""
         queue = self._queue
-        while queue:
-            spans = [queue.popleft() for _ in range(min(len(queue), self._size))]
+        while queue and count > 0:
+            spans: list[ReadableSpan] = []
+            with suppress(IndexError):  # at the end of the process, two threads may collect
+                while len(spans) < min(self._size, count):
+                    spans.append(queue.popleft())
+            if not spans:
+                return
+            count -= len(spans)
             for payload, number in self._encoded(spans):
                 self.delivery.take(payload, number)
 
-    def _encoded(self, spans: list[ReadableSpan]) -> list[tuple[bytes, int]]:
-        if self._encode is None:
-            with importing():
-                self._encode = self._make_encode()
+    def _collect_last(self) -> None:
+        """What has ended since, and what a thread that hangs has not come to."""
         try:
+            self._collect(len(self._queue))
+        except Exception as error:  # noqa: BLE001 (see `_finish`)
+            self._complain("The last spans could not be collected", error)
+
+    def _encoded(self, spans: list[ReadableSpan]) -> list[tuple[bytes, int]]:
+        try:
+            if self._encode is None:
+                with importing():
+                    self._encode = self._make_encode()
             payload = self._encode(spans)
         except Exception as error:  # noqa: BLE001 (one span that cannot be encoded must not take others with it)
             if len(spans) == 1:
                 self.counters.drop("they could not be encoded", 1)
-                own.error("A span could not be encoded and is lost: %s: %s", type(error).__name__, error)
+                self._complain("A span could not be encoded and is lost", error)
                 return []
         else:
             if len(payload) <= _MOST_BYTES or len(spans) == 1:
                 return [(payload, len(spans))]
         middle = len(spans) // 2
         return self._encoded(spans[:middle]) + self._encoded(spans[middle:])
+
+    def _complain(self, sentence: str, error: Exception) -> None:
+        held = self._limit.pass_or_hold(sentence)
+        if held is not None:
+            more = f" ({held} more such lines were held back)" if held else ""
+            with suppress(Exception):  # a handler of the application's may raise
+                own.error("%s: %s: %s%s", sentence, type(error).__name__, error, more)
 
 
 def _call(method: WeakMethod[Any]) -> None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from tracebaton_configurator.export.spool import Entry, Spool
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
+# A receiver that says "again, now" is not asked without a pause.
+_SHORTEST_WAIT = 0.1
+# How long `abandon` waits for a thread that is writing to a disk, or to a log, that hangs.
+_STUCK = 0.5
 # At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
 # perhaps because everything is being stopped, must not hold every container up.
 _LAST_TRIES = 1.0
@@ -76,12 +80,16 @@ class Delivery:
         self._deadline = 0.0
         self._end = float("inf")
         self._abandoned = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._outage.forget()
         if self.spool is not None:
             self.spool.forget()
 
     def take(self, payload: bytes, spans: int) -> None:
         """Accept a batch for delivery."""
+        if self._abandoned:  # asked before the lock, too, which then belongs to a thread that hangs
+            self._lose("the process ended", spans)
+            return
         with self._lock:
             if self._abandoned:
                 self._lose("the process ended", spans)
@@ -106,9 +114,10 @@ class Delivery:
 
     def seconds_to_next_try(self) -> float | None:
         """None where nothing waits, or nothing is known to."""
-        if not self._outage.active:
+        seconds = self._not_before - time.monotonic()
+        if not self._outage.active or (self.idle and seconds <= 0):
             return None
-        return max(0.0, self._not_before - time.monotonic())
+        return max(0.0, seconds)
 
     def end_at(self, moment: float) -> None:
         """Nothing is waited for beyond this moment of the monotonic clock; the request under way ends with it, too."""
@@ -122,10 +131,21 @@ class Delivery:
         """What the receiver, or the way to it, said last when something went wrong."""
         return self._outage.last_error
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the receiver is away, as far as is known."""
+        return self._outage.active
+
     def last_words(self) -> str | None:
         """The line for the end of a process that lost spans; None where none was lost."""
         words = self.counters.last_words()
         return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
+
+    @property
+    def waiting(self) -> int:
+        """Spans in memory that are on their way, or wait for their receiver."""
+        batches = [self._in_hand, *self._waiting]
+        return sum(batch.spans for batch in batches if batch is not None and batch.entry is None)
 
     @property
     def idle(self) -> bool:
@@ -144,18 +164,27 @@ class Delivery:
                 return
             time.sleep(wait)
 
-    def abandon(self) -> None:
-        """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost."""
-        with self._lock:
+    def abandon(self, collect: Callable[[], object]) -> None:
+        """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost.
+
+        `collect` may `take` the last spans, and does not raise.
+        """
+        usable = self._lock.acquire(timeout=_STUCK)
+        try:
+            self._abandoned = self._abandoned or not usable
+            collect()
             self._abandoned = True
             left = [*([self._in_hand] if self._in_hand else []), *self._waiting]
             self._waiting.clear()
             self._in_hand = None
             for batch in left:
-                if batch.entry is None and not self._spool(batch):
+                if batch.entry is None and not (usable and self._spool(batch)):
                     self._lose("the process ended", batch.spans)
-            if self.spool is not None:
+            if self.spool is not None and usable:
                 self.spool.close()
+        finally:
+            if usable:
+                self._lock.release()
 
     def _left(self) -> float:
         """Seconds for the request under way; asked again and again, because the end may be brought forward."""
@@ -213,7 +242,7 @@ class Delivery:
             if reply.verdict is Verdict.RETRY:
                 self._fail(batch, reply)
                 return
-            if reply.verdict is Verdict.SPLIT and batch.spans > 1 and (halves := _halves(batch)):
+            if reply.verdict is Verdict.SPLIT and (halves := _halves(batch)):
                 self._waiting.extendleft(reversed(halves))
             else:
                 self._count(batch, reply)
@@ -252,7 +281,7 @@ class Delivery:
         # Jitter keeps the containers of one outage from coming back all at once.
         wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311
         if reply.wait is not None:
-            wait = reply.wait * random.uniform(1.0, 1.1)  # noqa: S311
+            wait = max(_SHORTEST_WAIT, reply.wait) * random.uniform(1.0, 1.1)  # noqa: S311
             self._wait = 0.0
         self._not_before = time.monotonic() + wait
 
@@ -291,13 +320,18 @@ class Delivery:
 
 
 def _halves(batch: Batch) -> list[Batch]:
-    """Two batches with half of the spans each."""
+    """Two batches with half of the spans each; none where there is nothing to be split."""
+    if batch.spans < 2:
+        return []
     with importing():
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     halves = []
     for part in (slice(0, batch.spans // 2), slice(batch.spans // 2, None)):
-        whole = ExportTraceServiceRequest.FromString(batch.payload)
+        try:
+            whole = ExportTraceServiceRequest.FromString(batch.payload)
+        except Exception:  # noqa: BLE001 (protobuf's DecodeError: somebody else's file in the spool)
+            return []
         wanted = range(batch.spans)[part]
         number = 0
         for resource in whole.resource_spans:

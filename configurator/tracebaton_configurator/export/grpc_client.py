@@ -9,13 +9,14 @@ The protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.exceptions import ProtocolError
+from h2.exceptions import FrameTooLargeError, ProtocolError
 from h2.settings import SettingCodes
 
 from tracebaton_configurator._version import __version__
@@ -23,7 +24,7 @@ from tracebaton_configurator.export.address import Address
 from tracebaton_configurator.export.reply import Reply, no_answer, of_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.wire import Wire
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _LONGEST_ANSWER = 1 << 20
+_FRAME_HEAD = 9
+# What a peer may send that has not been allowed more (RFC 9113, 6.5.2).
+_LONGEST_FRAME = 16384
+_GOAWAY = 7
 # h2 remembers closed streams, so a connection is replaced after so many of them.
 _MOST_CALLS = 1000
 
@@ -85,7 +90,7 @@ class GrpcClient:
 
     def _open(self, left: Left) -> _Connection:
         connection = self._connection
-        if connection is not None and not connection.is_alive():
+        if connection is not None and not connection.is_alive(left):
             self.close()
             connection = None
         if connection is None:
@@ -102,29 +107,43 @@ class _Connection:
         self.worn = False
         self._heard = False
         self._calls = 0
-        self._http2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._received = bytearray()
+        self._http2 = H2Connection(H2Configuration(client_side=True, header_encoding=False))
         self._http2.initiate_connection()
         self._http2.update_settings({SettingCodes.ENABLE_PUSH: 0})
 
-    def is_alive(self) -> bool:
+    def is_alive(self, left: Left) -> bool:
         """Take in what has come since the last call: pings, or that the server is going away."""
         try:
-            while (data := self.wire.receive_now()) is not None:
+            while left() > 0 and (data := self.wire.receive_now()) is not None:
                 self._take(data)
-            self._flush(lambda: 1.0)
+            self._flush(left)
         except (OSError, ProtocolError):
             return False
         return not self.worn
 
     def call(self, head: list[tuple[str, str]], message: bytes, left: Left) -> Reply:
-        """One unary call (OSError, ProtocolError)."""
+        """One unary call (OSError, ProtocolError). Once the answer is complete, nothing that follows can spoil it."""
         http2 = self._http2
         self._calls += 1
         self.worn = self._calls >= _MOST_CALLS
         stream = http2.get_next_available_stream_id()
         answer = _Answer(stream)
         http2.send_headers(stream, head)
-        rest = memoryview(message)
+        try:
+            self._exchange(stream, memoryview(message), answer, left)
+        except ConnectionError:
+            # A server that does not want it all may answer and close before it has read it.
+            with suppress(OSError):
+                while not answer.ended and (data := self.wire.receive_now()):
+                    self._take(data, answer)
+            if not answer.ended:
+                raise
+            self.worn = True
+        return answer.reply()
+
+    def _exchange(self, stream: int, rest: memoryview, answer: _Answer, left: Left) -> None:
+        http2 = self._http2
         while not answer.ended and not answer.closing:
             if rest:
                 size = min(len(rest), http2.local_flow_control_window(stream), http2.max_outbound_frame_size)
@@ -135,16 +154,20 @@ class _Connection:
                     # A server may answer before it has read everything.
                     data = self.wire.receive_now()
                     if data is not None:
-                        answer.take(self._take(data), http2)
+                        self._take(data, answer)
                     continue
             self._flush(left)
-            answer.take(self._take(self.wire.receive(left)), http2)
-        self._flush(left)
-        if rest or not answer.ended:
+            self._take(self.wire.receive(left), answer)
+        if not answer.ended:
+            raise ConnectionResetError(answer.problem)
+        if rest:
             self.worn = True
-        return answer.reply()
+        try:
+            self._flush(left)
+        except OSError:
+            self.worn = True
 
-    def _take(self, data: bytes) -> list[events.Event]:
+    def _take(self, data: bytes, answer: _Answer | None = None) -> None:
         if not data:
             raise ConnectionResetError(
                 "the receiver closed the connection"
@@ -153,10 +176,40 @@ class _Connection:
                 "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf says so"
             )
         self._heard = True
-        taken = self._http2.receive_data(data)
-        if any(isinstance(event, events.ConnectionTerminated) for event in taken):
+        try:
+            for frame in self._frames(data):
+                if frame[3] == _GOAWAY and len(frame) >= _FRAME_HEAD + 8:
+                    self.worn = True
+                    if answer is not None:
+                        answer.go_away(
+                            int.from_bytes(frame[9:13], "big") & 0x7FFFFFFF, int.from_bytes(frame[13:17], "big")
+                        )
+                    continue
+                for event in self._http2.receive_data(frame):
+                    if answer is not None:
+                        answer.take(event, self._http2)
+        except ProtocolError:
+            if answer is None or not answer.ended:
+                raise
             self.worn = True
-        return taken
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        """The complete ones.
+
+        After GOAWAY, h2 4.1 to 4.4 takes nothing more in and gives nothing more out; but a server that is going away
+        still answers the calls that it has (RFC 9113, 6.8), and asks by PING whether that has been heard.
+        """
+        received = self._received
+        received += data
+        while len(received) >= _FRAME_HEAD:
+            end = _FRAME_HEAD + int.from_bytes(received[:3], "big")
+            if end > _FRAME_HEAD + _LONGEST_FRAME:  # h2 would wait for all of it, such as for 4 MB after "HTTP/1.1 400"
+                raise FrameTooLargeError(f"a frame of {end - _FRAME_HEAD} bytes")
+            if len(received) < end:
+                return
+            frame = bytes(received[:end])
+            del received[:end]
+            yield frame
 
     def _flush(self, left: Left) -> None:
         data = self._http2.data_to_send()
@@ -171,32 +224,32 @@ class _Answer:
         self._stream = stream
         self._headers: dict[str, str] = {}
         self._body = b""
-        self._problem = ""
+        self.problem = ""
         self.ended = False
         self.closing = False
 
-    def take(self, taken: list[events.Event], http2: H2Connection) -> None:
-        for event in taken:
-            if isinstance(event, events.ConnectionTerminated):
-                if (event.last_stream_id or 0) < self._stream or event.error_code:
-                    self._problem = f"the receiver ended the connection ({_name(event.error_code)})"
-                    self.closing = True
-            elif getattr(event, "stream_id", None) != self._stream:
-                continue
-            elif isinstance(event, (events.ResponseReceived, events.TrailersReceived)):
-                self._headers.update((str(name), str(value)) for name, value in event.headers or ())
-            elif isinstance(event, events.DataReceived):
-                http2.acknowledge_received_data(event.flow_controlled_length or 0, self._stream)
-                self._body = (self._body + (event.data or b""))[:_LONGEST_ANSWER]
-            elif isinstance(event, events.StreamEnded):
-                self.ended = True
-            elif isinstance(event, events.StreamReset):
-                self._problem = f"the receiver reset the call ({_name(event.error_code)})"
-                self.ended = True
+    def go_away(self, last_stream: int, code: int) -> None:
+        if last_stream < self._stream or code:
+            self.problem = f"the receiver ended the connection ({_name(code)})"
+            self.closing = True
+
+    def take(self, event: events.Event, http2: H2Connection) -> None:
+        if getattr(event, "stream_id", None) != self._stream:
+            return
+        if isinstance(event, (events.ResponseReceived, events.TrailersReceived)):
+            self._headers.update((_text(name), _text(value)) for name, value in event.headers or ())
+        elif isinstance(event, events.DataReceived):
+            http2.acknowledge_received_data(event.flow_controlled_length or 0, self._stream)
+            self._body = (self._body + (event.data or b""))[:_LONGEST_ANSWER]
+        elif isinstance(event, events.StreamEnded):
+            self.ended = True
+        elif isinstance(event, events.StreamReset):
+            self.problem = f"the receiver reset the call ({_name(event.error_code)})"
+            self.ended = True
 
     def reply(self) -> Reply:
-        if "grpc-status" not in self._headers and self._problem:
-            return no_answer(self._problem)
+        if "grpc-status" not in self._headers and self.problem:
+            return no_answer(self.problem)
         body = self._body
         if body[:1] == b"\1":
             # Compressed although none was offered; the status has said what matters.
@@ -204,8 +257,15 @@ class _Answer:
         return of_grpc(self._headers.get(":status", ""), self._headers, body)
 
 
+def _text(part: bytes | str) -> str:
+    return part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+
+
 def _name(code: ErrorCodes | int | None) -> str:
-    return code.name if isinstance(code, ErrorCodes) else str(code)
+    try:
+        return ErrorCodes(code or 0).name
+    except ValueError:
+        return str(code)
 
 
 def _words(error: Exception) -> str:

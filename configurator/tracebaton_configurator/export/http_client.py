@@ -30,7 +30,7 @@ class HttpClient:
     """Sends batches, one at a time, over a connection that stays open between them."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        address = self._address = Address(endpoint, 4318)
+        address = self._address = Address(endpoint, 80)
         self._compression = endpoint.compression
         # A plaintext request is for the proxy itself to read; everything else goes through a tunnel.
         self._tunnel = address.scheme == "https"
@@ -49,7 +49,7 @@ class HttpClient:
             if address.proxy_credentials:
                 head["proxy-authorization"] = address.proxy_credentials
         head.update(endpoint.headers)
-        self._head = list(head.items())
+        self._head = [(name.encode(), value.encode()) for name, value in head.items()]
         self._wire: Wire | None = None
         self._http = h11.Connection(h11.CLIENT)
 
@@ -62,6 +62,9 @@ class HttpClient:
             reused = self._wire is not None
             try:
                 reply = self._post(self._open(left), payload, left)
+            except h11.LocalProtocolError:  # says which header, with its secret value
+                self.close()
+                return no_answer("HTTP does not allow such a request; look at the headers and the path that were set")
             except (OSError, h11.ProtocolError) as error:
                 self.close()
                 if isinstance(error, h11.ProtocolError):
@@ -69,8 +72,10 @@ class HttpClient:
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
                 return no_answer(str(error) or type(error).__name__)
-            if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-                self._http.start_next_cycle()
+            http = self._http
+            # What came behind an answer must not be taken for the next one.
+            if http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]:
+                http.start_next_cycle()
             else:
                 self.close()
             return reply
@@ -94,24 +99,31 @@ class HttpClient:
 
     def _post(self, wire: Wire, payload: bytes, left: Left) -> Reply:
         http = self._http
-        head = [*self._head, ("content-length", str(len(payload)))]
+        head = [*self._head, (b"content-length", str(len(payload)).encode())]
         start = http.send(h11.Request(method="POST", target=self._target, headers=head)) or b""
         broken: OSError | None = None
+        heard = None
         try:
-            wire.send(start + (http.send(h11.Data(data=payload)) or b""), left)
-            http.send(h11.EndOfMessage())
+            # A server that refuses a large body may answer before it has read it, and close.
+            heard = wire.send_until_heard(start + (http.send(h11.Data(data=payload)) or b""), left)
         except ConnectionError as error:
-            # A server that refuses a large body may answer and close before it has read it.
-            http.send_failed()
             broken = error
+        if broken is None and heard is None:
+            http.send(h11.EndOfMessage())
+        else:
+            http.send_failed()
         status, headers, body = 0, {}, b""
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
                 try:
-                    http.receive_data(wire.receive(left))
+                    data = wire.receive(left) if heard is None else heard
                 except ConnectionError as error:
                     raise broken or error from None
+                if not data and not status:
+                    raise broken or ConnectionResetError("the receiver closed the connection without an answer")
+                http.receive_data(data)
+                heard = None
             elif isinstance(event, h11.Response):
                 status = event.status_code
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}

@@ -23,7 +23,11 @@ class Outage:
         self._destination = destination
         self._waiting = waiting
         self._clock = clock
-        self._limit = RateLimit(_QUIET_SECONDS, clock)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a forked child: it has not tried yet."""
+        self._limit = RateLimit(_QUIET_SECONDS, self._clock)
         self._began: float | None = None
         self._failures = 0
         self._said = False
@@ -58,7 +62,10 @@ class Outage:
     def over(self) -> None:
         """The receiver answers again."""
         began, self._began = self._began, None
-        if began is not None and (self._said or self.lost):
+        if began is None or not (self._said or self.lost):
+            return
+        held = self._limit.pass_or_hold("over")
+        if self._said or held is not None:  # whoever has read that it stopped is told that it is back
             own.info(
                 "Spans are delivered to %s again, after %.0f s: %d waited, %d were lost.",
                 self._destination,

@@ -39,6 +39,7 @@ _CODES = (
 _RETRYABLE = frozenset(["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"])
 _RETRYABLE_HTTP = frozenset([429, 502, 503, 504])
 # grpc-go: "received message larger than max (5 vs. 4)"; tonic: "decoded message length too large".
+_OF_SIZE = frozenset(["RESOURCE_EXHAUSTED", "OUT_OF_RANGE", "INVALID_ARGUMENT", "UNKNOWN", "INTERNAL"])
 _TOO_LARGE = re.compile(r"larger than max|too large|exceeds? .*(?:limit|max)", re.IGNORECASE)
 # The answer of a proxy, or of a server that is no gRPC server at all (gRPC, "HTTP to gRPC Status Code Mapping").
 _OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
@@ -78,19 +79,22 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes) -> Reply:
     number = headers.get("grpc-status")
     message = _unquoted(headers.get("grpc-message", ""))
     if number is None:
-        status = int(http_status) if http_status.isdigit() else 0
+        status = _number(http_status, 0)
         # Without trailers the call was cut; nothing is known about it.
         code = 14 if status == 200 else _OF_HTTP.get(status, 2)
+        if status == 413:
+            return Reply(Verdict.SPLIT, "HTTP status 413")
         message = message or ("the answer ended too early" if status == 200 else f"HTTP status {status}")
     else:
-        code = int(number) if number.isdigit() else 2
+        code = _number(number, 2)
     if code == 0:
         return _success(body[5:])
     name = _CODES[code] if code < len(_CODES) else f"status {code}"
     reason = printable(f"{name}: {message}" if message else name)
-    if _TOO_LARGE.search(message):
-        return Reply(Verdict.SPLIT, reason)
     wait = _retry_info(headers.get("grpc-status-details-bin"))
+    # A rate that is too large is none that a smaller batch would help against: it comes with a wait, or as UNAVAILABLE.
+    if wait is None and name in _OF_SIZE and _TOO_LARGE.search(message):
+        return Reply(Verdict.SPLIT, reason)
     if name in _RETRYABLE or (name == "RESOURCE_EXHAUSTED" and wait is not None):
         return Reply(Verdict.RETRY, reason, wait)
     return Reply(Verdict.REFUSED, reason)
@@ -130,6 +134,11 @@ def _success(message: bytes) -> Reply:
     except Exception:  # noqa: BLE001 (it said that it has the batch; what else it said is not needed)
         return Reply(Verdict.DELIVERED)
     return Reply(Verdict.DELIVERED, printable(partial.error_message), rejected=max(0, partial.rejected_spans))
+
+
+def _number(text: str, otherwise: int) -> int:
+    """At most three ASCII digits; `str.isdigit` knows more of them than `int` does."""
+    return int(text) if len(text) <= 3 and text.isascii() and text.isdigit() else otherwise
 
 
 def _unquoted(message: str) -> str:

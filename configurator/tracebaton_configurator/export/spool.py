@@ -14,15 +14,18 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tracebaton_configurator.export.forks import importing
+
 _NAME = re.compile(r"(\d{20})-(\d+)-(\d+)-([0-9a-f]{8})\.otlp")
 _UNFINISHED = ".part"
+# The directory may be shared, as /tmp is, and what is in there under other names is not ours.
+_WRITER = re.compile(r"\d+-[0-9a-f]{12}")
 # Seconds between two looks for what dead processes have left behind.
 _LOOK_EVERY = 30.0
 # When room has to be made, this part of the bound is freed at once, so that not every batch has to look for room.
@@ -62,8 +65,7 @@ class Spool:
         unfinished = directory / (name + _UNFINISHED)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(payload)
+            _write(descriptor, payload)
             unfinished.rename(directory / name)
         except OSError:
             with suppress(OSError):
@@ -83,9 +85,12 @@ class Spool:
         """What is in it; None, and it is forgotten, where it is torn or somebody else has removed it."""
         try:
             payload = entry.path.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             self._forget_entry(entry)
             return None
+        except OSError:
+            self._forget_entry(entry)  # until the directory is read again
+            raise
         if zlib.crc32(payload) == entry.crc:
             return payload
         self.torn += entry.spans
@@ -110,15 +115,16 @@ class Spool:
         for directory in _directories(self._root):
             if directory in self._adopted or (self._own is not None and directory == self._own[0]):
                 continue
-            lock = _lock(directory)
-            if lock is None:
-                continue
+            with importing():  # a child that is forked in between would hold the lock, and not know of it
+                lock = _lock(directory)
+                if lock is None:
+                    continue
+                self._adopted[directory] = lock
+            found = True
             for unfinished in directory.glob(f"*{_UNFINISHED}"):
                 match = _NAME.match(unfinished.name)
                 self.torn += int(match[3]) if match else 0
                 unfinished.unlink(missing_ok=True)
-            self._adopted[directory] = lock
-            found = True
         return found
 
     def close(self) -> None:
@@ -137,17 +143,21 @@ class Spool:
                 os.close(lock)
 
     def _open(self) -> Path:
-        if self._own is not None and self._own[0].is_dir():
-            return self._own[0]
+        if self._own is not None:
+            if self._own[0].is_dir():
+                return self._own[0]
+            os.close(self._own[1])
+            self._own = None
         # The directory that all writers share keeps the rights that an operator gave it.
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(3):
             directory = self._root / f"{os.getpid()}-{os.urandom(6).hex()}"
             directory.mkdir(mode=0o700)
-            lock = _lock(directory)
-            if lock is not None:
-                self._own = directory, lock
-                return directory
+            with importing():  # see `adopt`
+                lock = _lock(directory)
+                if lock is not None:
+                    self._own = directory, lock
+                    return directory
             # Somebody took the new directory for a dead writer's, in the moment before it was locked.
         raise OSError(f"no directory could be locked in {self._root}")
 
@@ -185,7 +195,12 @@ class Spool:
 
 def _directories(root: Path) -> list[Path]:
     try:
-        return [Path(entry.path) for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
+        with os.scandir(root) as listing:
+            return [
+                Path(entry.path)
+                for entry in listing
+                if _WRITER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
     except FileNotFoundError:
         return []
 
@@ -196,7 +211,7 @@ def _entries(directory: Path) -> list[Entry]:
     with suppress(OSError), os.scandir(directory) as listing:
         for one in listing:
             match = _NAME.fullmatch(one.name)
-            if match:
+            if match and one.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):
                     size = one.stat(follow_symlinks=False).st_size
                     found.append(Entry(one.name, Path(one.path), int(match[3]), int(match[4], 16), size))
@@ -221,7 +236,19 @@ def _lock(directory: Path) -> int | None:
 
 
 def _let_go(directory: Path, lock: int) -> None:
-    if not any(_entries(directory)):
-        shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):
+        if not _entries(directory):
+            (directory / "lock").unlink()
+            directory.rmdir()  # fails where somebody has left something of their own
     with suppress(OSError):
         os.close(lock)
+
+
+def _write(descriptor: int, payload: bytes) -> None:
+    """Without a buffer, of which a forked child would have a copy, and write it once more."""
+    try:
+        rest = memoryview(payload)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)

@@ -6,9 +6,12 @@ process which is told to stop does not have to wait for an answer that will not 
 
 from __future__ import annotations
 
+# Looking up a name imports it, and that must not happen while somebody forks (see `forks`).
+import encodings.idna  # noqa: F401 (see above)
 import select
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from errno import EINPROGRESS, EWOULDBLOCK
 from os import strerror
@@ -44,18 +47,27 @@ class Wire:
 
     @classmethod
     def connect(cls, host: str, port: int, left: Left) -> Wire:
-        """Connect to the first address of the host that answers.
+        """Connect to the first address of the host that answers; each gets an equal part of the time that is left.
 
         The name is looked up by the system, which has its own idea of how long that may take.
         """
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise OSError(f"{host!r} is no name of a host: {error}") from None
         problem: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            made = socket.socket(family, kind, protocol)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            end = time.monotonic() + left() / (len(addresses) - tried)
+            try:
+                made = socket.socket(family, kind, protocol)  # fails where the system has no IPv6
+            except OSError as error:
+                problem = error
+                continue
             try:
                 made.settimeout(0)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 wire = cls(made)
-                wire._finish_connect(made.connect_ex(address), left)
+                wire._finish_connect(made.connect_ex(address), lambda: min(left(), end - time.monotonic()))  # noqa: B023 (called at once)
             except OSError as error:
                 made.close()
                 problem = error
@@ -65,9 +77,7 @@ class Wire:
 
     def start_tls(self, host: str, tls: Tls, protocols: list[str], left: Left) -> None:
         """Shake hands as a client; `protocols` are offered by ALPN (RFC 7301)."""
-        context = ssl.create_default_context(cafile=tls.certificate)
-        if tls.client_certificate:
-            context.load_cert_chain(tls.client_certificate, tls.client_key)
+        context = _context(tls)
         context.set_alpn_protocols(protocols)
         wrapped = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
         self._socket = wrapped
@@ -78,9 +88,22 @@ class Wire:
         while view:
             view = view[self._repeat(lambda: self._socket.send(view), select.POLLOUT, left) :]  # noqa: B023 (called at once)
 
-    def receive(self, left: Left) -> bytes:
+    def send_until_heard(self, data: bytes, left: Left) -> bytes | None:
+        """Like `send`, but stop where the other side does not read on and something arrives: that is returned."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # noqa: PERF203 (it waits)
+                self._wait(select.POLLOUT | select.POLLIN, left)
+                heard = self.receive_now()
+                if heard is not None:
+                    return heard
+        return None
+
+    def receive(self, left: Left, most: int = _CHUNK) -> bytes:
         """What has arrived, at least one byte; b"" once the other side has closed."""
-        return self._repeat(lambda: self._socket.recv(_CHUNK), select.POLLIN, left)
+        return self._repeat(lambda: self._socket.recv(most), select.POLLIN, left)
 
     def receive_now(self) -> bytes | None:
         """What has arrived already; None when that is nothing, b"" once the other side has closed."""
@@ -103,11 +126,13 @@ class Wire:
 
     def _repeat(self, operation: Callable[[], _T], event: int, left: Left) -> _T:
         """Call `operation` until it does not have to wait any more."""
+        if left() <= 0:  # somebody who sends for ever is never waited for
+            raise TimeoutError("no answer in time")
         while True:
             awaited = event
             try:
                 return operation()
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:  # noqa: PERF203 (it waits)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 if isinstance(error, ssl.SSLError):  # TLS may have to read in order to write, and the other way round
                     awaited = select.POLLIN if isinstance(error, ssl.SSLWantReadError) else select.POLLOUT
             self._wait(awaited, left)
@@ -121,3 +146,21 @@ class Wire:
                 raise TimeoutError("no answer in time")
             if poll.poll(min(seconds, _SLICE) * 1000):
                 return
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Built for each connection, so that renewed files count."""
+    try:
+        context = ssl.create_default_context(cafile=tls.certificate)
+    except OSError as error:
+        raise OSError(f"the certificates in {tls.certificate} cannot be used: {error}") from None
+    # On by default from Python 3.13; private authorities seldom meet it, and upstream's exporters do not ask for it.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if tls.client_certificate:
+        try:
+            # Without a password, OpenSSL would ask for one on the terminal, and wait.
+            context.load_cert_chain(tls.client_certificate, tls.client_key, password="")
+        except OSError as error:
+            files = f"{tls.client_certificate} and {tls.client_key}" if tls.client_key else tls.client_certificate
+            raise OSError(f"the client's certificate and key in {files} cannot be used: {error}") from None
+    return context

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tracebaton_configurator.settings.problem import Problem
+
 if TYPE_CHECKING:
     from tracebaton_configurator.settings.reader import Reader
 
@@ -94,7 +96,8 @@ def _read_proxy(reader: Reader, url: str, protocol: str) -> str | None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     names = [name.format(scheme=parts.scheme) for name in _PROXY[protocol]]
-    proxy = reader.text(*(spelled for name in names for spelled in (name, name.upper())))
+    variables = [spelled for name in names for spelled in (name, name.upper())]
+    proxy = reader.text(*variables)
     if proxy is None or not ("." in host or ":" in host) or host == "::1" or host.startswith("127."):
         return None
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # not in typeshed
@@ -102,7 +105,20 @@ def _read_proxy(reader: Reader, url: str, protocol: str) -> str | None:
     unproxied = reader.text(*(["no_grpc_proxy"] if protocol == GRPC else []), "no_proxy", "NO_PROXY") or ""
     if proxy_bypass_environment(host, {"no": unproxied}) or _is_in_network(host, unproxied.split(",")):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        at = urlsplit(proxy)
+        valid = at.scheme == "http" and bool(at.hostname) and at.port != 0
+    except ValueError:  # a port that is no number, or out of range
+        valid = False
+    if not valid:
+        # With its scheme, without which a password in it would not be recognised as one.
+        accepted = "http://HOST:PORT of a proxy that is spoken to in plaintext"
+        reader.problems.append(
+            Problem(reader.first_set(*variables), proxy, "cannot be used", accepted, "spans are sent without a proxy")
+        )
+        return None
+    return proxy
 
 
 def _is_in_network(host: str, networks: list[str]) -> bool:

@@ -95,3 +95,75 @@ def test_credentials_are_not_shown() -> None:
     reader = Reader({E: "ftp://user:secret@c:4317"})
     read_endpoint(reader)
     assert "secret" not in str(reader.problems)
+
+
+class TestProxy:
+    @pytest.mark.parametrize(
+        ("environ", "url", "protocol", "proxy"),
+        [
+            ({"grpc_proxy": "http://p:1", "https_proxy": "http://p:2"}, "http://c.example:4317", "grpc", "http://p:1"),
+            ({"https_proxy": "http://p:2", "http_proxy": "http://p:3"}, "http://c.example:4317", "grpc", "http://p:2"),
+            ({"HTTP_PROXY": "p:3"}, "http://c.example:4317", "grpc", "http://p:3"),
+            ({"http_proxy": "http://p:3"}, "http://c.example:4318", "http/protobuf", "http://p:3"),
+            ({"https_proxy": "http://p:2"}, "http://c.example:4318", "http/protobuf", None),
+            ({"https_proxy": "http://p:2"}, "https://c.example:4318", "http/protobuf", "http://p:2"),
+            ({"ALL_PROXY": "http://u:p@p:4"}, "https://c.example:4318", "http/protobuf", "http://u:p@p:4"),
+            ({"all_proxy": "http://p:4"}, "http://c.example:4317", "grpc", None),
+            ({"http_proxy": "http://[::1]:3128"}, "http://10.1.2.3:4317", "grpc", "http://[::1]:3128"),
+        ],
+    )
+    def test_variables(self, environ: dict[str, str], url: str, protocol: str, proxy: str | None) -> None:
+        reader = Reader({**environ, E: url, P: protocol})
+        assert read_endpoint(reader).proxy == proxy
+        assert reader.problems == []
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "[::1]", "otel-collector"])
+    def test_what_no_proxy_could_know_is_reached_directly(self, host: str) -> None:
+        assert read_endpoint(Reader({"http_proxy": "http://p:3", E: f"http://{host}:4317"})).proxy is None
+
+    @pytest.mark.parametrize(
+        ("unproxied", "direct"),
+        [
+            ("*", True),
+            ("10.0.0.0/8", True),
+            ("192.168.0.0/16, 10.1.2.3", True),
+            ("10.1.2.3", True),
+            ("c.example,nonsense/33", False),
+            ("11.0.0.0/8", False),
+        ],
+    )
+    def test_no_proxy(self, unproxied: str, direct: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+        environ = {"http_proxy": "http://p:3", "no_proxy": unproxied, E: "http://10.1.2.3:4317"}
+        assert (read_endpoint(Reader(environ)).proxy is None) is direct
+
+    def test_no_proxy_has_domains(self) -> None:
+        environ = {"http_proxy": "http://p:3", "NO_PROXY": ".example", E: "http://c.example:4317"}
+        assert read_endpoint(Reader(environ)).proxy is None
+        environ = {"http_proxy": "http://p:3", "no_grpc_proxy": "c.example", E: "http://c.example:4317"}
+        assert read_endpoint(Reader(environ)).proxy is None
+
+    @pytest.mark.parametrize(
+        "value", ["socks5://p:1080", "https://user:secret@p:3128", "user:secret@p:port", "http://", "http://p:99999"]
+    )
+    def test_one_that_cannot_be_used_is_said_and_left_out(self, value: str) -> None:
+        reader = Reader({"http_proxy": value, E: "http://c.example:4317"})
+        assert read_endpoint(reader).proxy is None
+        (problem,) = reader.problems
+        assert "cannot be used: accepted is http://HOST:PORT" in str(problem)
+        assert "secret" not in str(problem)
+
+    def test_it_is_not_shown(self) -> None:
+        assert "secret" not in repr(read_endpoint(Reader({"http_proxy": "http://u:secret@p:3", E: "http://c.d:4317"})))
+
+
+def test_certificates() -> None:
+    reader = Reader(
+        {
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": "/all.pem",
+            "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": "/traces.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/key.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/client.pem",
+        }
+    )
+    assert read_endpoint(reader).tls == ("/traces.pem", "/key.pem", "/client.pem")
+    assert read_endpoint(Reader({})).tls == (None, None, None)

@@ -1,0 +1,639 @@
+"""Retry, backoff, splitting, the spool, and the end: whatever the receiver says, no span is unaccounted for."""
+
+from __future__ import annotations
+
+import logging
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_kinds import Flapping, GrpcStatus, Healthy, Partial, Refused, TooLarge
+from fault_receiver import FaultyReceiver
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peers import payload, span_ids
+from processes import wait_for
+
+from tracebaton_configurator.export import delivery as module
+from tracebaton_configurator.export import spool as spool_module
+from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export.grpc_client import GrpcClient
+from tracebaton_configurator.export.http_client import HttpClient
+from tracebaton_configurator.export.outage import Outage
+from tracebaton_configurator.export.reply import Reply, Verdict
+from tracebaton_configurator.export.spool import Spool
+from tracebaton_configurator.settings.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DELIVERED = Reply(Verdict.DELIVERED)
+RETRY = Reply(Verdict.RETRY, "away")
+REFUSED = Reply(Verdict.REFUSED, "no")
+SPLIT = Reply(Verdict.SPLIT, "too large")
+
+
+class Clock:
+    """`time.monotonic` and `time.sleep`, for whoever would not wait."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.0)
+
+    time_ns = staticmethod(time.time_ns)
+
+
+class Scripted:
+    """A client that answers what `answer` says; remembers what was taken."""
+
+    def __init__(self, answer: Callable[[bytes], Reply]) -> None:
+        self.answer = answer
+        self.sent: list[bytes] = []
+        self.taken: list[int] = []
+
+    def send(self, message: bytes, left: Callable[[], float]) -> Reply:
+        self.sent.append(message)
+        reply = self.answer(message)
+        if reply.verdict is Verdict.DELIVERED:
+            self.taken += span_ids(message)[reply.rejected :]
+        return reply
+
+    def close(self) -> None:
+        pass
+
+
+def made(client: Any, spool: Spool | None = None, *, most: int = 1000, timeout: float = 10.0) -> Delivery:
+    return Delivery(lambda: client, Outage("c:4317", "here"), timeout=timeout, most_spans=most, spool=spool)
+
+
+def nothing() -> None:
+    """No spans are left to collect."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class TestRetry:
+    def test_waits_longer_and_longer_with_jitter(self, clock: Clock) -> None:
+        client = Scripted(lambda _: RETRY)
+        delivery = made(client)
+        delivery.take(payload(), 1)
+        waits = []
+        for _ in range(12):
+            delivery.work(nothing)
+            wait = delivery.seconds_to_next_try()
+            assert wait is not None
+            waits.append(wait)
+            sent = len(client.sent)
+            delivery.work(nothing)
+            assert len(client.sent) == sent  # not before its time
+            clock.now += wait
+        for base, wait in zip([0.5, 1.0, 2.0, 4.0, *[5.0] * 8], waits, strict=True):
+            assert base / 2 <= wait <= base
+        assert len(set(waits)) > 6
+        assert delivery.counters.retried == 12
+
+    def test_as_long_as_the_receiver_says(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: Reply(Verdict.RETRY, "busy", 60.0)))
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        wait = delivery.seconds_to_next_try()
+        assert wait is not None
+        assert 60.0 <= wait <= 66.0
+
+    def test_again_at_once_is_not_without_a_pause(self, clock: Clock) -> None:
+        """`Retry-After: 0`, or a date that is over, is no invitation to send without end."""
+        client = Scripted(lambda _: Reply(Verdict.RETRY, "busy", 0.0))
+        delivery = made(client)
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        assert len(client.sent) == 1
+        wait = delivery.seconds_to_next_try()
+        assert wait is not None
+        assert wait >= 0.1
+
+    def test_in_the_order_of_the_batches(self, clock: Clock) -> None:
+        answers = iter([RETRY, DELIVERED, RETRY, DELIVERED, DELIVERED])
+        client = Scripted(lambda _: next(answers))
+        delivery = made(client)
+        for first in (1, 2, 3):
+            delivery.take(payload(1, first), 1)
+        for _ in range(3):
+            delivery.work(nothing)
+            clock.now += 10
+        assert client.taken == [1, 2, 3]
+        assert delivery.idle
+        assert delivery.seconds_to_next_try() is None
+
+    def test_nothing_to_do_is_nothing_to_be_busy_with(self, clock: Clock) -> None:
+        """An outage in which everything that waited has been dropped, or taken over by others, goes on quietly."""
+        delivery = made(Scripted(lambda _: RETRY))
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        delivery._waiting.clear()
+        clock.now += 10
+        assert delivery.seconds_to_next_try() is None
+
+    def test_a_forked_child_has_no_outage(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: RETRY))
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        delivery.forget()
+        assert (delivery.idle, delivery.seconds_to_next_try()) == (True, None)
+        assert delivery.counters.as_dict()["retried"] == 0
+
+    def test_a_client_that_raises_or_cannot_be_made(self, clock: Clock) -> None:
+        trouble: list[Callable[[], Any]] = [lambda: 1 / 0, lambda: DELIVERED]
+        client = Scripted(lambda _: trouble.pop(0)())
+        makes: list[Callable[[], Any]] = [lambda: 1 / 0, lambda: client]
+
+        def make() -> Any:
+            return makes.pop(0)()
+
+        delivery = Delivery(make, Outage("c", "here"), timeout=10, most_spans=100, spool=None)
+        delivery.take(payload(), 1)
+        for _ in range(3):
+            delivery.work(nothing)
+            clock.now += 10
+        assert client.taken == [1]
+        assert delivery.last_error == "ZeroDivisionError: division by zero"
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize("entry", [False, True])
+    def test_split_down_to_single_spans(self, clock: Clock, entry: bool, tmp_path: Path) -> None:  # noqa: FBT001
+        client = Scripted(lambda message: SPLIT if len(span_ids(message)) > 1 else DELIVERED)
+        spool = None
+        if entry:
+            left_behind = Spool(str(tmp_path), 1_000_000)
+            left_behind.put(payload(100), 100)
+            left_behind.close()
+            spool = Spool(str(tmp_path), 1_000_000)
+        delivery = made(client, spool)
+        if not entry:
+            delivery.take(payload(100), 100)
+        delivery.work(nothing)
+        assert sorted(client.taken) == list(range(1, 101))
+        assert delivery.counters.exported == 100
+        assert list(tmp_path.glob("*/*.otlp")) == []
+
+    def test_a_single_span_that_is_too_large_is_lost_and_no_other(self, clock: Clock) -> None:
+        client = Scripted(lambda message: SPLIT if 7 in span_ids(message) else DELIVERED)
+        delivery = made(client)
+        delivery.take(payload(10), 10)
+        delivery.work(nothing)
+        assert sorted(client.taken) == [1, 2, 3, 4, 5, 6, 8, 9, 10]
+        assert delivery.counters.dropped == {"a single span was too large for the receiver": 1}
+
+    def test_resources_and_scopes_survive_the_split(self) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        whole = ExportTraceServiceRequest()
+        for resource in range(3):
+            part = whole.resource_spans.add(schema_url=f"r{resource}")
+            for scope in range(2):
+                inner = part.scope_spans.add(schema_url=f"s{scope}")
+                for span in range(3):
+                    inner.spans.add(span_id=f"{resource}-{scope}-{span}".ljust(8).encode())
+        halves = module._halves(module.Batch(whole.SerializeToString(), 18))
+        found = [
+            (resource.schema_url, scope.schema_url, span.span_id)
+            for half in halves
+            for resource in ExportTraceServiceRequest.FromString(half.payload).resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+        assert [half.spans for half in halves] == [9, 9]
+        assert len(found) == len(set(found)) == 18
+        assert all(span.decode().strip()[0] == resource[1] for resource, _, span in found)
+
+    def test_what_cannot_be_split_is_lost_and_counted(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda message: SPLIT if message == b"\xff" else DELIVERED))
+        delivery.take(b"\xff", 5)
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        assert sum(delivery.counters.dropped.values()) == 5
+        assert delivery.counters.exported == 1
+
+    def test_partial_success(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: Reply(Verdict.DELIVERED, "old", rejected=3)))
+        delivery.take(payload(10), 10)
+        delivery.take(payload(2), 2)  # it says more than it got
+        delivery.work(nothing)
+        assert delivery.counters.exported == 7
+        assert delivery.counters.dropped == {"the receiver left them out": 5}
+        assert delivery.counters.retried == 0
+
+    def test_refused(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: REFUSED))
+        delivery.take(payload(10), 10)
+        delivery.work(nothing)
+        assert delivery.counters.dropped == {"the receiver refused them": 10}
+        assert delivery.last_words() == (
+            "10 spans were lost (10 because the receiver refused them); 0 were delivered. The last error was: no."
+        )
+
+
+class TestMemory:
+    def test_an_hour_without_a_receiver(self, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+        """Bounded in spans and in bytes; the newest stay; two lines."""
+        lines: list[str] = []
+
+        class Keep(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                lines.append(record.getMessage())
+
+        handler = Keep()
+        logging.getLogger("tracebaton").addHandler(handler)
+        try:
+            answers = [RETRY]
+            client = Scripted(lambda _: answers[0])
+            delivery = made(client, most=2048)
+            delivery._outage._clock = clock.monotonic
+            for second in range(3600):
+                delivery.take(payload(50, 1 + 50 * second), 50)
+                delivery.work(nothing)
+                clock.now += 1
+                client.sent.clear()
+                assert sum(batch.spans for batch in delivery._waiting) <= 2048 + 50
+            answers[0] = DELIVERED
+            clock.now += 10
+            delivery.work(nothing)
+        finally:
+            logging.getLogger("tracebaton").removeHandler(handler)
+        assert client.taken[-1] == 50 * 3600
+        assert delivery.counters.exported == len(client.taken)
+        assert delivery.counters.exported + sum(delivery.counters.dropped.values()) == 50 * 3600
+        assert len(lines) == 2
+
+    def test_large_batches_are_bounded_in_bytes(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: RETRY), most=1_000_000)
+        for _ in range(20):
+            delivery.take(b"x" * 3_500_000, 1)
+        assert sum(len(batch.payload) for batch in delivery._waiting) <= module._MOST_BYTES
+        assert delivery.counters.dropped == {"they waited in memory and there were too many": 16}
+
+
+class TestSpooled:
+    @pytest.fixture(autouse=True)
+    def look_always(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(spool_module, "_LOOK_EVERY", 0.0)
+
+    def test_an_outage_is_spent_on_disk_and_ends_there(self, clock: Clock, tmp_path: Path) -> None:
+        answers = [RETRY]
+        client = Scripted(lambda _: answers[0])
+        delivery = made(client, Spool(str(tmp_path), 10_000_000), most=10)
+        for first in range(1, 301):
+            delivery.take(payload(1, first), 1)
+            delivery.work(nothing)
+            assert delivery.idle  # nothing waits in memory
+            clock.now += 0.1
+        assert delivery.counters.spooled == 300
+        answers[0] = DELIVERED
+        clock.now += 10
+        delivery.work(nothing)
+        assert client.taken == list(range(1, 301))
+        counters = delivery.counters
+        assert (counters.exported, counters.recovered, counters.dropped) == (300, 300, {})
+        assert list(tmp_path.glob("*/*.otlp")) == []
+
+    def test_the_next_process_delivers_what_the_last_one_left(self, clock: Clock, tmp_path: Path) -> None:
+        first = made(Scripted(lambda _: RETRY), Spool(str(tmp_path), 10_000_000))
+        first.take(payload(5), 5)
+        first.end_at(clock.now + 2)
+        first.finish()
+        first.abandon(nothing)
+        assert first.last_words() is None
+        client = Scripted(lambda _: DELIVERED)
+        second = made(client, Spool(str(tmp_path), 10_000_000))
+        second.work(nothing)
+        assert client.taken == [1, 2, 3, 4, 5]
+
+    def test_a_spool_that_does_not_work_leaves_memory(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: RETRY), Spool("/proc/nowhere", 10_000_000), most=10)
+        for first in range(1, 31):
+            delivery.take(payload(1, first), 1)
+            delivery.work(nothing)
+        assert delivery.counters.spooled == 0
+        waiting = sum(batch.spans for batch in delivery._waiting)
+        assert waiting + sum(delivery.counters.dropped.values()) == 30
+        assert waiting <= 11
+
+    def test_a_batch_from_disk_that_fails_stays_there(self, clock: Clock, tmp_path: Path) -> None:
+        before = Spool(str(tmp_path), 10_000_000)
+        before.put(payload(3), 3)
+        before.close()
+        delivery = made(Scripted(lambda _: RETRY), Spool(str(tmp_path), 10_000_000))
+        delivery.work(nothing)
+        assert delivery.idle
+        delivery.abandon(nothing)
+        assert len(list(tmp_path.glob("*/*.otlp"))) == 1
+        assert delivery.counters.dropped == {}
+
+    def test_an_unreadable_file_does_not_hold_the_thread(
+        self, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = Spool(str(tmp_path), 10_000_000)
+        before.put(payload(3), 3)
+        before.close()
+
+        def fail(*_: object) -> bytes:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+        client = Scripted(lambda _: DELIVERED)
+        delivery = made(client, Spool(str(tmp_path), 10_000_000))
+        delivery.take(payload(1, 9), 1)
+        for _ in range(3):
+            delivery.work(nothing)  # returns
+        assert client.taken == [9]
+        monkeypatch.undo()
+        monkeypatch.setattr(spool_module, "_LOOK_EVERY", 0.0)
+        delivery.work(nothing)
+        assert client.taken == [9, 1, 2, 3]
+
+
+class TestTheEnd:
+    def test_what_waits_is_tried_once_more_at_once(self, clock: Clock) -> None:
+        answers = [RETRY]
+        client = Scripted(lambda _: answers[0])
+        delivery = made(client)
+        delivery.take(payload(), 1)
+        delivery.work(nothing)
+        answers[0] = DELIVERED
+        delivery.end_at(clock.now + 5)
+        delivery.finish()
+        assert client.taken == [1]
+
+    def test_a_receiver_that_is_gone_is_asked_for_a_second(self, clock: Clock) -> None:
+        client = Scripted(lambda _: RETRY)
+        delivery = made(client)
+        delivery.take(payload(), 1)
+        begun = clock.now
+        delivery.end_at(clock.now + 5)
+        delivery.finish()
+        assert clock.now - begun <= 1.0
+        assert len(client.sent) >= 2
+
+    def test_one_that_says_when_is_waited_for(self, clock: Clock) -> None:
+        answers = [DELIVERED, Reply(Verdict.RETRY, "busy", 3.0)]
+        client = Scripted(lambda _: answers.pop())
+        delivery = made(client)
+        delivery.take(payload(), 1)
+        delivery.end_at(clock.now + 5)
+        delivery.finish()
+        assert client.taken == [1]
+
+    def test_but_not_beyond_the_end(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: Reply(Verdict.RETRY, "busy", 30.0)))
+        delivery.take(payload(), 1)
+        begun = clock.now
+        delivery.end_at(clock.now + 5)
+        delivery.finish()
+        assert clock.now == begun
+
+    @pytest.mark.parametrize("spooled", [False, True])
+    def test_a_client_that_hangs_for_ever_is_left_behind(self, tmp_path: Path, spooled: bool) -> None:  # noqa: FBT001
+        inside, release = threading.Event(), threading.Event()
+
+        def hang(_: bytes) -> Reply:
+            inside.set()
+            release.wait(60)
+            return DELIVERED
+
+        delivery = made(Scripted(hang), Spool(str(tmp_path), 1_000_000) if spooled else None)
+        for first in range(3):
+            delivery.take(payload(2, 1 + 2 * first), 2)
+        thread = threading.Thread(target=delivery.work, args=(nothing,))
+        thread.start()
+        try:
+            assert inside.wait(10)
+            delivery.abandon(lambda: delivery.take(payload(1, 7), 1))
+            expected = {} if spooled else {"the process ended": 7}
+            assert delivery.counters.dropped == expected
+            files = sorted(tmp_path.glob("*/*.otlp"))
+            assert [span_ids(file.read_bytes()) for file in files] == ([[1, 2], [3, 4], [5, 6], [7]] if spooled else [])
+        finally:
+            release.set()
+            thread.join(10)
+        # It comes back after all: nothing is counted twice, and nothing else is sent.
+        assert delivery.counters.dropped == expected
+        assert delivery.counters.exported == 0
+        delivery.take(payload(), 1)
+        assert sum(delivery.counters.dropped.values()) == (1 if spooled else 8)
+
+    def test_a_disk_that_hangs_is_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The thread that writes to it holds the lock."""
+        inside, release = threading.Event(), threading.Event()
+
+        class Hanging(Spool):
+            def put(self, payload: bytes, spans: int) -> int:
+                inside.set()
+                release.wait(60)
+                raise OSError(5, "Input/output error")
+
+        delivery = made(Scripted(lambda _: RETRY), Hanging("/nowhere", 1000))
+        delivery.take(payload(2), 2)
+        thread = threading.Thread(target=delivery.work, args=(nothing,))
+        thread.start()
+        try:
+            assert inside.wait(10)
+            ended = threading.Thread(target=delivery.abandon, args=(lambda: delivery.take(payload(), 1),))
+            ended.start()
+            ended.join(10)
+            assert not ended.is_alive()
+            assert delivery.counters.dropped == {"the process ended": 3}
+        finally:
+            release.set()
+            thread.join(10)
+
+    def test_a_collect_that_raises_loses_nothing(self, clock: Clock) -> None:
+        delivery = made(Scripted(lambda _: DELIVERED))
+        delivery.take(payload(), 1)
+        with pytest.raises(ZeroDivisionError):
+            delivery.work(lambda: 1 / 0)
+        delivery.work(nothing)
+        assert delivery.counters.exported == 1
+
+
+reply = st.one_of(
+    st.just(DELIVERED),
+    st.just(RETRY),
+    st.just(REFUSED),
+    st.just(SPLIT),
+    st.builds(lambda wait: Reply(Verdict.RETRY, "busy", wait), st.floats(0, 20)),
+    st.builds(lambda rejected: Reply(Verdict.DELIVERED, "some", rejected=rejected), st.integers(0, 9)),
+    st.none(),  # raises
+)
+step = st.one_of(
+    st.tuples(st.just("take"), st.integers(1, 9)),
+    st.tuples(st.just("work"), st.floats(0, 10)),
+    st.tuples(st.just("look"), st.just(0)),
+)
+
+
+class TestTheSum:
+    """taken == exported + dropped + waiting + on disk, always."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        replies=st.lists(reply, max_size=40),
+        steps=st.lists(step, max_size=40),
+        most=st.integers(1, 30),
+        spooled=st.sampled_from([None, 600, 100_000]),
+        end=st.sampled_from(["finish", "abandon", "none"]),
+    )
+    def test_for_any_sequence_of_replies(
+        self, replies: list[Reply | None], steps: list[tuple[str, float]], most: int, spooled: int | None, end: str
+    ) -> None:
+        with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
+            clock = Clock()
+            patch.setattr(module, "time", clock)
+            patch.setattr(spool_module, "_LOOK_EVERY", 1.0)
+            patch.setattr(spool_module, "time", clock)
+            spool = Spool(root, spooled) if spooled else None
+            script = iter(replies)
+
+            def answer(_: bytes) -> Reply:
+                one = next(script, DELIVERED)
+                if one is None:
+                    raise RuntimeError("a bug")
+                return one
+
+            client = Scripted(answer)
+            delivery = made(client, spool, most=most)
+            taken = 0
+
+            def check() -> None:
+                waiting = sum(batch.spans for batch in delivery._waiting)
+                if delivery._in_hand and delivery._in_hand.entry is None:
+                    waiting += delivery._in_hand.spans
+                on_disk = sum(entry.spans for one in spool_module._directories(spool._root) for entry in
+                              spool_module._entries(one)) if spool else 0  # fmt: skip
+                counters = delivery.counters
+                assert taken == counters.exported + sum(counters.dropped.values()) + waiting + on_disk
+
+            def collect() -> None:
+                check()
+
+            for kind, value in steps:
+                if kind == "take":
+                    delivery.take(payload(int(value), taken + 1), int(value))
+                    taken += int(value)
+                elif kind == "work":
+                    clock.now += value
+                    delivery.work(collect)
+                else:
+                    check()
+            if end != "none":
+                delivery.end_at(clock.now + 5)
+                if end == "finish":
+                    delivery.finish()
+                delivery.abandon(collect)
+            check()
+            # No span is delivered that was not taken, and none twice.
+            assert Counter(client.taken).most_common(1)[0][1] == 1 if client.taken else True
+            if spool:
+                spool.close()
+
+
+PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+
+
+class Running:
+    """A delivery in a thread of its own, to a real receiver."""
+
+    def __init__(self, receiver: FaultyReceiver, spool: Spool | None = None) -> None:
+        protocol = receiver.protocol
+        url = receiver.endpoint + ("" if protocol == "grpc" else "/v1/traces")
+        client = (GrpcClient if protocol == "grpc" else HttpClient)(Endpoint(url, protocol))
+        self.delivery = Delivery(lambda: client, Outage(url, "here"), timeout=1.0, most_spans=100_000, spool=spool)
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop:
+            self.delivery.work(nothing)
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self._stop = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(module, "_FIRST_WAIT", 0.1)
+    monkeypatch.setattr(spool_module, "_LOOK_EVERY", 0.2)
+
+
+@PROTOCOLS
+class TestARealReceiver:
+    @pytest.fixture
+    def receiver(self, protocol: Any) -> Iterator[FaultyReceiver]:
+        with FaultyReceiver(protocol) as receiver:
+            yield receiver
+
+    def ids(self, receiver: FaultyReceiver) -> list[int]:
+        return sorted(int(span.span_id, 16) for span in receiver.spans())
+
+    def test_that_takes_small_requests_only(self, receiver: FaultyReceiver) -> None:
+        receiver.fault = TooLarge(2000)
+        running = Running(receiver)
+        running.delivery.take(payload(200, 1), 200)
+        assert wait_for(lambda: running.delivery.counters.exported == 200, 20)
+        running.stop()
+        assert self.ids(receiver) == list(range(1, 201))
+        assert receiver.duplicates == 0
+
+    def test_that_leaves_some_out(self, receiver: FaultyReceiver) -> None:
+        receiver.fault = Partial(2)
+        running = Running(receiver)
+        running.delivery.take(payload(10), 10)
+        assert wait_for(lambda: running.delivery.counters.exported == 8, 20)
+        running.stop()
+        assert running.delivery.counters.dropped == {"the receiver left them out": 2}
+
+    @pytest.mark.parametrize("spooled", [False, True])
+    def test_that_goes_and_comes(
+        self,
+        receiver: FaultyReceiver,
+        quick: None,
+        tmp_path: Path,
+        spooled: bool,  # noqa: FBT001
+    ) -> None:
+        """Everything is delivered, whatever happened meanwhile."""
+        running = Running(receiver, Spool(str(tmp_path), 10_000_000) if spooled else None)
+        taken = 0
+        faults: list[Any] = [Refused(), Flapping(0.1), Healthy()]
+        if receiver.protocol == "grpc":
+            faults.insert(1, GrpcStatus("UNAVAILABLE", retry_after=0.1))
+        for fault in faults:
+            receiver.fault = fault
+            for _ in range(20):
+                running.delivery.take(payload(5, taken + 1), 5)
+                taken += 5
+                time.sleep(random.uniform(0, 0.03))
+        assert wait_for(lambda: len(receiver.spans()) == taken, 30)
+        counters = running.delivery.counters
+        assert wait_for(lambda: counters.exported == taken, 10)
+        running.stop()
+        assert counters.dropped == {}
+        assert self.ids(receiver) == list(range(1, taken + 1))
