@@ -38,6 +38,6 @@ def test_a_complaint_is_said_once_with_the_number_of_those_held_back(system: Sys
 def test_spans_that_could_not_be_delivered_are_counted_at_the_end(system: System) -> None:
     endpoint = f"http://127.0.0.1:{system.free_port()}"
     lines = run(system, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_TRACES_SAMPLER_ARG="1")
-    (last,) = [line["message"] for line in lines if "were lost" in line["message"]]
-    assert last.startswith("1 spans were lost (1 because the process ended); 0 were delivered.")
+    (last,) = [line["message"] for line in lines if "was lost" in line["message"]]
+    assert last.startswith("1 span was lost (1 because the process ended); 0 were delivered.")
     assert "Connection refused" in last

@@ -66,4 +66,5 @@ class Counters:
         if not dropped:
             return None
         reasons = ", ".join(f"{number} because {reason}" for reason, number in sorted(dropped.items()))
-        return f"{sum(dropped.values())} spans were lost ({reasons}); {self.exported} were delivered."
+        lost = sum(dropped.values())
+        return f"{lost} {'span was' if lost == 1 else 'spans were'} lost ({reasons}); {self.exported} were delivered."

@@ -9,9 +9,9 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from tracebaton_configurator.export.batch import Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.reply import Reply, Verdict, no_answer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracebaton_configurator.export.outage import Outage
-    from tracebaton_configurator.export.spool import Entry, Spool
+    from tracebaton_configurator.export.spool import Spool
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 # A receiver that says "again, now" is not asked without a pause.
@@ -39,15 +39,6 @@ class Client(Protocol):
 
     def send(self, payload: bytes, left: Callable[[], float]) -> Reply: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """An encoded ExportTraceServiceRequest and the number of spans in it; `entry` where it came from the spool."""
-
-    payload: bytes
-    spans: int
-    entry: Entry | None = None
 
 
 class Delivery:
@@ -242,7 +233,7 @@ class Delivery:
             if reply.verdict is Verdict.RETRY:
                 self._fail(batch, reply)
                 return
-            if reply.verdict is Verdict.SPLIT and (halves := _halves(batch)):
+            if reply.verdict is Verdict.SPLIT and (halves := halves_of(batch)):
                 self._waiting.extendleft(reversed(halves))
             else:
                 self._count(batch, reply)
@@ -317,29 +308,3 @@ class Delivery:
     def _lose(self, reason: str, spans: int) -> None:
         self.counters.drop(reason, spans)
         self._outage.lost += spans
-
-
-def _halves(batch: Batch) -> list[Batch]:
-    """Two batches with half of the spans each; none where there is nothing to be split."""
-    if batch.spans < 2:
-        return []
-    with importing():
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    halves = []
-    for part in (slice(0, batch.spans // 2), slice(batch.spans // 2, None)):
-        try:
-            whole = ExportTraceServiceRequest.FromString(batch.payload)
-        except Exception:  # noqa: BLE001 (protobuf's DecodeError: somebody else's file in the spool)
-            return []
-        wanted = range(batch.spans)[part]
-        number = 0
-        for resource in whole.resource_spans:
-            for scope in resource.scope_spans:
-                numbers = range(number, number + len(scope.spans))
-                number += len(scope.spans)
-                kept = [span for at, span in zip(numbers, scope.spans, strict=True) if at in wanted]
-                del scope.spans[:]
-                scope.spans.extend(kept)
-        halves.append(Batch(whole.SerializeToString(), len(wanted)))
-    return halves

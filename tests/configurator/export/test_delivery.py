@@ -20,6 +20,7 @@ from processes import wait_for
 
 from tracebaton_configurator.export import delivery as module
 from tracebaton_configurator.export import spool as spool_module
+from tracebaton_configurator.export.batch import Batch, halves_of
 from tracebaton_configurator.export.delivery import Delivery
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
@@ -209,7 +210,7 @@ class TestVerdicts:
                 inner = part.scope_spans.add(schema_url=f"s{scope}")
                 for span in range(3):
                     inner.spans.add(span_id=f"{resource}-{scope}-{span}".ljust(8).encode())
-        halves = module._halves(module.Batch(whole.SerializeToString(), 18))
+        halves = halves_of(Batch(whole.SerializeToString(), 18))
         found = [
             (resource.schema_url, scope.schema_url, span.span_id)
             for half in halves
