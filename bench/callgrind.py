@@ -93,7 +93,7 @@ def parts(contender: Contender) -> list[tuple[float, Mapping[str, str]]]:
 def _key(contender: Contender, extra: Mapping[str, str], scenario: Scenario) -> str:
     """The same for two that need the same process, such as a contender at 100 % and the `always` of one at 10 %."""
     env = sorted({**contender.env, **extra}.items())
-    return repr((contender.venv, contender.prefix, env, scenario.routes, scenario.access_log))
+    return repr((contender.venv, contender.prefix, contender.then, env, scenario.routes, scenario.access_log))
 
 
 def _count_one(system: System, job: Job, name: str, say: Say) -> Counts:

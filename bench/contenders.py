@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 BARE = "bare"
 Rate = Callable[[str], dict[str, str]]
@@ -15,12 +16,14 @@ class Contender:
 
     `share` is the share of requests that it shall record, checked against what arrives at the sink. `never` and
     `always` are the variables that make the same sampler record no request and every request: what 10 % costs is
-    counted as nine parts of the one and one part of the other, because instructions repeat only without chance.
+    counted as nine parts of the one and one part of the other, because instructions repeat only without chance. `then`
+    is a command of the same environment, for the processes of one service, that is run once the server listens.
     """
 
     name: str
     venv: str
     prefix: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     share: float = 0.0
     never: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +39,11 @@ _NEXT_TO_NOTHING = "0.0000001"
 _OTEL = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_BSP_SCHEDULE_DELAY": "1000"}
 _OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
 _DISABLED = {"OTEL_SDK_DISABLED": "true"}
+_UNCONTROLLED = {
+    "PYTHONPATH": str(Path(__file__).resolve().parent / "uncontrolled"),
+    "OTEL_PYTHON_DISTRO": "tracebaton",
+    "OTEL_PYTHON_CONFIGURATOR": "tracebaton",
+}
 _UPSTREAM = {**_OTEL, "OTEL_PYTHON_DISTRO": "distro", "OTEL_PYTHON_CONFIGURATOR": "configurator"}
 # Its distro's and configurator's name is left to its own package; the detectors that ask the clouds' metadata services
 # are not among these.
@@ -64,6 +72,7 @@ def contenders(*, rules: bool = True) -> list[Contender]:
     return [
         Contender(BARE, BARE, quick=True, everywhere=True),
         *_set("tracebaton", ("tracebaton", "run"), _OTEL, rate),
+        *_live(rate),
         *_set("upstream", ("opentelemetry-instrument",), _UPSTREAM, _ratio),
         _ten_percent("ddtrace", ("ddtrace-run",), _DATADOG, _datadog_rules),
         _ten_percent("elastic", ("opentelemetry-instrument",), _ELASTIC, _ratio),
@@ -76,7 +85,8 @@ def _set(venv: str, prefix: tuple[str, ...], env: dict[str, str], rate: Rate) ->
 
     def at(setting: str, extra: dict[str, str], share: float = 0.0, *, everywhere: bool = False) -> Contender:
         quick = own or setting != "off"
-        return Contender(f"{venv} {setting}", venv, prefix, {**env, **extra}, share, quick=quick, everywhere=everywhere)
+        everything = {**env, **extra}
+        return Contender(f"{venv} {setting}", venv, prefix, (), everything, share, quick=quick, everywhere=everywhere)
 
     return [
         *([at("default", {}, TEN_PERCENT)] if own else []),
@@ -92,12 +102,22 @@ def _ten_percent(venv: str, prefix: tuple[str, ...], env: dict[str, str], rate: 
         f"{venv} 10 %",
         venv,
         prefix,
+        (),
         {**env, **rate(str(TEN_PERCENT))},
         TEN_PERCENT,
         never=rate(_NEXT_TO_NOTHING),
         always=rate("1"),
         everywhere=True,
     )
+
+
+def _live(rate: Rate) -> list[Contender]:
+    """Live control: switched off while it runs, to be held against `disabled`; and 10 % without the thread for it."""
+    switched_off = Contender(
+        "tracebaton switched off", "tracebaton", ("tracebaton", "run"), ("tracebaton", "off"), {**_OTEL, **rate("1")}
+    )
+    ten_percent = _ten_percent("tracebaton", (), {**_OTEL, **_UNCONTROLLED}, rate)
+    return [switched_off, replace(ten_percent, name="tracebaton 10 % uncontrolled", everywhere=False)]
 
 
 def _ratio(rate: str) -> dict[str, str]:

@@ -126,9 +126,8 @@ def ratios(state: str, servers: dict[str, Server], what: str) -> list[float]:
 
 def show(servers: dict[str, Server], arrived: dict[str, dict[str, int]], contender: str) -> None:
     up = servers[UP]
-    print(
-        f"{contender}, GET /hello, Collector up: {median(up.rates):.0f} requests/s, p99 {median(up.latencies) * 1e3:.2f} ms"
-    )
+    p99 = median(up.latencies) * 1e3
+    print(f"{contender}, GET /hello, Collector up: {median(up.rates):.0f} requests/s, p99 {p99:.2f} ms")
     print(f"within {TARGET:.0%} is the aim; medians of {len(servers[STATES[1]].rates)} turns\n")
     print("| Collector | throughput | p99 | memory, first and last turn | spans delivered |")
     print("| --- | ---: | ---: | ---: | ---: |")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -119,7 +120,15 @@ class System:
         whole = [*wrapper, *prefix, command[-1], *scenario.uvicorn(), "--port", str(port)]
         child = self.start(service, whole, env=variables, venv=contender.venv, core=core)
         child.wait_for_ports(port, seconds=START_WITHIN * (10 if wrapper else 1))
+        if contender.then:
+            first, *others = contender.then
+            self._run_once([program(contender.venv, first), *others, "--service", service])
         return child, port
+
+    def _run_once(self, command: Sequence[str]) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_WITHIN)
+        if done.returncode:
+            raise ChildFailedError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr}")
 
     def start(
         self,

@@ -6,16 +6,25 @@ Upstream's launcher calls these two through the entry points `opentelemetry_pre_
 
 from __future__ import annotations
 
+import platform
+from typing import TYPE_CHECKING
+
 from tracebaton_configurator import settings
+from tracebaton_configurator._version import __version__
 from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.distro import TracebatonDistro
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.once import is_new
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracebaton_configurator.pipeline import Pipeline
 
 
 def warn_if_another_distro_won() -> None:
     """One line that says what to set, where upstream took another distro or configurator than this one."""
-    here = settings.current()
-    if here.helper or here.disabled or (TracebatonDistro.configured and OpenTelemetryConfigurator.configured):
+    if OpenTelemetryConfigurator.failed is not None:
         return
     lost = " and ".join(
         name
@@ -25,6 +34,12 @@ def warn_if_another_distro_won() -> None:
         )
         if not won
     )
+    try:
+        here = settings.current()
+    except Exception:  # noqa: BLE001 (another distro is in charge: this one has nothing to fail at)
+        return
+    if here.helper or here.disabled or not lost:
+        return
     own.warning(
         "tracebaton is installed, but another OpenTelemetry %s is in charge of this process: set %s=%s and %s=%s, or "
         "start with `tracebaton run COMMAND`.",
@@ -37,29 +52,64 @@ def warn_if_another_distro_won() -> None:
 
 
 def say_what_is_on() -> None:
-    """The line at the start."""
+    """The line at the start, once the instrumentations are loaded, which the gate is told as well."""
+    if OpenTelemetryConfigurator.failed is not None or not TracebatonDistro.configured:
+        return
     here = settings.current()
-    if here.helper or not TracebatonDistro.configured:
+    pipeline = OpenTelemetryConfigurator.pipeline
+    if here.helper:
         return
     if here.disabled:
-        own.info("Tracing is off: OTEL_SDK_DISABLED=true.")
+        _say("Tracing is off: OTEL_SDK_DISABLED=true.")
         return
-    pipeline = OpenTelemetryConfigurator.pipeline
     if pipeline is None:
-        return  # the line that says why has been printed
+        return  # another configurator won, which was said
     distro = TracebatonDistro()
     if pipeline.session is not None:
-        pipeline.session.finish(distro.instrumented)
-    own.info(
-        "Tracing is on: service %r%s, %s, sampler %s, instrumented: %s%s%s.",
-        here.service_name,
-        " (derived from the command; OTEL_SERVICE_NAME sets another)" if here.service_name_derived else "",
+        try:
+            pipeline.session.finish(distro.instrumented)
+        except Exception as error:  # noqa: BLE001 (without the gate upstream's path is taken)
+            own.error("The gate does not fit, upstream's path is taken: %s: %s", type(error).__name__, error)
+    try:
+        _say(start_line(here, pipeline, distro.instrumented, distro.skipped))
+    except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
+        own.error("Tracing is on, and what of it is on cannot be said: %s: %s", type(error).__name__, error)
+
+
+def start_line(here: settings.Settings, pipeline: Pipeline, instrumented: Sequence[str], skipped: Sequence[str]) -> str:
+    """What an operator wants to know of a traced process, the usual case without what goes without saying."""
+    parts = [
+        f"service {here.service_name!r}"
+        + (" (derived from the command; OTEL_SERVICE_NAME sets another)" if here.service_name_derived else ""),
         _destination(here),
-        pipeline.sampler,
-        ", ".join(distro.instrumented) or "nothing",
-        f", skipped: {', '.join(distro.skipped)}" if distro.skipped else "",
-        f"; unrecorded requests take upstream's path, because {pipeline.no_gate}" if pipeline.no_gate else "",
-    )
+        f"sampler {pipeline.sampler}",
+        f"instrumented: {', '.join(instrumented) or 'nothing'}",
+    ]
+    if skipped:
+        parts.append(f"skipped: {', '.join(skipped)}")
+    if here.logs != "json":
+        parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
+    if here.spool_dir and any(name.startswith("otlp") for name in here.traces_exporters):
+        parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
+    if not here.children:
+        parts.append("programs that it runs are not instrumented")
+    aside = f"; unrecorded requests take upstream's path, because {pipeline.no_gate}" if pipeline.no_gate else ""
+    return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
+
+
+def _say(line: str) -> None:
+    """At DEBUG in a worker that says the same as the process that started it."""
+    if is_new(line):
+        own.info("%s", line)
+    else:
+        own.debug("%s", line)
+
+
+def _versions() -> str:
+    from opentelemetry.instrumentation.version import __version__ as instrumentation
+    from opentelemetry.sdk.version import __version__ as sdk
+
+    return f"tracebaton {__version__}, OpenTelemetry {sdk}/{instrumentation}, Python {platform.python_version()}"
 
 
 def _destination(here: settings.Settings) -> str:

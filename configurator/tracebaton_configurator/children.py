@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 # Position of `env` among the arguments of `Popen`, for those who count them.
 _ENV = 10
 
 
-def leave_children_alone(launcher_directory: str, here: str, private: str) -> Callable[[], None]:
+def leave_children_alone(launcher_directory: str, here: str, private: Collection[str]) -> Callable[[], None]:
     """Patch `Popen` for commands of this process. Returns what undoes it.
 
     `launcher_directory` is that of upstream's `sitecustomize`, `here` the working directory that the launcher put
-    behind it, and `private` the variable by which workers are told their service name.
+    behind it, and `private` the variables by which workers are told what their parent found out or said.
     """
     original = subprocess.Popen.__init__
 
@@ -45,7 +45,7 @@ def leave_children_alone(launcher_directory: str, here: str, private: str) -> Ca
     return undo
 
 
-def _as_before(given: Any, launcher_directory: str, here: str, private: str) -> Any:
+def _as_before(given: Any, launcher_directory: str, here: str, private: Collection[str]) -> Any:
     """`given`, or this process's environment, less what the launcher has put there; something unforeseen stays."""
     try:
         environ: Mapping[str, str] = os.environ if given is None else given
@@ -53,7 +53,7 @@ def _as_before(given: Any, launcher_directory: str, here: str, private: str) -> 
         paths = found.split(os.pathsep)
         if launcher_directory not in paths:
             return given  # made from scratch: nothing of the launcher's is in there
-        cleaned = {name: value for name, value in environ.items() if name != private}
+        cleaned = {name: value for name, value in environ.items() if name not in private}
         at = paths.index(launcher_directory)
         # The launcher puts both in front, each where it is not there already.
         del paths[at : at + 2 if paths[at + 1 : at + 2] == [here] else at + 1]

@@ -5,11 +5,12 @@ Nothing of the SDK is imported before it is known that tracing is on.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.logs import hook, own, trouble
-from tracebaton_configurator.problems import report
+from tracebaton_configurator.logs import hook, trouble
+from tracebaton_configurator.problems import report, report_failure
 
 if TYPE_CHECKING:
     from tracebaton_configurator.pipeline import Pipeline
@@ -20,18 +21,25 @@ class OpenTelemetryConfigurator:
 
     configured = False
     pipeline: Pipeline | None = None
+    failed: Exception | None = None
+    """Why tracing could not start, the distro's part included; nothing is instrumented then."""
 
     def configure(self, auto_instrumentation_version: str | None = None, **_: Any) -> None:
         """Set tracing up. Never raises: whatever goes wrong, the application runs, untraced, and one line says why.
 
-        Under `OTEL_TRACEBATON_STRICT=true` a wrong setting ends the process here, with status 78.
+        Under `OTEL_TRACEBATON_STRICT=true` a wrong setting, and whatever else goes wrong, ends the process here, with
+        status 78.
         """
         OpenTelemetryConfigurator.configured = True
-        here = settings.current()
-        if here.disabled or here.helper:
-            report(here.problems, strict=here.strict)
-            return
         try:
+            if self.failed is not None:
+                raise self.failed
+            here = settings.current()
+            if here.helper:
+                return
+            if here.disabled:
+                report(here.problems, strict=here.strict)
+                return
             hook.install(here.logs, here.service_name)
             trouble.install()
             report(here.problems, strict=here.strict)
@@ -41,4 +49,5 @@ class OpenTelemetryConfigurator:
             leave_out_httpx_client()
             OpenTelemetryConfigurator.pipeline = start(here, auto_instrumentation_version)
         except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
-            own.error("Tracing could not start, the application runs untraced: %s: %s", type(error).__name__, error)
+            OpenTelemetryConfigurator.failed = error
+            report_failure(error, strict=settings.wants_strict(os.environ))

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 
 from tracebaton_configurator import settings
+from tracebaton_configurator.choice import choose_this_distro
 from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.once import SAID
 from tracebaton_configurator.start_up import launcher_directory, leave_launcher_directory
 
 if TYPE_CHECKING:
@@ -34,25 +36,30 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
 
     def _configure(self, **_: Any) -> None:
         TracebatonDistro.configured = True
-        here = settings.current()
-        settings.hand_down(here)
-        if not here.children:
-            from tracebaton_configurator.children import leave_children_alone
-
-            leave_children_alone(launcher_directory(), os.getcwd(), settings.INHERITED_NAME)  # noqa: PTH109 (see there)
-        leave_launcher_directory()
         logging.getLogger(_UPSTREAM_LOADER).addFilter(_wanted)
+        # Read by upstream after this: where this distro won, so does this configurator, which says what goes wrong.
+        os.environ.update(choose_this_distro(os.environ))
+        try:
+            here = settings.current()
+            settings.hand_down(here)
+            if not here.children:
+                from tracebaton_configurator.children import leave_children_alone
+
+                private = (settings.INHERITED_NAME, SAID)
+                leave_children_alone(launcher_directory(), os.getcwd(), private)  # noqa: PTH109 (see there)
+            leave_launcher_directory()
+        except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
+            OpenTelemetryConfigurator.failed = error
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Activate one instrumentation; one that fails is reported in one line and skipped, never raised.
 
         Upstream gives up on all that follow when one raises anything but ImportError.
         """
-        here = settings.current()
-        if here.disabled:
+        if OpenTelemetryConfigurator.failed is not None or settings.current().disabled:
             return
         name = entry_point.name
-        if name in _ASGI and not here.asgi_event_spans:
+        if name in _ASGI and not settings.current().asgi_event_spans:
             kwargs["exclude_spans"] = ["receive", "send"]
         _tell_gate("instrumenting", name)
         try:
@@ -73,13 +80,19 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
 def _tell_gate(what: str, name: str) -> None:
     """Let the gate know; where it does not fit, what is loaded works as upstream made it."""
     pipeline = OpenTelemetryConfigurator.pipeline
-    if pipeline is not None and pipeline.session is not None:
-        try:
+    if pipeline is None:
+        return
+    try:
+        if pipeline.session is not None:
             getattr(pipeline.session, what)(name)
-        except ImportError:
-            return  # the library that the instrumentation is for is not there
-        except Exception as error:  # noqa: BLE001 (see above)
-            own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
+        if (what, name) == ("instrumented", "fastapi"):
+            from tracebaton_configurator.company import respect_own_instrumentation
+
+            respect_own_instrumentation()
+    except ImportError:
+        return  # the library that the instrumentation is for is not there
+    except Exception as error:  # noqa: BLE001 (see above)
+        own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
 
 
 def _wanted(record: logging.LogRecord) -> bool:

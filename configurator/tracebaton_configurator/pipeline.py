@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 
 from tracebaton_configurator import settings
+from tracebaton_configurator.company import keep_company
 from tracebaton_configurator.export.batching import DeliveringSpanProcessor
 from tracebaton_configurator.export.delivery import Delivery
 from tracebaton_configurator.export.exits import flush_at_exit
@@ -44,9 +45,15 @@ _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
 
 
+class AnotherProviderError(RuntimeError):
+    """Somebody was there before, who is in charge of this process's traces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What runs. `session` is the gate's; without one, `no_gate` says why, and upstream's own path is taken.
+    """What runs. `session` is the gate's; where there is none or it stands aside, `no_gate` says why.
+
+    Upstream's own path is taken then.
 
     `deliveries` has a processor for each OTLP exporter.
     """
@@ -76,14 +83,11 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     provider = TracerProvider(sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False)
     deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
     renew_in_children(provider)
-    trace.set_tracer_provider(provider)
     ends = [provider.shutdown, *_start_other_signals(here, resource), _say_held_back]
     flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
     no_gate, session = None, None
     if sampling.roots is None:
         no_gate = f"the sampler {here.sampler} is not one of those it knows"
-    elif here.metrics_exporters:
-        no_gate = "metrics are exported, and they count every request"
     else:
         session = Session(
             sampling.roots,
@@ -94,9 +98,33 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             keep_slower_than=here.keep_slower_than,
             event_spans=here.asgi_event_spans,
         )
-    control = Control(decided, session.engine if session else None)
-    Server(control, lambda: describe(here, control, deliveries, session.keeper if session else None)).start()
-    return Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, no_gate)
+        if here.metrics_exporters:
+            no_gate = "metrics are exported, and they count every request"
+            session.engine.aside = True
+    control = Control(decided, ids, session.engine if session else None)
+    keeper = session.keeper if session else None
+    server = Server(control, here.service_name, lambda: describe(here, control, deliveries, keeper))
+    pipeline = Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, no_gate)
+    # From here on spans are recorded, so what comes after this must not fail.
+    trace.set_tracer_provider(provider)
+    if trace.get_tracer_provider() is not provider:
+        raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
+    _or_without("Providers that the application sets", lambda: keep_company(provider, here, lambda: _aside(session)))
+    _or_without("Requests of an operator", server.start)
+    return pipeline
+
+
+def _or_without(what: str, begin: Callable[[], object]) -> None:
+    """What tracing can do without."""
+    try:
+        begin()
+    except Exception as error:  # noqa: BLE001 (see above)
+        own.error("%s cannot be attended to, tracing goes on: %s: %s", what, type(error).__name__, error)
+
+
+def _aside(session: Session | None) -> None:
+    if session is not None:
+        session.engine.aside = True
 
 
 def _sampling(here: Settings) -> _Sampling:
@@ -209,4 +237,8 @@ def _start_other_signals(here: Settings, resource: Resource) -> list[Callable[[]
             ends.append(begin(names, here.endpoint.protocol, resource))
         except UnknownExporterError as error:
             report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)
+        except Exception as error:  # noqa: BLE001 (a port that is taken, say; traces do not depend on it)
+            failed = f"could not be started ({type(error).__name__}: {error})"
+            problem = Problem(variable, ",".join(names), failed, "what can be started here", "it is left out")
+            report([problem], strict=here.strict)
     return ends

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.once import is_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,16 +19,34 @@ STATUS_WRONG_SETTING = 78
 
 
 def report(problems: Iterable[Problem], *, strict: bool) -> None:
-    """One error line for each; with `strict`, and if there was one, the process ends here with status 78."""
+    """One error line for each, once for all workers.
+
+    With `strict`, and if there was one, the process ends here with status 78.
+    """
     found = False
     for problem in problems:
         found = True
-        own.error("%s", problem)
+        line = str(problem)
+        if is_new(line):
+            own.error("%s", line)
+        else:
+            own.debug("%s", line)
     if found and strict:
-        own.error(
-            "OTEL_TRACEBATON_STRICT=true: the process ends here with status %d, before the application starts.",
-            STATUS_WRONG_SETTING,
-        )
-        sys.stderr.flush()
-        # An exception would be swallowed by the launcher, and SystemExit in `site` becomes status 1.
-        os._exit(STATUS_WRONG_SETTING)
+        _end()
+
+
+def report_failure(error: Exception, *, strict: bool) -> None:
+    """One error line for a start that failed, whatever the step; with `strict` the process ends here as above."""
+    own.error("Tracing could not start, the application runs untraced: %s: %s", type(error).__name__, error)
+    if strict:
+        _end()
+
+
+def _end() -> None:
+    own.error(
+        "OTEL_TRACEBATON_STRICT=true: the process ends here with status %d, before the application starts.",
+        STATUS_WRONG_SETTING,
+    )
+    sys.stderr.flush()
+    # An exception would be swallowed by the launcher, and SystemExit in `site` becomes status 1.
+    os._exit(STATUS_WRONG_SETTING)

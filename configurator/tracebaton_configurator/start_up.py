@@ -9,6 +9,8 @@ from typing import Any
 
 _CLIENT = "httpx._main"
 _LAUNCHER = "opentelemetry.instrumentation.auto_instrumentation"
+# docker/autoinstrumentation/Dockerfile puts it beside the packages.
+_LAYER_MARK = ".tracebaton-layer"
 
 
 def leave_launcher_directory() -> None:
@@ -19,6 +21,23 @@ def leave_launcher_directory() -> None:
     directory = launcher_directory()
     if directory:
         sys.path[:] = [path for path in sys.path if path != directory]
+        _put_layer_behind(os.path.normpath(os.path.join(directory, *[os.pardir] * 3)))  # noqa: PTH118 (see above)
+
+
+def _put_layer_behind(root: str) -> None:
+    """Let the application's own packages win over those of the same name in a layer on PYTHONPATH.
+
+    Such a layer stands before site-packages, so an application would get h11, requests or protobuf in versions that it
+    never chose (opentelemetry-operator issue 1885). What is loaded by now stays, and OpenTelemetry stays the layer's
+    as a whole: half of it from here and half from there would not fit. Its top is a namespace package, whose places
+    follow `sys.path` only until they are a list.
+    """
+    if root not in sys.path or not os.path.exists(os.path.join(root, _LAYER_MARK)):  # noqa: PTH110, PTH118 (see above)
+        return
+    top = sys.modules.get("opentelemetry")
+    if top is not None:
+        top.__path__ = list(top.__path__)
+    sys.path[:] = [*(path for path in sys.path if path != root), root]
 
 
 def launcher_directory() -> str:

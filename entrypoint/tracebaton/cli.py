@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "run": "start a command with tracing: tracebaton run uvicorn main:app",
+    "doctor": "say what a start would do here, and what is wrong: tracebaton doctor uvicorn main:app",
     "status": "show what the traced processes of this container are doing",
     "set": "set the sampling rules of the running processes of this container",
     "on": "switch tracing on again in the running processes of this container",

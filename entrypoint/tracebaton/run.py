@@ -22,6 +22,8 @@ _LAUNCHER = "opentelemetry-instrument"
 # What a shell answers to a command that is not there (POSIX, "Exit Status for Commands"), and to one that cannot run.
 STATUS_NOT_FOUND = 127
 STATUS_NOT_EXECUTABLE = 126
+# As in the process itself (`problems`), which is not there yet.
+STATUS_WRONG_SETTING = 78
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,8 @@ def main(arguments: argparse.Namespace) -> int:
 def run(command: Sequence[str]) -> int:
     """Replace this process by the command, as upstream's launcher would start it: one pid, so signals arrive.
 
-    Returns only when that fails: 127 for a command that is not there, 126 for one that cannot be executed, 2 for none.
+    Returns only when that fails: 127 for a command that is not there, 126 for one that cannot be executed, 2 for none,
+    78 for a wrong setting that is not to be lived with.
     """
     if command[:1] == ["--"]:
         command = command[1:]
@@ -51,6 +54,8 @@ def run(command: Sequence[str]) -> int:
     if program is None:
         return _not_runnable(command[0])
     environ = {**os.environ, **choose_this_distro(os.environ)}
+    if environ.get("OTEL_PROPAGATORS") and not _checked_propagators(environ):
+        return STATUS_WRONG_SETTING
     directory = _auto_instrumentation()
     arguments = [program, *command[1:]]
     if directory is not None:
@@ -70,6 +75,18 @@ def run(command: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"tracebaton run: {arguments[0]} cannot be executed: {error.strerror}.\n")
         return STATUS_NOT_EXECUTABLE
+
+
+def _checked_propagators(environ: dict[str, str]) -> bool:
+    """Take names out that would end the application at its first import; False where that is to end it anyway."""
+    from tracebaton_configurator.settings import wants_strict
+    from tracebaton_configurator.settings.propagators import VARIABLE, as_upstream_takes_it
+
+    environ[VARIABLE], problem = as_upstream_takes_it(environ)
+    if problem is None:
+        return True
+    sys.stderr.write(f"ERROR: tracebaton: {problem}\n")
+    return not wants_strict(environ)
 
 
 def python_path(environ: Mapping[str, str], directory: str, here: str) -> str:

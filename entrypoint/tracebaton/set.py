@@ -17,8 +17,8 @@ DESCRIPTION = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["sampling"], help="what to set")
-    parser.add_argument("rules", help="rules such as 'POST /agents/{name}/chat=1, *=10%%', or reset")
+    parser.add_argument("what", choices=["sampling"], metavar="sampling", help="what to set")
+    parser.add_argument("rules", metavar="RULES", help="rules such as 'POST /agents/{name}/chat=1, *=10%%', or reset")
     add_duration(parser)
     add_selection(parser)
 
@@ -30,6 +30,9 @@ def main(args: argparse.Namespace) -> int:
     from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 
     if args.rules.strip().lower() == "reset":
+        if args.seconds is not None:
+            print("tracebaton: `reset` is for good and takes no --for. Nothing was changed.", file=sys.stderr)  # noqa: T201
+            return 2
         request = {"do": "reset"}
     else:
         try:

@@ -25,7 +25,7 @@ OURS = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "traceba
 def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {**OURS, "PYTHONPATH": f"{LAUNCHER}:{HERE}", "OTEL_SERVICE_NAME": "shop"}.items():
         monkeypatch.setenv(name, value)
-    undo = leave_children_alone(LAUNCHER, HERE, PRIVATE)
+    undo = leave_children_alone(LAUNCHER, HERE, (PRIVATE,))
     yield
     undo()
 
@@ -82,6 +82,6 @@ def test_a_wrong_environment_is_for_popen_to_judge() -> None:
 
 def test_undone_afterwards() -> None:
     before = subprocess.Popen.__init__
-    undo = leave_children_alone(LAUNCHER, HERE, PRIVATE)
+    undo = leave_children_alone(LAUNCHER, HERE, (PRIVATE,))
     undo()
     assert subprocess.Popen.__init__ is before

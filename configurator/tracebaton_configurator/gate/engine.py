@@ -108,7 +108,9 @@ class Start:
 class Engine:
     """One for the process; `start` is called once a request, unless tracing is switched `off`.
 
-    `off`, `roots` and `follows_parents` may change while requests are under way.
+    `off`, `aside` and `sampling` may change while requests are under way. `aside` lets upstream's middleware see every
+    request, recorded or not, since metrics count them all. `sampling` says who decides about roots, and whether what
+    has a parent does as the parent did; one object, so that a request sees one pair or the other.
     """
 
     def __init__(
@@ -121,16 +123,22 @@ class Engine:
         w3c_only: bool,
     ) -> None:
         self.off = False
-        self.roots = roots
+        self.aside = False
+        self.sampling: tuple[Roots, bool] = roots, follows_parents
         self.trust = trust
-        self.follows_parents = follows_parents
         self._w3c_only = w3c_only
         self._trace_id: Callable[[], int] = ids.generate_random_trace_id
         self.span_id: Callable[[], int] = ids.generate_random_span_id
         self._random = ids.is_trace_id_random()
 
+    @property
+    def roots(self) -> Roots:
+        """Who decides about roots."""
+        return self.sampling[0]
+
     def start(self, scope: MutableMapping[str, Any], method: str) -> Start:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""
+        roots, follows_parents = self.sampling
         base = context_api.get_current()
         parent: SpanContext | None = None
         if self._w3c_only:
@@ -149,7 +157,7 @@ class Engine:
         claimed = None
         if parent is not None and not self.trust.trusts(scope.get("client")):
             parent, claimed = None, parent
-        if parent is not None and self.follows_parents:
+        if parent is not None and follows_parents:
             start = Start(
                 base,
                 recorded=parent.trace_flags.sampled,
@@ -160,7 +168,7 @@ class Engine:
             start.random = bool(parent.trace_flags & 2)
             return start
         trace_id = parent.trace_id if parent is not None else self._trace_id()
-        trace_state, learn = self.roots.decide(method, scope["path"], trace_id)
+        trace_state, learn = roots.decide(method, scope["path"], trace_id)
         recorded = trace_state is not None
         if parent is not None:  # the sampler does not follow it; its trace state goes on all the same
             trace_state = parent.trace_state

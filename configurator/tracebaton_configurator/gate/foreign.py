@@ -1,6 +1,7 @@
-"""The way of a recorded request whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
+"""The way of a request whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
 
 They read the headers once more, ask the sampler and the id generator, and so come upon what the gate has decided.
+A request that is not recorded goes this way where they count every one.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ async def record_by(
     start: Start,
     engine: Engine,
 ) -> None:
-    """Run `app`, which makes the span of this request, with the decision at hand."""
+    """Run `app`, which makes the span of this request, recording or not, with the decision at hand."""
     span_id = engine.span_id()
-    decided = Decided(start.trace_id, start.trace_state, span_id)
+    decided = Decided(start.trace_id, start.trace_state, span_id, recorded=start.recorded)
     pending = decision.set(decided)
     refusal = refuse_callers(lambda: not decided.taken) if start.claimed is not None else None
     token = context_api.attach(start.base)
@@ -51,7 +52,9 @@ async def record_by(
     try:
         await app(scope, receive, send if linked else linking)
     except Exception as raised:
-        remember_ids(raised, Ids(format_trace_id(start.trace_id), format_span_id(span_id), "01"))
+        remember_ids(
+            raised, Ids(format_trace_id(start.trace_id), format_span_id(span_id), "01" if start.recorded else "00")
+        )
         raise
     finally:
         context_api.detach(token)

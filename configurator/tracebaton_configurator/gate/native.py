@@ -59,6 +59,9 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
             await original(self, scope, receive, send)
             return
         if engine.off:
+            if engine.aside:
+                await original(self, scope, receive, send)
+                return
             scope[PASSED] = False
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
@@ -68,7 +71,7 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
         start = engine.start(scope, method)
         scope[PASSED] = start.recorded
         try:
-            if start.recorded:
+            if start.recorded or engine.aside:
                 await record_by(original.__get__(self), scope, receive, send, start, engine)
             else:
                 scope[_SWITCH] = None

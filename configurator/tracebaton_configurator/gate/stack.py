@@ -70,6 +70,9 @@ class Gate:
             await (self.app if recorded is not False else self._inner)(scope, receive, send)
             return
         if self._engine.off:
+            if self._engine.aside:  # upstream counts it, and the sampler knows that nothing is recorded
+                await self.app(scope, receive, send)
+                return
             scope[PASSED] = False
             scope["fastapi.telemetry"] = None
             await pass_untraced(self._inner, scope, receive, send)
@@ -82,7 +85,9 @@ class Gate:
             start.exclude()
         scope[PASSED] = start.recorded
         try:
-            if not start.recorded:
+            if self._engine.aside and not start.excluded and _is_utf8(scope.get("query_string", b"")):
+                await record_by(self.app, scope, receive, send, start, self._engine)
+            elif not start.recorded:
                 # As FastAPI's own `exclude` does: for an application below that upstream has not instrumented.
                 scope["fastapi.telemetry"] = None
                 await pass_unrecorded(

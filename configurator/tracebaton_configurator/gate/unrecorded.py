@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     Message = MutableMapping[str, Any]
 
+_UNTRACED = Context({SUPPRESS_INSTRUMENTATION: True})
+
 
 async def pass_unrecorded(
     app: Callable[..., Awaitable[None]],
@@ -85,7 +87,8 @@ async def pass_untraced(
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
     """Run `app` as if nothing were traced in this process: no identity, no headers to other services."""
-    token = context_api.attach(Context({**context_api.get_current(), SUPPRESS_INSTRUMENTATION: True}))
+    current = context_api.get_current()
+    token = context_api.attach(Context({**current, SUPPRESS_INSTRUMENTATION: True}) if current else _UNTRACED)
     try:
         await app(scope, receive, send)
     finally:

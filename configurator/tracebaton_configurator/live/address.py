@@ -2,8 +2,8 @@
 
 Its name is `@tracebaton-PID-TOKEN`, as `/proc/net/unix` lists it. Such names are shared by all processes of one network
 namespace, other users' and other containers' included; so both sides ask the kernel who the other one is (SO_PEERCRED,
-unix(7)): a process obeys its own user and root, and a command speaks to processes that it can see and that are its own
-user's. Linux only.
+unix(7)), and hear only their own user and root, and only processes of their own pid namespace, which is what a
+container has for itself when it shares its network. Linux only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-_LISTED = re.compile(r"@(tracebaton-(\d+)-[0-9a-f]{16})$")
+_LIST = Path("/proc/net/unix")
+_LISTED = re.compile(r"@(tracebaton-([0-9]{1,10})-[0-9a-f]{16})$")
 _CREDENTIALS = struct.Struct("3i")  # struct ucred
 AVAILABLE = sys.platform == "linux" and hasattr(socket, "SO_PEERCRED")
 
@@ -33,18 +34,30 @@ def name_for(pid: int, token: bytes) -> str:
 
 
 def listed() -> list[tuple[int, str]]:
-    """Process id, as the process itself knows it, and name of everything that listens here."""
-    try:
-        lines = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    """Process id, as the process itself knows it, and name of everything that listens here. Raises OSError."""
+    lines = _LIST.read_text(encoding="utf-8", errors="replace").splitlines()
     found = (_LISTED.search(line) for line in lines)
     # A socket is listed once for itself and once for each connection that it has accepted.
     return sorted({(int(match[2]), match[1]) for match in found if match})
 
 
+def is_here(peer: Peer) -> bool:
+    """Whether it is in this process's pid namespace, and not in one above, beside or below.
+
+    What is above or beside has the pid 0 here. What is below has one, and then another one there (proc_pid_status(5)).
+    """
+    if peer.pid == 0:
+        return False
+    try:
+        status = Path(f"/proc/{peer.pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # hidden from this user, or gone meanwhile
+        return True
+    pids = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return len(pids) <= 1
+
+
 def peer_of(connection: socket.socket) -> Peer:
-    """Raises OSError."""
+    """Who is at the other end of a connection: for a client, who called `listen`. Raises OSError."""
     size = _CREDENTIALS.size
     pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return Peer(pid, uid)

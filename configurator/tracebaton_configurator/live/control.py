@@ -3,116 +3,169 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import propagate
 
-from tracebaton_configurator.gate.engine import Engine, RuleRoots
+from tracebaton_configurator.gate.engine import Engine, Roots, RuleRoots
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
 from tracebaton_configurator.sampling.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class _Term(NamedTuple):
+    """From when, in seconds since the epoch, until when, a moment of the monotonic clock; None: until taken back."""
+
+    since: float
+    end: float | None
+
+
+class _Rules(NamedTuple):
+    """Rules in the place of what the variables say."""
+
+    text: str
+    sampler: TracebatonSampler
+    roots: Roots
+
+
 class Control:
     """Switches tracing, and replaces the sampling rules. Used by one thread; requests see one state or the other.
 
-    A change may be for a while only. Until then, or until it is taken back, it stands beside what the environment said.
+    A change may be for a while only: `expire` takes it back. `clock` is monotonic, for nobody wants an hour more of
+    silence because a clock was set; `wall_clock` is for those who read.
     """
 
-    def __init__(self, sampler: DecidedSampler, engine: Engine | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sampler: DecidedSampler,
+        ids: DecidedIds,
+        engine: Engine | None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._sampler = sampler
+        self._ids = ids
         self._engine = engine
         self._clock = clock
-        self._others = sampler.others
-        self._roots = (engine.roots, engine.follows_parents) if engine is not None else None
-        self._since = clock()
-        self._off: float | None = None
-        self._off_until: float | None = None
-        self._rules: str | None = None
-        self._rules_until: float | None = None
+        self._wall_clock = wall_clock
+        self._own_sampler = sampler.others
+        self._own_sampling = engine.sampling if engine is not None else None
+        self._own_since = wall_clock()
+        self._off: _Term | None = None
+        self._rules: tuple[_Rules, _Term] | None = None
 
     def off(self, seconds: float | None = None) -> None:
         """Trace nothing from the next request on, for `seconds` or until `on`."""
-        self._off = self._off or self._clock()
-        self._off_until = self._end(seconds)
-        self._apply_off(off=True)
+        self._switch_off(self._wall_clock() if self._off is None else self._off.since, seconds)
 
     def on(self) -> None:
         """Take `off` back."""
-        self._off = self._off_until = None
-        self._apply_off(off=False)
+        self._off = None
+        self.apply()
 
     def set_rules(self, text: str, seconds: float | None = None) -> None:
         """Sample by these rules, for `seconds` or until `reset_rules`. Raises RuleError and changes nothing."""
-        table = Table(effective_rules(text))
-        self._sampler.others = TracebatonSampler(table)
-        if self._engine is not None:
-            self._engine.roots, self._engine.follows_parents = RuleRoots(table), True
-        self._rules, self._rules_until, self._since = text, self._end(seconds), self._clock()
+        self._replace_rules(text, self._wall_clock(), seconds)
 
     def reset_rules(self) -> None:
-        """Sample as the environment says."""
-        if self._rules is None:
-            return
-        self._rules, self._rules_until, self._since = None, None, self._clock()
-        self._sampler.others = self._others
-        if self._engine is not None and self._roots is not None:
-            self._engine.roots, self._engine.follows_parents = self._roots
+        """Sample as the variables say."""
+        if self._rules is not None:
+            self._rules, self._own_since = None, self._wall_clock()
+            self.apply()
 
-    def expire(self) -> float | None:
-        """Take back what is over; the seconds until the next thing will be, None for never."""
-        now = self._clock()
-        if self._off_until is not None and now >= self._off_until:
+    def expire(self) -> list[str]:
+        """Take back what is over; returns what is to be said of it."""
+        said = []
+        if self._off is not None and self._is_over(self._off):
             self.on()
-        if self._rules_until is not None and now >= self._rules_until:
+            said.append("Tracing is on again: the time for which an operator had switched it off is over.")
+        if self._rules is not None and self._is_over(self._rules[1]):
             self.reset_rules()
-        ends = [end for end in (self._off_until, self._rules_until) if end is not None]
-        return max(0.0, min(ends) - now) if ends else None
+            said.append("Sampling goes by the variables again: the time of an operator's rules is over.")
+        return said
 
-    def state(self) -> dict[str, Any]:
-        """What `adopt` of another process takes: times are seconds since the epoch, None for no change or no end."""
-        return {
-            "off": self._off is not None,
-            "off_until": self._off_until,
-            "rules": self._rules,
-            "rules_until": self._rules_until,
-        }
+    def seconds_left(self) -> float | None:
+        """Until `expire` has something to do, never 0; None for never."""
+        terms = [self._off, self._rules[1] if self._rules is not None else None]
+        ends = [term.end for term in terms if term is not None and term.end is not None]
+        return max(0.001, min(ends) - self._clock()) if ends else None
 
-    def adopt(self, state: dict[str, Any]) -> None:
-        """Change this process as another one has been changed. Raises RuleError, KeyError or TypeError."""
-        now = self._clock()
-        if state["off"]:
-            self.off(_remaining(state["off_until"], now))
-        if state["rules"] is not None:
-            self.set_rules(str(state["rules"]), _remaining(state["rules_until"], now))
-        self.expire()
-
-    def describe(self) -> dict[str, Any]:
-        """For `tracebaton status`."""
-        return {
-            "on": self._off is None,
-            "off_since": self._off,
-            "off_until": self._off_until,
-            "sampler": self._sampler.get_description(),
-            "sampler_since": self._since,
-            "sampler_set_by": "environment" if self._rules is None else "tracebaton set",
-            "sampler_until": self._rules_until,
-        }
-
-    def _end(self, seconds: float | None) -> float | None:
-        return None if seconds is None else self._clock() + seconds
-
-    def _apply_off(self, *, off: bool) -> None:
+    def apply(self) -> None:
+        """Let this process be as this object says; once more in a forked child, whose parent may have been at it."""
+        rules = self._rules[0] if self._rules is not None else None
+        self._sampler.others = self._own_sampler if rules is None else rules.sampler
+        if self._engine is not None and self._own_sampling is not None:
+            self._engine.sampling = self._own_sampling if rules is None else (rules.roots, True)
+        off = self._off is not None
         self._sampler.off = off
+        self._ids.off = off
         if self._engine is not None:
             self._engine.off = off
         textmap = propagate.get_global_textmap()
-        if hasattr(textmap, "off"):
+        if hasattr(textmap, "off"):  # the application may have installed its own since
             textmap.off = off
 
+    def state(self) -> dict[str, Any]:
+        """What `adopt` of another process takes, in JSON's types: since when, and for how many seconds more."""
+        off, rules = self._off, self._rules
+        return {
+            "off": None if off is None else self._handed_on(off),
+            "rules": None if rules is None else {"text": rules[0].text, **self._handed_on(rules[1])},
+        }
 
-def _remaining(end: float | None, now: float) -> float | None:
-    return None if end is None else max(0.0, float(end) - now)
+    def adopt(self, state: dict[str, Any]) -> list[str]:
+        """Change this process as another one has been changed; returns what is to be said of it.
+
+        Raises RuleError, KeyError, TypeError or ValueError for a state that is none.
+        """
+        off, rules = state["off"], state["rules"]
+        said = []
+        if rules is not None:
+            self._replace_rules(str(rules["text"]), float(rules["since"]), _number(rules["left"]))
+            said.append("The sampling rules are those that an operator gave the parent process.")
+        if off is not None:
+            self._switch_off(float(off["since"]), _number(off["left"]))
+            said.append("Tracing is switched off, as an operator told the parent process.")
+        return said
+
+    def describe(self) -> dict[str, Any]:
+        """For `tracebaton status`; times are seconds since the epoch."""
+        off, rules = self._off, self._rules
+        return {
+            "on": off is None,
+            "off_since": None if off is None else off.since,
+            "off_until": None if off is None else self._end_of(off),
+            "sampler": self._sampler.get_description(),
+            "sampler_since": self._own_since if rules is None else rules[1].since,
+            "sampler_set_by": "environment" if rules is None else "tracebaton set",
+            "sampler_until": None if rules is None else self._end_of(rules[1]),
+        }
+
+    def _switch_off(self, since: float, seconds: float | None) -> None:
+        self._off = _Term(since, self._end_in(seconds))
+        self.apply()
+
+    def _replace_rules(self, text: str, since: float, seconds: float | None) -> None:
+        table = Table(effective_rules(text))
+        rules = _Rules(text, TracebatonSampler(table), RuleRoots(table))
+        self._rules = rules, _Term(since, self._end_in(seconds))
+        self.apply()
+
+    def _end_in(self, seconds: float | None) -> float | None:
+        return None if seconds is None else self._clock() + seconds
+
+    def _is_over(self, term: _Term) -> bool:
+        return term.end is not None and self._clock() >= term.end
+
+    def _handed_on(self, term: _Term) -> dict[str, float | None]:
+        return {"since": term.since, "left": None if term.end is None else term.end - self._clock()}
+
+    def _end_of(self, term: _Term) -> float | None:
+        return None if term.end is None else self._wall_clock() + term.end - self._clock()
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import PurePath
+from re import compile as regex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tracebaton_configurator._version import __version__
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from tracebaton_configurator.gate.keep import Keeper
     from tracebaton_configurator.live.control import Control
     from tracebaton_configurator.settings import Settings
+
+_SERVERS = frozenset(["daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"])
+_APP = regex(r"[\w./-]+\.py|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
 def describe(
@@ -28,28 +33,38 @@ def describe(
         "command": command_of(sys.argv),
         "version": __version__,
         **control.describe(),
-        "exporters": [
-            {
-                "destination": str(here.endpoint),
-                "protocol": here.endpoint.protocol,
-                "last_error": processor.delivery.last_error,
-                "interrupted": processor.delivery.interrupted,
-                "queued": processor.queued,
-                "spool": here.spool_dir,
-                "counters": processor.counters.as_dict(),
-            }
-            for processor in deliveries
-        ],
+        "exporters": [_exporter(here, processor) for processor in deliveries],
         "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],
         "kept": {"kept": keeper.kept, "over_the_cap": keeper.dropped} if keeper is not None else None,
     }
 
 
+def _exporter(here: Settings, processor: DeliveringSpanProcessor) -> dict[str, Any]:
+    delivery = processor.delivery
+    return {
+        "destination": destination_of(str(here.endpoint)),
+        "protocol": here.endpoint.protocol,
+        "last_error": delivery.last_error,
+        "interrupted": delivery.interrupted,
+        "waiting": processor.queued + delivery.waiting,
+        "spool": here.spool_dir,
+        "counters": processor.counters.as_dict(),
+    }
+
+
+def destination_of(url: str) -> str:
+    """The URL without what may be a key: credentials and query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def command_of(argv: Sequence[str]) -> str:
-    """The program and what it was told to run; not its options, whose values may be secret."""
-    words = [PurePath(argv[0]).name] if argv else []
-    for word in argv[1:3]:
-        if word.startswith("-") or "@" in word:
-            break
-        words.append(word)
-    return " ".join(words)
+    """The program, and of a server the application that it runs: any other argument may be secret."""
+    program, *arguments = argv or ["python"]
+    name = PurePath(program).name
+    if name.removesuffix(".py") in _SERVERS or PurePath(program).parent.name in _SERVERS:
+        for before, argument in zip(["", *arguments], arguments, strict=False):
+            # What follows an option may be its value: `--header Authorization:abc`.
+            if _APP.fullmatch(argument) and not before.startswith("-"):
+                return f"{name} {argument}"
+    return name

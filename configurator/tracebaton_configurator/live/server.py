@@ -1,20 +1,18 @@
-"""Listens for the operator: one thread that sleeps in `accept`, in every traced process.
-
-One line of JSON each way. A request is an object with `do`: `status`, `state`, `on`, `off`, `set` or `reset`, with
-`rules` (text) and `seconds` (number or null) where they belong; the answer is an object, with `error` (a sentence)
-where the request changed nothing.
-"""
+"""Listens for the operator: one thread that sleeps in `accept`, in every traced process."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.live.address import AVAILABLE, listed, name_for, peer_of
+from tracebaton_configurator.live.address import AVAILABLE, is_here, name_for, peer_of
+from tracebaton_configurator.live.client import ask_parent
+from tracebaton_configurator.live.message import encode, receive
+from tracebaton_configurator.live.operations import RequestError, perform
 from tracebaton_configurator.logs import own
 
 if TYPE_CHECKING:
@@ -22,131 +20,134 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.live.control import Control
 
-_LONGEST = 128 * 1024
-_SECONDS = 2.0
+# For a request to arrive, and for its answer to be taken: a client that dawdles keeps the next one waiting, and what is
+# to end by itself.
+_SECONDS = 0.5
+_WAITING = 64
 
 
 class Server:
-    """`describe` makes the answer to `status`. Nothing in here may disturb the application: it says so and gives up."""
+    """`describe` makes the answer to most requests. Nothing in here may disturb the application."""
 
-    def __init__(self, control: Control, describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, control: Control, service: str, describe: Callable[[], dict[str, Any]]) -> None:
         self._control = control
+        self._service = service
         self._describe = describe
+        self._open: list[socket.socket] = []
 
     def start(self) -> None:
         """Take over what the parent process has been told, and listen; in forked children, too."""
         if not AVAILABLE:
             return
-        state = _state_of_parent()
-        if state is not None:
-            with suppress(Exception):
-                self._control.adopt(state)
-        self._listen()
-        # A child of a fork has its parent's state in memory already.
-        os.register_at_fork(after_in_child=self._listen)
+        listener = self._listen()
+        # After that: whatever the parent is told from now on, this process is told as well.
+        self._follow_parent()
+        self._serve_in_thread(listener)
+        os.register_at_fork(after_in_child=self._begin_in_child)
 
-    def _listen(self) -> None:
+    def _follow_parent(self) -> None:
+        try:
+            state = ask_parent()
+            if state is not None:
+                _say(self._control.adopt(state))
+        except Exception as error:  # noqa: BLE001 (perhaps another version's; this process goes by its variables)
+            own.warning("What the parent process was told is not understood: %s: %s", type(error).__name__, error)
+
+    def _begin_in_child(self) -> None:
+        """A forked child has its parent's state in memory, perhaps in the middle of a change, and its open sockets.
+
+        Kept open, they would have commands wait for a parent that has ended.
+        """
+        inherited, self._open = self._open, []
+        for one in inherited:
+            with suppress(OSError):
+                one.close()
+        self._control.apply()
+        self._serve_in_thread(self._listen())
+
+    def _listen(self) -> socket.socket | None:
+        listener = None
         try:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.bind("\0" + name_for(os.getpid(), os.urandom(8)))
-            listener.listen(8)
-            threading.Thread(
-                target=self._serve, args=(listener, os.getpid()), name="tracebaton-control", daemon=True
-            ).start()
+            listener.listen(_WAITING)
         except Exception as error:  # noqa: BLE001 (tracing works without)
+            self._give_up(listener, error)
+            return None
+        return listener
+
+    def _serve_in_thread(self, listener: socket.socket | None) -> None:
+        if listener is None:
+            return
+        self._open = [listener]
+        try:
+            threading.Thread(target=self._serve, args=(listener,), name="tracebaton-control", daemon=True).start()
+        except Exception as error:  # noqa: BLE001 (tracing works without)
+            self._give_up(listener, error)
+
+    def _give_up(self, listener: socket.socket | None, error: Exception) -> None:
+        self._open = []
+        if listener is not None:
+            listener.close()
+        with suppress(Exception):
             own.warning("Tracing cannot be controlled while it runs: %s: %s", type(error).__name__, error)
 
-    def _serve(self, listener: socket.socket, pid: int) -> None:
-        with listener:
-            while os.getpid() == pid:
-                try:
-                    listener.settimeout(self._control.expire())
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                except OSError:
-                    return
-                with connection, suppress(OSError, ValueError):
-                    connection.settimeout(_SECONDS)
-                    answer = self._answer(connection)
-                    connection.sendall(json.dumps(answer).encode() + b"\n")
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            _say(self._control.expire())
+            try:
+                listener.settimeout(self._control.seconds_left())
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:  # the process has no file descriptor to spare, say
+                time.sleep(_SECONDS)
+                continue
+            self._open = [listener, connection]
+            with connection:
+                self._serve_one(connection)
+            self._open = [listener]
 
-    def _answer(self, connection: socket.socket) -> dict[str, Any]:
+    def _serve_one(self, connection: socket.socket) -> None:
+        said: list[str] = []
+        with suppress(Exception):  # who has gone gets no answer
+            answer = self._answer(connection, said)
+            connection.settimeout(_SECONDS)
+            connection.sendall(encode(answer))
+        # After the answer: the application's log may be stuck.
+        _say(said)
+
+    def _answer(self, connection: socket.socket, said: list[str]) -> dict[str, Any]:
         peer = peer_of(connection)
-        if peer.uid not in (0, os.geteuid()):
-            return {"error": f"only the user {os.geteuid()} and root may control this process, not user {peer.uid}"}
-        request = json.loads(receive_line(connection))
+        # Asked now: a process may have become another user since it began to listen.
+        user = os.geteuid()
+        if peer.uid not in (0, user):
+            return _refusal(f"only user {user} and root may control this process, not user {peer.uid}")
+        if not is_here(peer):
+            return _refusal("only a process of the same container may control this one")
         try:
-            return self._do(request)
-        except Exception as error:  # noqa: BLE001 (a wrong rule, or a request nobody foresaw)
-            return {"error": str(error) or type(error).__name__}
-
-    def _do(self, request: dict[str, Any]) -> dict[str, Any]:
-        control = self._control
-        do, seconds = request["do"], request.get("seconds")
-        if do == "state":
-            return control.state()
-        if do == "off":
-            control.off(seconds)
-            own.info("Tracing was switched off by an operator%s.", _for(seconds))
-        elif do == "on":
-            control.on()
-            own.info("Tracing was switched on by an operator.")
-        elif do == "set":
-            control.set_rules(str(request["rules"]), seconds)
-            own.info("An operator set the sampling rules%s: %s.", _for(seconds), control.describe()["sampler"])
-        elif do == "reset":
-            control.reset_rules()
-            own.info("An operator took the sampling rules back to the environment's.")
-        elif do != "status":
-            return {"error": f"{do!r} is unknown to this version"}
-        return self._describe()
+            request = receive(connection, time.monotonic() + _SECONDS)
+            if request is None:
+                raise RequestError("there is no request")
+            if request.get("service", self._service) != self._service:
+                return {"other_service": True}
+            if request.get("do") == "state":
+                return self._control.state()
+            said += perform(self._control, request)
+            return self._describe()
+        except TimeoutError:
+            return {"error": f"the request did not arrive within {_SECONDS:g} s; nothing was changed"}
+        except (RequestError, ValueError) as error:
+            return {"error": f"{error}; nothing was changed"}
+        except Exception as error:  # noqa: BLE001 (a defect here: it is told to whoever asked)
+            return {"error": f"{type(error).__name__}: {error}"}
 
 
-def receive_line(connection: socket.socket) -> bytes:
-    """Up to the first line end (OSError, ValueError for more than 128 KiB)."""
-    received = b""
-    while b"\n" not in received:
-        more = connection.recv(65536)
-        if not more:
-            break
-        received += more
-        if len(received) > _LONGEST:
-            raise ValueError("the message is too long")
-    return received.partition(b"\n")[0]
+def _refusal(sentence: str) -> dict[str, Any]:
+    return {"refused": True, "error": sentence}
 
 
-def ask(name: str, request: dict[str, Any], pid: int | None = None) -> tuple[int, dict[str, Any]] | None:
-    """Send one request to the socket `name`: the process id, as it is seen from here, and the answer.
-
-    None for one that is not there any more, that cannot be seen from here, that belongs to another user (unless root
-    asks), or that is not the process `pid`. Raises OSError and ValueError for one that does not answer.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_SECONDS)
-        try:
-            connection.connect("\0" + name)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return None
-        peer = peer_of(connection)
-        if peer.pid == 0 or pid not in (None, peer.pid) or (os.geteuid() not in (0, peer.uid)):
-            return None
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        answer = json.loads(receive_line(connection))
-    return peer.pid, answer
-
-
-def _state_of_parent() -> dict[str, Any] | None:
-    """What the parent process has been told: a worker that is started later is to do as the others do."""
-    parent = os.getppid()
-    for pid, name in listed():
-        if pid == parent:
-            with suppress(OSError, ValueError):
-                answered = ask(name, {"do": "state"}, parent)
-                if answered is not None and "error" not in answered[1]:
-                    return answered[1]
-    return None
-
-
-def _for(seconds: float | None) -> str:
-    return "" if seconds is None else f" for {seconds:g} s"
+def _say(sentences: list[str]) -> None:
+    with suppress(Exception):  # a handler of the application's may raise
+        for sentence in sentences:
+            own.info("%s", sentence)

@@ -29,14 +29,17 @@ UNRECORDED = context_api.create_key("tracebaton-unrecorded")
 
 
 class Decided:
-    """A decision to record that was made before its span exists: taken once, by the next span of that trace.
+    """A decision that was made before its span exists: taken once, by the next span of that trace.
 
     The span gets `trace_state`; where it has no parent, it gets `trace_id`, and `span_id` if there is one.
     """
 
-    __slots__ = ("span_id", "taken", "trace_id", "trace_state")
+    __slots__ = ("recorded", "span_id", "taken", "trace_id", "trace_state")
 
-    def __init__(self, trace_id: int, trace_state: TraceState | None, span_id: int | None = None) -> None:
+    def __init__(
+        self, trace_id: int, trace_state: TraceState | None, span_id: int | None = None, *, recorded: bool = True
+    ) -> None:
+        self.recorded = recorded
         self.trace_id = trace_id
         self.span_id = span_id
         self.trace_state = trace_state
@@ -48,7 +51,10 @@ decision: ContextVar[Decided | None] = ContextVar("tracebaton-decision", default
 
 
 class DecidedSampler(Sampler):
-    """Records what has been decided already, and asks `others` about the rest; while `off`, records nothing more."""
+    """Records what has been decided already, and asks `others` about the rest.
+
+    While `off`, nothing begins any more: only the spans of a request whose own is unfinished are recorded.
+    """
 
     def __init__(self, others: Sampler) -> None:
         self.others = others
@@ -67,9 +73,12 @@ class DecidedSampler(Sampler):
         decided = decision.get()
         if decided is not None and not decided.taken and decided.trace_id == trace_id:
             decided.taken = True
+            if not decided.recorded:
+                return SamplingResult(Decision.DROP, None, decided.trace_state)
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decided.trace_state)
         context = parent_context if parent_context is not None else context_api.get_current()
-        if UNRECORDED in context or (self.off and not get_current_span(context).is_recording()):
+        # Without a trace id: `DecidedIds` was off a moment ago.
+        if UNRECORDED in context or not trace_id or (self.off and not get_current_span(context).is_recording()):
             return SamplingResult(Decision.DROP, None, get_current_span(context).get_span_context().trace_state)
         return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -78,10 +87,14 @@ class DecidedSampler(Sampler):
 
 
 class DecidedIds(IdGenerator):
-    """Gives a span the ids that were decided for it, and asks `others` for the rest."""
+    """Gives a span the ids that were decided for it, and asks `others` for the rest.
+
+    While `off`, a root gets the trace id 0, which is none: so it is in no line of log and in no header.
+    """
 
     def __init__(self, others: IdGenerator) -> None:
         self.others = others
+        self.off = False
         self.generate_random_trace_id = others.generate_trace_id
         self.generate_random_span_id = others.generate_span_id
 
@@ -89,7 +102,7 @@ class DecidedIds(IdGenerator):
         decided = decision.get()
         if decided is not None and not decided.taken:
             return decided.trace_id
-        return self.generate_random_trace_id()
+        return 0 if self.off else self.generate_random_trace_id()
 
     def generate_span_id(self) -> int:
         decided = decision.get()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
+from tracebaton_configurator.settings import contradictions
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
@@ -35,6 +36,7 @@ __all__ = [
     "current",
     "hand_down",
     "read_settings",
+    "wants_strict",
 ]
 
 LogMode = Literal["json", "inject", "off"]
@@ -124,14 +126,17 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
     )
-    return replace_problems(settings, reader.problems)
+    contradictions.check_sampler(reader, settings.sampler, settings.sampler_arg)
+    contradictions.check_spool(reader, settings.spool_dir, settings.traces_exporters)
+    contradictions.check_insecure(reader, settings.endpoint)
+    contradictions.check_propagators(reader)
+    batch_size = contradictions.check_batch(reader, settings.batch_size, settings.queue_size)
+    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems))
 
 
-def replace_problems(settings: Settings, problems: Sequence[Problem]) -> Settings:
-    """The same settings with these problems."""
-    from dataclasses import replace
-
-    return replace(settings, problems=tuple(problems))
+def wants_strict(environ: Mapping[str, str]) -> bool:
+    """`Settings.strict` by itself, for the case that it is the settings that fail."""
+    return Reader(environ).boolean(ours.OTEL_TRACEBATON_STRICT, default=False)
 
 
 def hand_down(settings: Settings) -> None:

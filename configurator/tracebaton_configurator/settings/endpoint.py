@@ -51,9 +51,9 @@ class Endpoint:
         return self.url.startswith("http://")
 
     def __str__(self) -> str:
-        """The URL as it may be shown, without credentials."""
+        """The URL as it may be shown, without credentials; a query may hold a key."""
         parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def read_endpoint(reader: Reader) -> Endpoint:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from re import compile as regex
 
 _USERINFO = regex(r"(?<=//)[^/?#@\s]+@")
+_URL_SUFFIXES = ("_ENDPOINT", "_PROXY", "_proxy")
 # Values of these never appear anywhere: they are where people put tokens (OTLP exporter specification, "Headers").
 _SECRET_SUFFIXES = ("_HEADERS", "_CLIENT_KEY")
 
@@ -15,6 +16,10 @@ def masked(variable: str, value: str) -> str:
     if variable.endswith(_SECRET_SUFFIXES):
         return "***"
     shown = _USERINFO.sub("***@", value)
+    if variable.endswith(_URL_SUFFIXES) and "@" in value:
+        # Somebody's password, wherever it stands: without a scheme before it, or with a / or @ in it.
+        scheme, separator, _ = value.rpartition("@")[0].partition("://")
+        shown = f"{scheme + separator if separator else ''}***@{value.rpartition('@')[2]}"
     return shown if len(shown) <= 200 else shown[:200] + "..."
 
 

@@ -104,6 +104,9 @@ class Reader:
         """A comma-separated list, in order, without duplicates; `none` alone (or nothing) is the empty list."""
         value = self.text(variable) or default
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        if not names:
+            self.wrong(variable, "names nothing", "none, or names", f"{default} is used")
+            names = (default,)
         lowered = {name.lower() for name in names}
         if "none" in lowered and len(lowered) > 1:
             self.wrong(variable, "combines none with others", "none alone, or names", "none is used")

@@ -38,6 +38,11 @@ def derive_service_name(command: Sequence[str], directory: str, inherited: str |
     return next(telling, candidates[0] if candidates else "python")
 
 
+def says_nothing(name: str) -> bool:
+    """Whether half of all services could be called that, as `main` or `app`."""
+    return name in _GENERIC or name == "python"
+
+
 def _module_names(command: Sequence[str]) -> list[str]:
     """The first part of the module that the command runs, as a list of none or one."""
     arguments = _after_interpreter_options(command)

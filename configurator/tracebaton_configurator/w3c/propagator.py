@@ -134,7 +134,9 @@ def refuse_callers(still: Callable[[], bool]) -> Callable[[], None]:
 
 
 class CallersPropagator(CompositePropagator):
-    """All propagators of the process, where a caller can be refused; while `off`, a trace is handed on to nobody.
+    """All propagators of the process, where a caller can be refused.
+
+    While `off`, nothing is extracted, and only what began before is handed on: nothing that begins has valid ids.
 
     Without any propagator (`OTEL_PROPAGATORS=none`) upstream's composite answers None for a context, which fails the
     request; this one answers an empty one.
@@ -148,8 +150,8 @@ class CallersPropagator(CompositePropagator):
         context: Context | None = None,
         setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
     ) -> None:
-        # A request that was being traced when tracing was switched off is traced to its end.
-        if not self.off or get_current_span(context).is_recording():
+        # Baggage alone would go, too; and not every propagator sees that a trace id of zeros is none.
+        if not self.off or get_current_span(context).get_span_context().is_valid:
             super().inject(carrier, context, setter)
 
     def extract(
@@ -162,6 +164,8 @@ class CallersPropagator(CompositePropagator):
         if refused is not None and refused():
             # The current one has what of the caller is accepted.
             return get_current() if context is None else context
+        if self.off:
+            return Context() if context is None else context
         extracted = super().extract(carrier, context, getter)
         return Context() if extracted is None else extracted
 

@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 
 
 def show(answers: Answers, service: str | None, *, as_json: bool, line: Callable[[dict[str, Any]], str]) -> int:
-    """Print every process by `line`, or as JSON; returns the exit status: 0, or 1 where there is one to tell of."""
+    """Print every process by `line`, or as JSON; returns the exit status: 0, or 1 if one failed or there is none."""
+    failures = list(answers.failures)
     for process in answers.processes:
-        print(json.dumps(process) if as_json else line(process))  # noqa: T201
-    for failure in answers.failures:
-        print(f"tracebaton: {failure}", file=sys.stderr)  # noqa: T201
-    if not answers.processes and not answers.failures:
+        text = json.dumps(process) if as_json else _written(process, line)
+        if text is None:
+            failures.append(f"Process {process['pid']} answers with something else than this version's processes do.")
+        else:
+            print(text, flush=True)  # noqa: T201
+    for failure in failures:
+        print(f"tracebaton: {_printable(failure)}", file=sys.stderr)  # noqa: T201
+    if not answers.processes and not failures:
         print(f"tracebaton: {why_none(service)}", file=sys.stderr)  # noqa: T201
-    return 0 if answers.processes and not answers.failures else 1
+    return 0 if answers.processes and not failures else 1
 
 
 def in_brief(process: dict[str, Any]) -> str:
@@ -44,6 +49,22 @@ def in_full(process: dict[str, Any]) -> str:
             f"  kept      {kept['kept']} unsampled errors or slow requests, {kept['over_the_cap']} over the cap"
         )
     return "\n".join(lines)
+
+
+def _written(process: dict[str, Any], line: Callable[[dict[str, Any]], str]) -> str | None:
+    try:
+        return line(_printable(process))
+    except Exception:  # noqa: BLE001 (another version's, or of somebody who only pretends to be a traced process)
+        return None
+
+
+def _printable(value: Any) -> Any:
+    """All texts in it without what would speak to the terminal: root is told things by the processes of others."""
+    if isinstance(value, str):
+        return "".join(char if char.isprintable() else " " for char in value)
+    if isinstance(value, dict):
+        return {_printable(name): _printable(one) for name, one in value.items()}
+    return [_printable(one) for one in value] if isinstance(value, list) else value
 
 
 def _head(process: dict[str, Any]) -> str:
@@ -70,8 +91,8 @@ def _exporter(exporter: dict[str, Any]) -> list[str]:
     if exporter["last_error"]:
         lines.append(f"            last error: {exporter['last_error']}")
     lines.append(
-        f"  spans     {counters['exported']} exported, {exporter['queued']} queued, {counters['spooled']} spooled, "
-        f"{counters['recovered']} recovered from the spool; {counters['retried']} requests were retried"
+        f"  spans     {counters['exported']} exported, {exporter['waiting']} waiting in memory, {counters['spooled']} "
+        f"spooled, {counters['recovered']} recovered from the spool; {counters['retried']} requests were retried"
     )
     lines += [f"  lost      {number} because {reason}" for reason, number in sorted(counters["dropped"].items())]
     if exporter["spool"]:

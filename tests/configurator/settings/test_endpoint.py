@@ -167,3 +167,8 @@ def test_certificates() -> None:
     )
     assert read_endpoint(reader).tls == ("/traces.pem", "/key.pem", "/client.pem")
     assert read_endpoint(Reader({})).tls == (None, None, None)
+
+
+def test_what_is_shown_of_a_url_holds_no_secret() -> None:
+    shown = str(Endpoint("https://user:password@collector:4318/v1/traces?key=SECRET#SECRET", "http/protobuf"))
+    assert shown == "https://collector:4318/v1/traces"

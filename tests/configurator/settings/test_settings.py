@@ -52,7 +52,6 @@ def test_it_is_frozen() -> None:
         ("OTEL_TRACEBATON_LOGS", "Inject", "logs", "inject"),
         ("OTEL_TRACEBATON_SHUTDOWN_TIMEOUT", "1.5s", "shutdown_timeout", 1.5),
         ("OTEL_TRACEBATON_SPOOL_DIR", "/spool", "spool_dir", "/spool"),
-        ("OTEL_TRACEBATON_SPOOL_MAX_MB", "128", "spool_max_mb", 128),
         ("OTEL_TRACEBATON_TRUST_PARENT", "false", "trust_parent", False),
         (
             "OTEL_TRACEBATON_TRUST_PARENT",

@@ -1,0 +1,101 @@
+"""Asks another traced process: for the operator's command, and for a worker that wants to do as its parent does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from tracebaton_configurator.live.address import is_here, listed, peer_of
+from tracebaton_configurator.live.message import encode, receive
+
+SECONDS = 2.0
+_PAUSES = (0.01, 0.05, 0.2)
+
+
+class Answer(NamedTuple):
+    """`pid` as it is seen from here, and what the process says (see `message`)."""
+
+    pid: int
+    said: dict[str, Any]
+
+
+class NoAnswerError(Exception):
+    """Says in a sentence which process did not answer; `timed_out` where it may still do as it was told."""
+
+    def __init__(self, who: str, problem: str, *, timed_out: bool = False) -> None:
+        super().__init__(f"{who} {problem}")
+        self.timed_out = timed_out
+
+
+def ask(name: str, request: dict[str, Any], pid: int | None = None, seconds: float = SECONDS) -> Answer | None:
+    """Send one request to the socket `name`, and wait for the answer `seconds` at most.
+
+    None for a process that has gone, that belongs to another container or another user (unless root asks), or that is
+    not the process `pid`. Raises NoAnswerError.
+    """
+    deadline = time.monotonic() + seconds
+    # One that ends while it is asked resets the connection, perhaps a second one too, and then refuses them.
+    for pause in _PAUSES:
+        with suppress(ConnectionResetError):
+            return _ask_once(name, request, pid, deadline)
+        time.sleep(pause)
+    raise NoAnswerError(f"A process ({name})", "ended the connection without an answer")
+
+
+def _ask_once(name: str, request: dict[str, Any], pid: int | None, deadline: float) -> Answer | None:
+    """As `ask`; raises ConnectionResetError for a connection that ends without an answer."""
+    who = f"A process ({name})"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            _connect(connection, name, deadline)
+            peer = peer_of(connection)
+            if pid not in (None, peer.pid) or not _is_mine(peer.uid) or not is_here(peer):
+                return None
+            who = f"Process {peer.pid}"
+            # One that answers and leaves without having read on, as to a stranger, is heard all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(encode(request))
+            said = receive(connection, deadline)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+        except ConnectionResetError:
+            raise
+        except TimeoutError:
+            raise NoAnswerError(who, "does not answer: it is stopped or very busy", timed_out=True) from None
+        except (OSError, ValueError) as error:
+            raise NoAnswerError(who, f"answers with something else: {error}") from None
+    if said is None:
+        raise ConnectionResetError
+    return None if "refused" in said else Answer(peer.pid, said)
+
+
+def _connect(connection: socket.socket, name: str, deadline: float) -> None:
+    """Raises TimeoutError where the queue of connections stays full, which a Unix socket says at once."""
+    connection.settimeout(0)
+    while (problem := connection.connect_ex("\0" + name)) == errno.EAGAIN:
+        if time.monotonic() >= deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+    if problem:
+        raise OSError(problem, os.strerror(problem))  # of the subclass that belongs to the number
+    connection.settimeout(max(deadline - time.monotonic(), 0.001))
+
+
+def _is_mine(uid: int) -> bool:
+    # One that listened as root and has become another user since is still root's here: it decides by itself.
+    return os.geteuid() == 0 or uid in (0, os.geteuid())
+
+
+def ask_parent() -> dict[str, Any] | None:
+    """The `state` of the parent process; None where it is not traced, or does not answer."""
+    parent = os.getppid()
+    with suppress(OSError, NoAnswerError):
+        for pid, name in listed():
+            answer = ask(name, {"do": "state"}, parent) if pid == parent else None
+            if answer is not None and "error" not in answer.said:
+                return answer.said
+    return None

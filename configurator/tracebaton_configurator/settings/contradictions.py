@@ -1,0 +1,82 @@
+"""Settings that are right each by itself and do not go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracebaton_configurator import environment_variables as ours
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracebaton_configurator.settings.endpoint import Endpoint
+    from tracebaton_configurator.settings.reader import Reader
+
+_INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
+_BATCH = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+# They take no argument (SDK specification, "General SDK Configuration").
+_WITHOUT_ARGUMENT = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off")
+
+
+def check_sampler(reader: Reader, sampler: str, argument: str | None) -> None:
+    if argument is not None and sampler.lower() in _WITHOUT_ARGUMENT:
+        reader.wrong(
+            "OTEL_TRACES_SAMPLER_ARG",
+            f"has no effect on the sampler {sampler}",
+            "no argument there, or OTEL_TRACES_SAMPLER=tracebaton for rules",
+            f"{sampler} decides",
+        )
+
+
+def check_batch(reader: Reader, batch: int, queue: int) -> int:
+    """The batch size that can be had: never more than the queue holds (SDK specification, "Batch Span Processor")."""
+    if batch > queue and reader.text(_BATCH) is not None:
+        reader.wrong(
+            _BATCH,
+            f"is more than the {queue} that the queue holds",
+            "a number up to OTEL_BSP_MAX_QUEUE_SIZE",
+            f"{queue} is used",
+        )
+    return min(batch, queue)
+
+
+def check_spool(reader: Reader, directory: str | None, exporters: Sequence[str]) -> None:
+    size = ours.OTEL_TRACEBATON_SPOOL_MAX_MB
+    said = any(problem.variable == size for problem in reader.problems)
+    if directory is None and reader.text(size) is not None and not said:
+        reader.wrong(
+            size,
+            "says how much, but not where",
+            "a size together with OTEL_TRACEBATON_SPOOL_DIR",
+            "spans wait in memory",
+        )
+    elif directory is not None and not any(name.startswith("otlp") for name in exporters):
+        reader.wrong(
+            ours.OTEL_TRACEBATON_SPOOL_DIR,
+            "is for the exporter otlp, which is not among those chosen",
+            "a directory together with OTEL_TRACES_EXPORTER=otlp",
+            "nothing is put there",
+        )
+
+
+def check_insecure(reader: Reader, endpoint: Endpoint) -> None:
+    """The scheme decides, before any `INSECURE` variable (OTLP exporter specification, "Configuration Options")."""
+    variable = reader.first_set(*_INSECURE)
+    value = (reader.text(variable) or "").lower()
+    if value and value not in ("true", "false"):
+        used = "plaintext" if endpoint.insecure else "TLS"
+        reader.wrong(variable, "is not a boolean", "true or false", f"{used} is used")
+    elif value and (value == "true") != endpoint.insecure:
+        scheme, used = ("http", "plaintext") if endpoint.insecure else ("https", "TLS")
+        reader.wrong(
+            variable, f"contradicts the {scheme}:// of the endpoint", "the one or the other", f"{used} is used"
+        )
+
+
+def check_propagators(reader: Reader) -> None:
+    """Upstream has read the variable before any of this runs; for names that it does not know see `propagators`."""
+    names = {name.strip().lower() for name in (reader.text("OTEL_PROPAGATORS") or "").split(",") if name.strip()}
+    if "none" in names and len(names) > 1:
+        reader.wrong(
+            "OTEL_PROPAGATORS", "combines none with others", "none alone, or names", "no trace is handed on to anybody"
+        )

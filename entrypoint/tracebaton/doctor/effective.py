@@ -1,0 +1,95 @@
+"""The settings as the application would have them, each with where it comes from."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tracebaton.doctor.finding import Finding, ok, warning
+from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.settings.service_name import says_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracebaton.doctor.situation import Situation
+    from tracebaton_configurator.settings import Settings
+
+__all__ = ["check", "destination"]
+
+_LOGS = {
+    "json": "log lines become JSON objects with the ids",
+    "inject": "log lines keep the application's formats and get the ids",
+    "off": "log lines stay as they are, without ids",
+}
+
+
+def check(situation: Situation) -> Iterator[Finding]:
+    here = situation.settings
+    if here.disabled:
+        yield warning("tracing is off: OTEL_SDK_DISABLED=true", "unset it, or set it to false, to switch tracing on")
+        return
+    yield from _service(situation)
+    yield from _exporters(here)
+    yield ok(
+        f"{_LOGS[here.logs]}; the exit takes {here.shutdown_timeout:g} s at most; a batch is sent every "
+        f"{here.batch_delay_ms} ms, and {here.queue_size} spans may wait"
+    )
+    kept = [*(["end 5xx"] if here.keep_errors else [])]
+    kept += [f"take longer than {here.keep_slower_than:g} s"] if here.keep_slower_than else []
+    trust = here.trust_parent if isinstance(here.trust_parent, bool) else ", ".join(map(str, here.trust_parent))
+    yield ok(
+        (
+            f"requests that {' or '.join(kept)} are kept even when not sampled"
+            if kept
+            else "what is not sampled is never kept"
+        )
+        + "; the trace of a caller is "
+        + ("continued" if trust is True else "linked, not continued" if trust is False else f"continued from {trust}")
+    )
+    if here.shutdown_timeout > 9:
+        yield warning(
+            f"OTEL_TRACEBATON_SHUTDOWN_TIMEOUT is {here.shutdown_timeout:g} s, and `docker stop` kills after 10 s",
+            "set it below the grace period, or raise that: docker stop --time, stop_grace_period",
+        )
+
+
+def _service(situation: Situation) -> Iterator[Finding]:
+    here = situation.settings
+    if not here.service_name_derived:
+        yield ok(f"the service is called {here.service_name!r}")
+        return
+    source = "the command" if situation.launch.program else "this directory, as no command was given"
+    if says_nothing(here.service_name):
+        yield warning(
+            f"the service would be called {here.service_name!r}, derived from {source}: half of all services are",
+            "set OTEL_SERVICE_NAME",
+        )
+    else:
+        yield ok(f"the service is called {here.service_name!r}, derived from {source}; OTEL_SERVICE_NAME sets another")
+
+
+def _exporters(here: Settings) -> Iterator[Finding]:
+    names = here.traces_exporters
+    if not names:
+        yield warning(
+            "spans are not exported: OTEL_TRACES_EXPORTER=none",
+            "unset it to send them to a Collector",
+        )
+        return
+    yield from (ok(f"spans go to {destination(here)} (exporter {name})") for name in names if is_otlp(name))
+    if "console" in names:
+        yield warning(
+            "spans are printed on standard output (OTEL_TRACES_EXPORTER=console), between the lines of the application",
+            "unset it when you have seen enough",
+        )
+    if len([name for name in names if is_otlp(name)]) > 1:
+        yield warning(
+            f"OTEL_TRACES_EXPORTER={','.join(names)} sends each span several times over OTLP", "leave one of them"
+        )
+
+
+def destination(here: Settings) -> str:
+    """Endpoint and protocol, without what may be secret."""
+    url = re.sub(r"\?.*", "?***", str(here.endpoint))
+    return f"{url} over {here.endpoint.protocol}"

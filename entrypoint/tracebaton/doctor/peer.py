@@ -1,0 +1,98 @@
+"""Who answers on a port that does not take a span: recognised by the first bytes of its answer."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from tracebaton.doctor.network import open_wire
+from tracebaton_configurator.export.wire import Tls
+
+if TYPE_CHECKING:
+    from tracebaton.doctor.situation import Clock
+    from tracebaton_configurator.export.address import Address
+    from tracebaton_configurator.export.wire import Wire
+
+__all__ = ["what_answers"]
+
+# RFC 9113, 3.4: the preface, and an empty SETTINGS frame. An HTTP/2 server answers with SETTINGS of its own.
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+_SETTINGS, _GOAWAY = 4, 7
+_SECONDS = 0.5
+
+
+def what_answers(address: Address, protocol: str, clock: Clock) -> tuple[str, str] | None:
+    """What is wrong and what to do, where the peer is recognised as one of another protocol (OSError)."""
+    where = f"port {address.port} of {address.host}"
+    if address.scheme == "http" and _speaks_tls(address, clock):
+        return (
+            f"{where} speaks TLS, and the endpoint is http://",
+            f"write https://{address.authority}",
+        )
+    if protocol == "grpc":
+        if not _speaks_http1(address, clock):
+            return None
+        likely = f", or the port of gRPC, http://{address.host}:4317" if address.port == 4318 else ""
+        return (
+            f"{where} speaks HTTP/1.1 and no gRPC, and the protocol is grpc",
+            f"set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf{likely}",
+        )
+    if not _speaks_http2(address, clock) or _speaks_http1(address, clock):
+        return None
+    likely = f", or the port of HTTP, http://{address.host}:4318" if address.port == 4317 else ""
+    return (
+        f"{where} speaks HTTP/2, as gRPC does, and no HTTP/1.1, and the protocol is http/protobuf",
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL=grpc{likely}",
+    )
+
+
+def _speaks_http1(address: Address, clock: Clock) -> bool:
+    request = f"GET / HTTP/1.1\r\nHost: {address.authority}\r\nConnection: close\r\n\r\n".encode()
+    answer = _ask(address, request, "http/1.1", clock)
+    # What a gRPC server says to HTTP/1.1: hyper and Go answer it with a 400 of their own, h2 with frames.
+    return answer.startswith(b"HTTP/1.") and not answer.startswith((b"HTTP/1.0 505", b"HTTP/1.1 505"))
+
+
+def _speaks_http2(address: Address, clock: Clock) -> bool:
+    answer = _ask(address, _HTTP2, "h2", clock)
+    return len(answer) >= 9 and answer[3] in (_SETTINGS, _GOAWAY) and answer[5:9] == b"\0\0\0\0"
+
+
+def _speaks_tls(address: Address, clock: Clock) -> bool:
+    wire = _open(address, clock)
+    try:
+        wire.start_tls(address.host, Tls(), ["h2", "http/1.1"], clock.at_most(_SECONDS).left)
+    except ssl.SSLCertVerificationError:
+        return True
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        wire.close()
+
+
+def _ask(address: Address, request: bytes, protocol: str, clock: Clock) -> bytes:
+    """The beginning of the answer; empty where there is none."""
+    wire = _open(address, clock)
+    left = clock.at_most(_SECONDS).left
+    try:
+        if address.scheme == "https":
+            wire.start_tls(address.host, Tls(), [protocol], left)
+        wire.send(request, left)
+        answer = b""
+        while len(answer) < 12:
+            more = wire.receive(left)
+            if not more:
+                break
+            answer += more
+    except OSError:
+        return b""
+    else:
+        return answer
+    finally:
+        wire.close()
+
+
+def _open(address: Address, clock: Clock) -> Wire:
+    return open_wire(address.host, address.port, clock, _SECONDS)

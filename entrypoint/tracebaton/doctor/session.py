@@ -1,0 +1,106 @@
+"""One run of `tracebaton doctor`: the checks in their order, each of which may fail without ending the others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tracebaton.doctor.finding import Finding, Status, worst
+from tracebaton.doctor.secrets import Secrets
+from tracebaton.doctor.situation import Situation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["CHECKS", "examine", "run"]
+
+# The name of each check, and the module whose `check` makes it; imported one by one, as any import may fail.
+CHECKS = (
+    ("versions", "tracebaton.doctor.versions"),
+    ("launcher", "tracebaton.doctor.launcher"),
+    ("variables", "tracebaton.doctor.variables"),
+    ("settings", "tracebaton.doctor.effective"),
+    ("sampling", "tracebaton.doctor.sampling"),
+    ("instrumentations", "tracebaton.doctor.instrumentations"),
+    ("command", "tracebaton.doctor.command"),
+    ("spool", "tracebaton.doctor.spool"),
+    ("receiver", "tracebaton.doctor.receiver"),
+)
+
+
+def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json: bool) -> int:
+    """Print what is found; 0 if nothing is in error, else 1."""
+    environ = dict(os.environ)
+    situation = Situation(environ, command, _directory(), explain, send)
+    with _quiet(environ):
+        findings = examine(situation)
+        from tracebaton.doctor.output import print_findings
+
+        try:
+            print_findings(findings, situation.trace_id, sys.stdout, as_json=as_json)
+        except BrokenPipeError:
+            # Or the interpreter complains when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1 if worst(findings) is Status.ERROR else 0
+
+
+def examine(situation: Situation) -> list[Finding]:
+    """All findings in order. Does not raise; what a check raises is a finding."""
+    findings = [finding for name, module in CHECKS for finding in _findings_of(name, module, situation)]
+    secrets = Secrets(situation.given, situation.command)
+    return [
+        replace(one, message=_printable(secrets.scrub(one.message)), remedy=_printable(secrets.scrub(one.remedy)))
+        for one in findings
+    ]
+
+
+def _findings_of(name: str, module: str, situation: Situation) -> Iterator[Finding]:
+    try:
+        for finding in import_module(module).check(situation):
+            yield replace(finding, check=name)
+    except Exception as problem:  # noqa: BLE001 (a broken installation is what this program is for)
+        yield Finding(
+            Status.ERROR,
+            f"this check could not be finished: {type(problem).__name__}: {problem}",
+            "what is named there may be what is broken; the other checks went on",
+            name,
+        )
+
+
+@contextmanager
+def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
+    """Without the variables in question, and without a word from the libraries that are asked.
+
+    OpenTelemetry reads them while it is imported, and a wrong one raises there: the patient's illness is not the
+    doctor's.
+    """
+    taken = {name: environ[name] for name in environ if name.startswith(("OTEL_", "_OTEL_"))}
+    for name in taken:
+        os.environ.pop(name, None)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+        os.environ.update(taken)
+
+
+def _printable(text: str) -> str:
+    """On one line, and without what would steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 (as `settings.current` does)
+    except OSError:  # it has been removed
+        return "/"

@@ -1,0 +1,77 @@
+"""TLS to the receiver, and what is wrong with its certificate, in words."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from tracebaton.doctor.finding import Finding, error, ok
+from tracebaton.doctor.network import open_wire
+from tracebaton_configurator.export.wire import Tls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracebaton.doctor.situation import Clock
+    from tracebaton_configurator.export.address import Address
+    from tracebaton_configurator.settings import Endpoint
+
+__all__ = ["check_tls"]
+
+_TRUST = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file (PEM) of the authority that signed it"
+# X509_V_ERR_*, openssl/x509_vfy.h.
+_REASONS = {
+    9: ("is not valid yet", "check the clocks of both machines"),
+    10: ("has expired", "renew the receiver's certificate, or check this machine's clock"),
+    18: ("is signed by itself, and nobody here trusts it", _TRUST),
+    19: ("is signed by an authority that nobody here trusts", _TRUST),
+    20: ("is signed by an authority that is not known here", _TRUST),
+    21: ("is signed by an authority that is not known here", _TRUST),
+    62: ("is for another name", "use the name that the certificate has, or one that has this name"),
+    64: ("is for another address", "use the name that the certificate has, or one that has this address"),
+}
+_FILES = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
+
+
+def check_tls(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding]:
+    """Shake hands as an export would."""
+    for variable, path in zip(_FILES, endpoint.tls, strict=True):
+        if path is not None:
+            try:
+                with open(path, "rb"):  # noqa: PTH123 (a path that may be no path)
+                    pass
+            except (OSError, ValueError) as problem:
+                reason = getattr(problem, "strerror", None) or str(problem)
+                yield error(f"the file of {variable} cannot be read: {reason}", f"correct {variable}")
+                return
+    wire = open_wire(address.host, address.port, clock, clock.left())
+    try:
+        wire.start_tls(
+            address.host, Tls(*endpoint.tls), ["h2" if endpoint.protocol == "grpc" else "http/1.1"], clock.left
+        )
+    except ssl.SSLCertVerificationError as problem:
+        what, remedy = _REASONS.get(problem.verify_code, (f"is not trusted: {problem.verify_message}", _TRUST))
+        yield error(f"the certificate of {address.host} {what}", remedy)
+    except ssl.SSLError as problem:
+        reason = problem.reason or str(problem)
+        if "WRONG_VERSION_NUMBER" in reason or "UNEXPECTED_EOF" in reason or "RECORD_LAYER" in reason:
+            yield error(
+                f"port {address.port} of {address.host} does not speak TLS, and the endpoint is https://",
+                f"write http://{address.authority}",
+            )
+        elif "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+            yield error(
+                f"{address.host} refuses the handshake ({reason}), as one that wants a client's certificate does",
+                "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            )
+        else:
+            yield error(f"TLS failed: {reason}", "check the certificate files that are set, and the receiver's log")
+    except OSError as problem:
+        yield error(
+            f"TLS failed: {problem.strerror or problem}",
+            f"what listens there may not speak TLS; for plaintext write http://{address.authority}",
+        )
+    else:
+        yield ok(f"TLS: the certificate of {address.host} is trusted")
+    finally:
+        wire.close()

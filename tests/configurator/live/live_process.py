@@ -1,0 +1,73 @@
+"""A process that can be controlled, without an application: `python live_process.py SERVICE`.
+
+Says `ready` and then does what it reads, a word a line: `fork` makes a child that stays, and prints its pid; `exhaust`
+allows no more file descriptors and `release` does again; `become UID` makes it another user's. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+from tracebaton_configurator.gate.engine import Engine, RuleRoots
+from tracebaton_configurator.live.control import Control
+from tracebaton_configurator.live.server import Server
+from tracebaton_configurator.sampling.rules import effective_rules
+from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.table import Table
+from tracebaton_configurator.w3c.trust import Trust
+
+
+def start(service: str) -> Control:
+    table = Table(effective_rules(None))
+    sampler, ids = DecidedSampler(TracebatonSampler(table)), DecidedIds(RandomIdGenerator())
+    engine = Engine(RuleRoots(table), ids, Trust(setting=True), follows_parents=True, w3c_only=True)
+    control = Control(sampler, ids, engine)
+    shown = {"service": service, "command": "live_process.py", "version": "0"}
+    shown_too = {"exporters": [], "other_exporters": [], "kept": None}
+    Server(control, service, lambda: {**shown, **control.describe(), **shown_too}).start()
+    return control
+
+
+def fork() -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)  # whatever happens to the test
+        while True:
+            time.sleep(60)
+    say(pid)
+
+
+def allow_descriptors(number: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def say(what: object) -> None:
+    print(what, flush=True)  # noqa: T201 (the test reads it)
+
+
+def main(service: str) -> None:
+    start(service)
+    say("ready")
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for line in sys.stdin:
+        word, _, argument = line.strip().partition(" ")
+        if word == "fork":
+            fork()
+            continue
+        if word == "exhaust":
+            allow_descriptors(3)  # it has these three
+        elif word == "release":
+            allow_descriptors(usual)
+        elif word == "become":
+            os.setuid(int(argument))
+        say("done")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

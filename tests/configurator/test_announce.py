@@ -1,0 +1,139 @@
+"""What the line at the start says in each case."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tracebaton_configurator import announce, once
+from tracebaton_configurator.announce import start_line
+from tracebaton_configurator.configurator import OpenTelemetryConfigurator
+from tracebaton_configurator.distro import TracebatonDistro
+from tracebaton_configurator.logs import own
+from tracebaton_configurator.pipeline import Pipeline
+from tracebaton_configurator.settings import Settings, current, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = ["python", "/bin/uvicorn", "main:app"]
+
+
+def read(**environ: str) -> Settings:
+    return read_settings({"OTEL_SERVICE_NAME": "shop", **environ}, COMMAND, "/srv/agent-a")
+
+
+def line_for(no_gate: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
+    pipeline = Pipeline((), "SAMPLER", None, no_gate)
+    return start_line(read(**environ), pipeline, ("fastapi", "httpx"), skipped)
+
+
+def test_the_usual_case() -> None:
+    line = line_for()
+    start, _, versions = line.partition("; ")
+    assert start == (
+        "Tracing is on: service 'shop', spans go to http://localhost:4317 over grpc, sampler SAMPLER, "
+        "instrumented: fastapi, httpx"
+    )
+    for name in ("tracebaton ", "OpenTelemetry ", "Python "):
+        assert name in versions
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"OTEL_SERVICE_NAME": ""}, "service 'agent-a' (derived from the command; OTEL_SERVICE_NAME sets another)"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, "spans are not exported (OTEL_TRACES_EXPORTER=none)"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, ", spans go to console, "),
+        ({"OTEL_TRACES_EXPORTER": "otlp,console"}, "spans go to http://localhost:4317 over grpc and console"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:secret@c:4318"},
+            "spans go to https://c:4318/v1/traces over http/protobuf",
+        ),
+        ({"OTEL_TRACEBATON_LOGS": "inject"}, "logs keep their format and gain the ids"),
+        ({"OTEL_TRACEBATON_LOGS": "off"}, "logs unchanged"),
+        (
+            {"OTEL_TRACEBATON_SPOOL_DIR": "/spool", "OTEL_TRACEBATON_SPOOL_MAX_MB": "9"},
+            "outages are waited out in /spool, up to 9 MB",
+        ),
+        ({"OTEL_TRACEBATON_CHILDREN": "false"}, "programs that it runs are not instrumented"),
+    ],
+)
+def test_what_differs_from_the_usual_case(environ: dict[str, str], said: str) -> None:
+    line = line_for(**environ)
+    assert said in line
+    assert "secret" not in line
+
+
+def test_skipped_instrumentations_and_a_gate_that_stands_aside() -> None:
+    line = line_for("metrics are exported, and they count every request", ("redis",))
+    assert ", skipped: redis; unrecorded requests take upstream's path, because metrics are exported" in line
+
+
+class TestOnce:
+    @pytest.fixture(autouse=True)
+    def nothing_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(once.SAID, "")
+
+    def test_a_line_is_new_once(self) -> None:
+        assert [once.is_new("a"), once.is_new("b"), once.is_new("a")] == [True, True, False]
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        for number in range(1000):
+            assert once.is_new(str(number))
+        assert len(os.environ[once.SAID]) < 1000
+
+    def test_odd_characters(self) -> None:
+        assert once.is_new("\udcff")
+
+
+class TestWhatIsSaid:
+    @pytest.fixture(autouse=True)
+    def fresh(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(TracebatonDistro, "configured", True)
+        monkeypatch.setattr(OpenTelemetryConfigurator, "configured", True)
+        monkeypatch.setenv(once.SAID, "")
+        yield
+        current.cache_clear()
+
+    @pytest.fixture
+    def lines(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[pytest.LogCaptureFixture]:
+        caplog.set_level(logging.DEBUG, own.NAME)
+        logger = logging.getLogger(own.NAME)
+        monkeypatch.setattr(logger, "propagate", False)
+        logger.addHandler(caplog.handler)  # by itself it listens at the root, which this logger does not reach
+        yield caplog
+        logger.removeHandler(caplog.handler)
+
+    def test_off_says_why(self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture) -> None:
+        monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+        current.cache_clear()
+        announce.say_what_is_on()
+        announce.say_what_is_on()  # as a worker would
+        assert [(record.levelname, record.getMessage()) for record in lines.records] == [
+            ("INFO", "Tracing is off: OTEL_SDK_DISABLED=true."),
+            ("DEBUG", "Tracing is off: OTEL_SDK_DISABLED=true."),
+        ]
+
+    def test_after_a_failure_nothing_more_is_said(
+        self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(OpenTelemetryConfigurator, "failed", RuntimeError("no luck"))
+        announce.warn_if_another_distro_won()
+        announce.say_what_is_on()
+        assert lines.records == []
+
+    def test_a_line_that_cannot_be_made_does_not_stop_the_application(
+        self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(OpenTelemetryConfigurator, "pipeline", Pipeline((), "SAMPLER", None, None))
+        monkeypatch.setattr(announce, "_versions", lambda: 1 / 0)
+        current.cache_clear()
+        announce.say_what_is_on()
+        (record,) = lines.records
+        assert record.getMessage().startswith("Tracing is on, and what of it is on cannot be said: ZeroDivisionError")

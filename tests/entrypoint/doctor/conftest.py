@@ -1,0 +1,56 @@
+"""Asks the doctor in this process, without the network unless a test wants it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tracebaton.doctor.session import examine
+from tracebaton.doctor.situation import Situation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tracebaton.doctor.finding import Finding
+
+
+class Examine(Protocol):
+    """`check` selects the findings of one check."""
+
+    def __call__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
+        *,
+        check: str | None = None,
+        explain: tuple[str, ...] = (),
+        send: bool = False,
+    ) -> list[Finding]: ...
+
+
+@pytest.fixture
+def app_directory(tmp_path: Path) -> Path:
+    """Where the command is said to be started: with an application in `main.py`, and a package."""
+    (tmp_path / "main.py").write_text("from fastapi import FastAPI\n\napp = FastAPI()\nconfig = 1\n")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("raise RuntimeError('the doctor imported it')\n")
+    (tmp_path / "shop" / "api.py").write_text("def create_app():\n    pass\n")
+    return tmp_path
+
+
+@pytest.fixture
+def diagnose(app_directory: Path) -> Examine:
+    def ask(
+        environ: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
+        *,
+        check: str | None = None,
+        explain: tuple[str, ...] = (),
+        send: bool = False,
+    ) -> list[Finding]:
+        situation = Situation(environ or {}, command, str(app_directory), explain, send)
+        return [one for one in examine(situation) if check in (None, one.check)]
+
+    return ask
