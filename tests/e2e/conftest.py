@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "docker" / "demo"), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT / "docker" / "demo"), str(Path(__file__).parent), str(ROOT / "tests" / "faults")]
 
 from harness import System  # noqa: E402
 

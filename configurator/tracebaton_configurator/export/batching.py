@@ -65,8 +65,9 @@ class DeliveringSpanProcessor(SpanProcessor):
         begin_anew = WeakMethod(self._begin_in_child)
         os.register_at_fork(after_in_child=lambda: _call(begin_anew))
         if delivery.spool is not None:
-            # What an earlier process has left waits for nobody's first span.
+            # What an earlier process has left waits for nobody's first span, nor for the delay.
             self._start()
+            self._wake_up()
 
     @property
     def counters(self) -> Counters:

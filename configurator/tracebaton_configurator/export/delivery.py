@@ -234,7 +234,12 @@ class Delivery:
                 self._fail(batch, reply)
                 return
             if reply.verdict is Verdict.SPLIT and (halves := halves_of(batch)):
-                self._waiting.extendleft(reversed(halves))
+                for half in reversed(halves):
+                    # What was on disk stays there, so that nothing ends it on the way.
+                    if batch.entry is not None and self._spool(half):
+                        self.counters.spooled -= half.spans
+                    else:
+                        self._waiting.appendleft(half)
             else:
                 self._count(batch, reply)
         if batch.entry is not None and self.spool is not None:

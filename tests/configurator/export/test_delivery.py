@@ -190,7 +190,26 @@ class TestVerdicts:
         delivery.work(nothing)
         assert sorted(client.taken) == list(range(1, 101))
         assert delivery.counters.exported == 100
+        assert delivery.counters.recovered == (100 if entry else 0)
         assert list(tmp_path.glob("*/*.otlp")) == []
+
+    def test_what_was_on_disk_stays_there_while_it_is_split(self, clock: Clock, tmp_path: Path) -> None:
+        left_behind = Spool(str(tmp_path), 1_000_000)
+        left_behind.put(payload(10), 10)
+        left_behind.close()
+
+        def on_disk() -> int:
+            return sum(int(path.name.split("-")[2]) for path in tmp_path.glob("*/*.otlp"))
+
+        seen: list[int] = []
+
+        def answer(message: bytes) -> Any:
+            seen.append(on_disk())
+            return SPLIT if len(span_ids(message)) > 5 else DELIVERED
+
+        delivery = made(Scripted(answer), Spool(str(tmp_path), 1_000_000))
+        delivery.work(nothing)
+        assert seen == [10, 10, 5]
 
     def test_a_single_span_that_is_too_large_is_lost_and_no_other(self, clock: Clock) -> None:
         client = Scripted(lambda message: SPLIT if 7 in span_ids(message) else DELIVERED)
