@@ -4,10 +4,11 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Instrumentations that the gate has to get along with. They are not always released together with the rest, and want
 # exactly their own release of it: so they are put beside the environment, and only the tests for them look there. So
-# are the older releases of python-json-logger that an application may have pinned.
+# are the older releases of python-json-logger that an application may have pinned, and what applications with telemetry
+# of their own use.
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
-.PHONY: bench clean demo lint test types
+.PHONY: bench clean demo lint matrix test types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -25,6 +26,9 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@$(PIP) --no-deps --target $(VENV)/threading-instrumentation opentelemetry-instrumentation-threading
 	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/3 'python-json-logger>=3,<4'
 	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/2.0.7 python-json-logger==2.0.7
+	@$(PIP) --no-deps --target $(VENV)/company/logging opentelemetry-instrumentation-logging
+	@$(PIP) --no-deps --target $(VENV)/company/logfire 'logfire>=4,<5.3' executing || echo "no logfire"
+	@$(PIP) --no-deps --target $(VENV)/company/sentry 'sentry-sdk>=2' || echo "no sentry-sdk"
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
@@ -32,6 +36,9 @@ demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heart
 
 test: $(VENV)/dev.installed  ## everything
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+matrix: $(VENV)/dev.installed  ## every cell of the version matrix; CELL='oldest' those with that in their name
+	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
