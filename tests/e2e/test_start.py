@@ -199,13 +199,6 @@ def test_where_another_distro_won_one_line_says_what_to_set(environ: dict[str, s
     assert "OTEL_PYTHON_DISTRO=tracebaton and OTEL_PYTHON_CONFIGURATOR=tracebaton" in line
 
 
-def test_settings_without_effect_yet_say_so() -> None:
-    done = start("pass", OTEL_TRACEBATON_SPOOL_DIR="/spool")
-    assert [line["message"] for line in lines(done) if line["level"] == "WARNING"] == [
-        "OTEL_TRACEBATON_SPOOL_DIR is set and valid, but not in effect yet in this version: it changes nothing."
-    ]
-
-
 @pytest.mark.parametrize("disabled", ["false", "true"])
 def test_the_launchers_directory_is_left_to_child_processes(disabled: str) -> None:
     code = (

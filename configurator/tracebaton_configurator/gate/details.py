@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry.util.http import redact_query_parameters
+
 from tracebaton_configurator.gate.upstream import collect_request_attributes
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ class Details:
         name, additional = self._span_details(scope)
         attributes: dict[str, Any] = collect_request_attributes(scope, self.mode)
         attributes.update(additional)
-        return name, attributes
+        return name, without_secrets(attributes)
 
     def _depends_on_the_key_only(self) -> bool:
         """Whether no route looks at more than method and path, as `Host` does and a route class of one's own may.
@@ -142,3 +144,14 @@ def _with_headers(scope: MutableMapping[str, Any], host: bytes | None, agent: by
     """The scope with the two headers that upstream reads, so that it need not decode the others to pass over them."""
     headers = [(name, value) for name, value in ((b"host", host), (b"user-agent", agent)) if value is not None]
     return {**scope, "headers": headers}
+
+
+def without_secrets(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The same with `url.query` redacted by upstream's own list, which upstream applies to `http.url` only.
+
+    https://opentelemetry.io/docs/specs/semconv/attributes-registry/url/ (checked with 0.63b0 to 0.66b2)
+    """
+    query = attributes.get("url.query")
+    if isinstance(query, str) and query:
+        attributes["url.query"] = redact_query_parameters(f"?{query}")[1:]
+    return attributes

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from spans_of_requests import CASES
 
+from tracebaton_configurator.gate.details import without_secrets
+
 SCRIPT = Path(__file__).with_name("spans_of_requests.py")
 CONVENTIONS = ("", "http", "http/dup")
 
@@ -39,6 +41,12 @@ def spans(side: str, convention: str) -> dict[str, list[dict[str, Any]]]:
 def test_the_spans_are_those_of_upstream(case: str, convention: str) -> None:
     expected, found = spans("upstream", convention)[case], spans("gate", convention)[case]
     assert [one["answer"] for one in found] == [one["answer"] for one in expected]
+    # But for one thing: upstream exports `url.query` with its secrets.
+    for one in expected:
+        for span in one["spans"]:
+            kind, query = span["attributes"].get("url.query", ("str", ""))
+            if query and span["kind"] == "SERVER":
+                span["attributes"]["url.query"] = [kind, without_secrets({"url.query": query})["url.query"]]
     assert [one["spans"] for one in found] == [one["spans"] for one in expected]
 
 
