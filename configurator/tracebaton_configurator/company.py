@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracebaton_configurator.settings import Settings
 
 _IN_CHARGE = "The application sets up a TracerProvider of its own: tracebaton, which was there first, stays in charge"
-_ALONE = "OTEL_SDK_DISABLED=true leaves tracing to the application alone"
+_ALONE = "Started without tracebaton, it traces by itself alone"
 
 
 def keep_company(provider: TracerProvider, here: Settings, stand_aside: Callable[[], None]) -> Callable[[], None]:

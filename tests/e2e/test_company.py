@@ -78,7 +78,7 @@ class TestItsOwnSetUp:
         assert tracers == (
             "WARNING",
             f"{IN_CHARGE}, samples, and hands what it records to the application's exporters too, except to one that "
-            "sends to where tracebaton sends. OTEL_SDK_DISABLED=true leaves tracing to the application alone.",
+            "sends to where tracebaton sends. Started without tracebaton, it traces by itself alone.",
         )
         assert meters == (
             "INFO",
@@ -143,7 +143,7 @@ def test_beside_logfire(system: System) -> None:
     assert {span["trace_id"] for span in spans} == {trace_id}
     assert [line for level, line in said(system, "shop") if level in ("WARNING", "ERROR")] == [
         f"{IN_CHARGE}, samples, and hands what it records to the application's exporters too, except to one that "
-        "sends to where tracebaton sends. OTEL_SDK_DISABLED=true leaves tracing to the application alone."
+        "sends to where tracebaton sends. Started without tracebaton, it traces by itself alone."
     ]
 
 
