@@ -12,6 +12,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator import settings
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def leave_children_alone(launcher_directory: str, here: str, private: Collection
 def _as_before(given: Any, launcher_directory: str, here: str, private: Collection[str]) -> Any:
     """`given`, or this process's environment, less what the launcher has put there; something unforeseen stays."""
     try:
-        environ: Mapping[str, str] = os.environ if given is None else given
+        environ: Mapping[str, str] = settings.environment() if given is None else given
         found = environ.get("PYTHONPATH", "")
         paths = found.split(os.pathsep)
         if launcher_directory not in paths:

@@ -5,7 +5,6 @@ Nothing of the SDK is imported before it is known that tracing is on.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import settings
@@ -50,4 +49,4 @@ class OpenTelemetryConfigurator:
             OpenTelemetryConfigurator.pipeline = start(here, auto_instrumentation_version)
         except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
             OpenTelemetryConfigurator.failed = error
-            report_failure(error, strict=settings.wants_strict(os.environ))
+            report_failure(error, strict=settings.wants_strict(settings.environment()))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.choice import choose_this_distro
 from tracebaton_configurator.configurator import OpenTelemetryConfigurator
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.once import SAID
@@ -37,8 +36,7 @@ class TracebatonDistro(BaseDistro):  # type: ignore[misc]
     def _configure(self, **_: Any) -> None:
         TracebatonDistro.configured = True
         logging.getLogger(_UPSTREAM_LOADER).addFilter(_wanted)
-        # Read by upstream after this: where this distro won, so does this configurator, which says what goes wrong.
-        os.environ.update(choose_this_distro(os.environ))
+        settings.choose()
         try:
             here = settings.current()
             settings.hand_down(here)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from zlib import crc32
+
+from tracebaton_configurator import settings
 
 # Left in the environment: a mark for each line.
 SAID = "_OTEL_TRACEBATON_SAID"
@@ -16,8 +17,9 @@ def is_new(line: str) -> bool:
     What differs, as in a program with a name or settings of its own, is new.
     """
     mark = f"{crc32(line.encode('utf-8', 'surrogateescape')):08x}"
-    marks = [one for one in os.environ.get(SAID, "").split(",") if one]
+    inherited = settings.environment()
+    marks = [one for one in inherited.get(SAID, "").split(",") if one]
     if mark in marks:
         return False
-    os.environ[SAID] = ",".join([*marks, mark][-_MOST:])
+    inherited[SAID] = ",".join([*marks, mark][-_MOST:])
     return True

@@ -21,7 +21,7 @@ from tracebaton_configurator.settings.reader import Reader
 from tracebaton_configurator.settings.service_name import derive_service_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
 __all__ = [
@@ -33,7 +33,9 @@ __all__ = [
     "LogMode",
     "Problem",
     "Settings",
+    "choose",
     "current",
+    "environment",
     "hand_down",
     "read_settings",
     "wants_strict",
@@ -134,6 +136,16 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
     return replace(settings, batch_size=batch_size, problems=tuple(reader.problems))
 
 
+def environment() -> MutableMapping[str, str]:
+    """The environment that child processes inherit: read here and in nothing else than what is handed down by it."""
+    return os.environ
+
+
+def choose() -> None:
+    """Have upstream's loader take this distro's configurator, too; it reads the variable after the distro has run."""
+    os.environ.update(choose_this_distro(os.environ))
+
+
 def wants_strict(environ: Mapping[str, str]) -> bool:
     """`Settings.strict` by itself, for the case that it is the settings that fail."""
     return Reader(environ).boolean(ours.OTEL_TRACEBATON_STRICT, default=False)
@@ -141,8 +153,6 @@ def wants_strict(environ: Mapping[str, str]) -> bool:
 
 def hand_down(settings: Settings) -> None:
     """Leave in the environment what upstream's loader and child processes need and cannot find out by themselves."""
-    # Read by upstream after the distro: where this distro won, so does this configurator.
-    os.environ.update(choose_this_distro(os.environ))
     if settings.service_name_derived and not settings.disabled:
         os.environ[INHERITED_NAME] = settings.service_name
 
