@@ -21,8 +21,9 @@ from tracebaton_configurator.logs.limit import RateLimit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from conftest import Behind, Downstream
     from opentelemetry.sdk.trace import ReadableSpan
+
+    from conftest import Behind, Downstream
 
     MakeBehind = Callable[..., Behind]
 
