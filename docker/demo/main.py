@@ -10,12 +10,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 import redis.asyncio as redis
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
 AGENT_NAME = os.environ.get("AGENT_NAME", "agent")
 NEXT_URL = os.environ.get("NEXT_URL", "")  # the last agent of the chain has none and answers by itself
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
+# Headers of a request that go on to the next agent as they came, as many services do; names with commas between.
+FORWARD_HEADERS = os.environ.get("FORWARD_HEADERS", "").lower().replace(",", " ").split()
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 logger = logging.getLogger("agent")
@@ -47,11 +49,12 @@ app = FastAPI(title=AGENT_NAME, lifespan=lifespan)
 
 
 @app.post("/agents/{name}/chat")
-async def chat(name: str, message: Message) -> Reply:
+async def chat(name: str, message: Message, request: Request) -> Reply:
     """Bring a message to the agent `name`, from one agent to the next, and the reply back."""
     turn = await app.state.store.incr(f"{AGENT_NAME}:turns")
     logger.info("chat received", extra={"recipient": name, "turn": turn})
-    reply = await ask_next_agent(name, message) if NEXT_URL else await ask_model(message)
+    headers = {header: request.headers[header] for header in FORWARD_HEADERS if header in request.headers}
+    reply = await ask_next_agent(name, message, headers) if NEXT_URL else await ask_model(message)
     logger.info("chat answered", extra={"recipient": name, "turn": turn})
     return Reply(text=reply.text, hops=[AGENT_NAME, *reply.hops])
 
@@ -67,9 +70,9 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def ask_next_agent(name: str, message: Message) -> Reply:
+async def ask_next_agent(name: str, message: Message, headers: dict[str, str]) -> Reply:
     try:
-        response = await app.state.next_agent.post(f"/agents/{name}/chat", json=message.model_dump())
+        response = await app.state.next_agent.post(f"/agents/{name}/chat", json=message.model_dump(), headers=headers)
         response.raise_for_status()
     except httpx.HTTPError as error:
         logger.exception("the next agent did not answer", extra={"recipient": name, "next_url": NEXT_URL})
