@@ -60,7 +60,7 @@ def test_a_spool_that_has_reached_its_bound_drops_the_oldest_and_says_so(system:
     with FaultyReceiver() as receiver:
         receiver.fault = Refused()
         bound = {"OTEL_TRACEBATON_SPOOL_DIR": str(spool), "OTEL_TRACEBATON_SPOOL_MAX_MB": "1"}
-        maker = start_maker(system, receiver, "bounded-spool", **QUICK, **bound, OTEL_BSP_MAX_QUEUE_SIZE="5000")
+        maker = start_maker(system, receiver, "bounded-spool", **QUICK, **bound, OTEL_BSP_MAX_QUEUE_SIZE="20000")
         wait_for_makers(maker)
         for _ in range(30):
             maker.make(400)

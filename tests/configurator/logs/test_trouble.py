@@ -38,6 +38,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     monkeypatch.setattr(trouble, "_limit", RateLimit(60))
     upstream, ours = logging.getLogger("opentelemetry"), logging.getLogger(own.NAME)
     before = upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate
+    # Other tests configure logging as applications do, which switches off the loggers that exist by then.
+    monkeypatch.setattr(logging.getLogger("opentelemetry.sdk.trace"), "disabled", False)
     handler = Said()
     ours.handlers[:], ours.propagate = [handler], False
     trouble.install()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -28,6 +29,12 @@ class Examine(Protocol):
         explain: tuple[str, ...] = (),
         send: bool = False,
     ) -> list[Finding]: ...
+
+
+@pytest.fixture(autouse=True)
+def only_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process put instrumentations on the path that are no part of the environment."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("other-instrumentations")])
 
 
 @pytest.fixture
