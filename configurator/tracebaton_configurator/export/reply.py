@@ -38,8 +38,9 @@ _CODES = (
 )
 _RETRYABLE = frozenset(["CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"])
 _RETRYABLE_HTTP = frozenset([429, 502, 503, 504])
-# grpc-go: "received message larger than max (5 vs. 4)"; tonic: "decoded message length too large".
+# Codes under which servers say that a message is too large.
 _OF_SIZE = frozenset(["RESOURCE_EXHAUSTED", "OUT_OF_RANGE", "INVALID_ARGUMENT", "UNKNOWN", "INTERNAL"])
+# grpc-go: "received message larger than max (5 vs. 4)"; tonic: "decoded message length too large".
 _TOO_LARGE = re.compile(r"larger than max|too large|exceeds? .*(?:limit|max)", re.IGNORECASE)
 # The answer of a proxy, or of a server that is no gRPC server at all (gRPC, "HTTP to gRPC Status Code Mapping").
 _OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
