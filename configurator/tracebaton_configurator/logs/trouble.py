@@ -80,6 +80,13 @@ class _Complaints(logging.Handler):
     def createLock(self) -> None:  # noqa: N802 (the name is the standard library's)
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """As `logging.Handler.handle`, which from CPython 3.13 on fails without a lock, inside a request too."""
+        passed = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()

@@ -47,6 +47,17 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate = before
 
 
+def test_the_handler_serves_without_a_lock_on_every_python(said: Said) -> None:
+    """3.13 and later enter `Handler.lock` in `handle`: a diagnostic in a request handler made it answer 500."""
+    (handler,) = [one for one in logging.getLogger("opentelemetry").handlers if type(one).__name__ == "_Complaints"]
+    assert handler.lock is None
+    record = logging.makeLogRecord({"name": "opentelemetry.x", "levelno": logging.WARNING, "msg": "odd"})
+    assert handler.handle(record)
+    handler.addFilter(lambda record: record.msg != "odd")
+    assert not handler.handle(record)
+    assert said.lines == ["WARNING OpenTelemetry (x): odd"]
+
+
 def test_a_complaint_is_a_line_of_ours_and_of_nobody_else(said: Said) -> None:
     others = Said()
     logging.getLogger().addHandler(others)
