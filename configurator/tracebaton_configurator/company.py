@@ -14,6 +14,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.metrics import _internal as metrics
 
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.shared_spans import SharedSpans, processors_of
 
 if TYPE_CHECKING:
@@ -36,14 +37,21 @@ def keep_company(provider: TracerProvider, here: Settings, stand_aside: Callable
     """
     watched: list[tuple[Any, str, Any]] = []
 
-    def watch(module: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def watch(module: Any, name: str, make: Callable[[Any], Any]) -> bool:
         original = getattr(module, name, None)
-        if callable(original):
-            setattr(module, name, make(original))
-            watched.append((module, name, original))
+        if not callable(original):
+            return False
+        setattr(module, name, make(original))
+        watched.append((module, name, original))
+        return True
 
-    watch(trace, "_set_tracer_provider", lambda original: _tracers(original, provider, here))
-    watch(metrics, "_set_meter_provider", lambda original: _meters(original, stand_aside))
+    apply(
+        "tracer-provider",
+        lambda: watch(trace, "_set_tracer_provider", lambda original: _tracers(original, provider, here)),
+    )
+    apply(
+        "meter-provider", lambda: watch(metrics, "_set_meter_provider", lambda original: _meters(original, stand_aside))
+    )
 
     def undo() -> None:
         for module, name, original in watched:

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, TraceState, get_current_span
 from tracebaton_configurator.sampling.threshold import randomness_of, th_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link
@@ -59,6 +59,8 @@ class DecidedSampler(Sampler):
     def __init__(self, others: Sampler) -> None:
         self.others = others
         self.off = False
+        self.on_first: Callable[[], object] | None = None
+        """Called with the first span of the process."""
 
     def should_sample(
         self,
@@ -70,6 +72,8 @@ class DecidedSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
+        if self.on_first is not None:
+            self.on_first()
         decided = decision.get()
         if decided is not None and not decided.taken and decided.trace_id == trace_id:
             decided.taken = True

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 LogMode = Literal["json", "inject", "off"]
+Children = Literal["serving", "true", "false"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
@@ -79,7 +80,9 @@ class Settings:
     spool_dir: str | None
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
-    children: bool
+    children: Children
+    disabled_instrumentations: frozenset[str]
+    disabled_patches: frozenset[str]
     given: frozenset[str]
     problems: tuple[Problem, ...]
 
@@ -124,10 +127,15 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "true, false or networks such as 10.0.0.0/8,127.0.0.1",
             "true",
         ),
-        children=reader.boolean(ours.OTEL_TRACEBATON_CHILDREN, default=True),
+        children=cast(
+            "Children", reader.choice(ours.OTEL_TRACEBATON_CHILDREN, ("serving", "true", "false"), "serving")
+        ),
+        disabled_instrumentations=_listed(reader, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
+        disabled_patches=_listed(reader, ours.OTEL_TRACEBATON_DISABLED_PATCHES),
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
     )
+    contradictions.check_patches(reader, settings.disabled_patches)
     contradictions.check_sampler(reader, settings.sampler, settings.sampler_arg)
     contradictions.check_spool(reader, settings.spool_dir, settings.traces_exporters)
     contradictions.check_insecure(reader, settings.endpoint)
@@ -174,6 +182,10 @@ def _service_name_in_resource(reader: Reader) -> str | None:
 
             return unquote(value.strip())
     return None
+
+
+def _listed(reader: Reader, variable: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in (reader.text(variable) or "").split(",") if name.strip())
 
 
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
