@@ -110,7 +110,10 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
         raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
-    _or_without("Providers that the application sets", lambda: keep_company(provider, here, lambda: _aside(session)))
+    _or_without(
+        "Providers that the application sets",
+        lambda: keep_company(provider, here, lambda: _aside(session), decided.announce),
+    )
     _or_without("Requests of an operator", server.start)
     return pipeline
 

@@ -22,9 +22,18 @@ def why_untraced(program: str, arguments: Sequence[str]) -> str | None:
 
     `program` is the path of an executable file.
     """
+    return _judge(program, arguments, ask=True)
+
+
+def keeps_us_out(program: str, arguments: Sequence[str]) -> str | None:
+    """The same of what the command line and the file say, without asking another environment's Python."""
+    return _judge(program, arguments, ask=False)
+
+
+def _judge(program: str, arguments: Sequence[str], *, ask: bool) -> str | None:
     shown = " ".join([os.path.basename(program), *arguments[:1]])  # noqa: PTH119 (imports pathlib)
     if _is_python(program):
-        return _of_interpreter(program, arguments, shown)
+        return _of_interpreter(program, arguments, shown, ask=ask)
     first_line, ending = _ends_of(program)
     if first_line.startswith(b"#!"):
         if _PEX in ending:
@@ -33,7 +42,7 @@ def why_untraced(program: str, arguments: Sequence[str]) -> str | None:
         if words and os.path.basename(words[0]) == "env":  # noqa: PTH119
             words = [word for word in words[1:] if word != "-S" and "=" not in word]
         if words and _is_python(words[0]):
-            return _of_interpreter(words[0], words[1:], shown)
+            return _of_interpreter(words[0], words[1:], shown, ask=ask)
     return None
 
 
@@ -42,12 +51,12 @@ def _is_python(path: str) -> bool:
     return name.rstrip("0123456789.t") in ("python", "pypy") and not name.startswith(".")
 
 
-def _of_interpreter(path: str, arguments: Sequence[str], shown: str) -> str | None:
+def _of_interpreter(path: str, arguments: Sequence[str], shown: str, *, ask: bool) -> str | None:
     for option in _options(arguments):
         for letter, why in _IGNORES.items():
             if letter in option:
                 return f"python {why}, by which tracing starts: {shown!r} runs untraced."
-    if not _finds_us(path):
+    if ask and not _finds_us(path):
         return (
             f"the environment of {path} has no tracebaton: {shown!r} runs untraced. Install tracebaton there, or start "
             "with that environment's own `tracebaton run`."

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START = "import sys; from tracebaton_configurator.patching import on_import; said = []\n"
 
@@ -45,10 +48,11 @@ def test_the_module_has_its_own_loader() -> None:
     code = """
 on_import.after("colorsys", lambda module: None)
 import colorsys, inspect, importlib.util
-print(type(colorsys.__loader__).__name__, type(colorsys.__spec__.loader).__name__, len(inspect.getsource(colorsys)) > 1000)
+loaders = colorsys.__loader__, colorsys.__spec__.loader
+print([type(one).__name__ for one in loaders], len(inspect.getsource(colorsys)) > 1000)
 import importlib; importlib.reload(colorsys)
 """
-    assert run(code) == "SourceFileLoader SourceFileLoader True\n"
+    assert run(code) == "['SourceFileLoader', 'SourceFileLoader'] True\n"
 
 
 def test_looking_for_a_module_is_not_importing_it() -> None:
@@ -59,6 +63,15 @@ import importlib.util; importlib.util.find_spec("colorsys")
 print(said); import colorsys; print(said)
 """
     assert run(code) == "[]\n['before', 'after']\n"
+
+
+def test_a_callback_may_wait_for_the_same_module() -> None:
+    code = """
+on_import.after("colorsys", lambda module: on_import.after("colorsys", lambda module: said.append("inner")))
+import colorsys
+print(said)
+"""
+    assert run(code) == "['inner']\n"
 
 
 def test_a_callback_that_raises_fails_no_import() -> None:

@@ -1,4 +1,4 @@
-"""Below `tracebaton run` nothing is imported, changed or said before the application imports something that is traced."""
+"""Below `tracebaton run` nothing is imported, changed or said before the application imports what is traced."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+from tracebaton_configurator.startup.begin import AUTOLOAD
 
 PROGRAM = str(Path(sysconfig.get_path("scripts"), "tracebaton"))
 # What no process is to get that is not traced.
@@ -95,12 +97,19 @@ class TestTraced:
         )
         assert python(code).stdout == "True tracebaton\n"
 
+    @pytest.mark.parametrize("name", ["httpx", "redis", "fastapi"])
+    def test_the_library_that_begins_it_is_instrumented(self, name: str) -> None:
+        """Also where it does not import OpenTelemetry itself, as FastAPI and redis-py do today."""
+        code = f"import {name}\nfrom tracebaton_configurator.startup.state import STATE\nprint(STATE.instrumented)"
+        assert python(code).stdout == f"['{name}']\n"
+
     @pytest.mark.parametrize("order", ["fastapi httpx redis", "redis httpx fastapi", "starlette.applications fastapi"])
     def test_libraries_are_instrumented_in_whatever_order_they_come(self, order: str) -> None:
         imports = "\n".join(f"import {name}" for name in order.split())
-        code = f"{imports}\nimport fastapi, httpx, redis\nprint(fastapi.FastAPI.__module__)\n" + (
-            "print(all(hasattr(one, '__wrapped__') for one in (httpx.HTTPTransport.handle_request,"
-            " redis.Redis.execute_command)))"
+        methods = "httpx.HTTPTransport.handle_request, redis.Redis.execute_command"
+        code = (
+            f"{imports}\nimport fastapi, httpx, redis\nprint(fastapi.FastAPI.__module__)\n"
+            f"print(all(hasattr(one, '__wrapped__') for one in ({methods})))"
         )
         assert python(code).stdout == "opentelemetry.instrumentation.fastapi\nTrue\n"
 
@@ -139,7 +148,10 @@ class TestTraced:
         assert done.stdout == "opentelemetry.instrumentation.fastapi True\n", done.stderr
 
     def test_disabled_instrumentations_are_left_out(self) -> None:
-        code = "import fastapi, httpx; print(fastapi.FastAPI.__module__, hasattr(httpx.HTTPTransport.handle_request, '__wrapped__'))"
+        code = (
+            "import fastapi, httpx\n"
+            "print(fastapi.FastAPI.__module__, hasattr(httpx.HTTPTransport.handle_request, '__wrapped__'))"
+        )
         assert (
             python(code, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="fastapi , redis").stdout
             == "fastapi.applications True\n"
@@ -208,13 +220,12 @@ class TestSiteCustomize:
         assert done.stdout == f"{own} {own}\n", done.stderr
 
     def test_one_that_raises_is_reported_as_without(self, site: Path) -> None:
+        """In the command; `tracebaton` itself is another Python of this environment, which runs it as well."""
         (site / "sitecustomize.py").write_text("raise RuntimeError('no luck')\n")
-        shown = [
-            start(sys.executable, "-c", "print('runs')", traced=traced, PYTHONPATH=str(site))
-            for traced in (True, False)
-        ]
-        assert shown[0].stderr == shown[1].stderr
-        assert shown[0].stdout == "runs\n"
+        command = ["env", f"PYTHONPATH={AUTOLOAD}{os.pathsep}{site}", sys.executable, "-c", "print('runs')"]
+        traced = start(*command, traced=False, OTEL_PYTHON_DISTRO="tracebaton", OTEL_PYTHON_CONFIGURATOR="tracebaton")
+        bare = start(sys.executable, "-c", "print('runs')", traced=False, PYTHONPATH=str(site))
+        assert (traced.stderr, traced.stdout) == (bare.stderr, "runs\n")
 
     def test_one_that_imports_what_is_traced(self, site: Path) -> None:
         (site / "sitecustomize.py").write_text("import httpx\n")

@@ -25,6 +25,8 @@ _OPENTELEMETRY = "opentelemetry."
 
 _before: dict[str, list[Callable[[], object]]] = {}
 _after: dict[str, list[Callable[[ModuleType], object]]] = {}
+# What the loader below has executed; the import system takes a moment more to call it complete.
+_executed: set[str] = set()
 # For each thread that is executing OpenTelemetry's modules, how deep they are nested.
 _depths: dict[int, int] = {}
 # What waits until they are complete, in the order in which it came.
@@ -45,7 +47,7 @@ def before(name: str, callback: Callable[[], object]) -> None:
 def after(name: str, callback: Callable[[ModuleType], object]) -> None:
     """Call it with the module as soon as it is complete: now, where it has been imported already."""
     module = sys.modules.get(name)
-    if module is not None and not is_being_executed(module):
+    if module is not None and (name in _executed or not is_being_executed(module)):
         _run_or_postpone([callback], module)
         return
     _install()
@@ -116,7 +118,10 @@ class _Loader:
             self._execute_opentelemetry(module)
         else:
             self._loader.exec_module(module)
-        _run_or_postpone(_after.pop(self._name, []), module)
+        _executed.add(self._name)
+        # One of them may be the first of all, and bring along others that wait for this very module.
+        while self._name in _after:
+            _run_or_postpone(_after.pop(self._name), module)
 
     def _execute_opentelemetry(self, module: ModuleType) -> None:
         thread = get_ident()

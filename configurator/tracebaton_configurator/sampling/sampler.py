@@ -73,7 +73,7 @@ class DecidedSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         if self.on_first is not None:
-            self.on_first()
+            self.announce()
         decided = decision.get()
         if decided is not None and not decided.taken and decided.trace_id == trace_id:
             decided.taken = True
@@ -85,6 +85,11 @@ class DecidedSampler(Sampler):
         if UNRECORDED in context or not trace_id or (self.off and not get_current_span(context).is_recording()):
             return SamplingResult(Decision.DROP, None, get_current_span(context).get_span_context().trace_state)
         return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def announce(self) -> None:
+        """Call `on_first`, unless it has been called and taken away."""
+        if self.on_first is not None:
+            self.on_first()
 
     def get_description(self) -> str:
         return self.others.get_description()

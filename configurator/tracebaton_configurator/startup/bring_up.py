@@ -11,6 +11,7 @@ from tracebaton_configurator.logs import captured, hook, own, trouble
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.problems import report, report_failure
 from tracebaton_configurator.startup import family, instrumentations, start_log
+from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def bring_up() -> None:
     try:
         if STATE.failed is not None:
             raise STATE.failed
-        _configure()
+        with without_collections():
+            _configure()
     except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
         STATE.failed = error
         report_failure(error, strict=settings.wants_strict(settings.environment()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator import settings
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 from tracebaton_configurator.startup.watched import INSTRUMENTATIONS
 
@@ -69,7 +70,8 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     if session is not None:
         _or_upstreams_way(name, lambda: session.instrumenting(name))
     try:
-        loaded = load()
+        with without_collections():
+            loaded = load()
     except ModuleNotFoundError as error:
         # The usual case of an instrumentation whose library this application does not use: nothing is missing.
         own.debug("Instrumentation %s was skipped: %s", name, error)
