@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,11 @@ def _load_checked(point: EntryPoint) -> bool:
 
     conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
     if conflict:
-        own.debug("Instrumentation %s was skipped: %s", point.name, conflict)
+        wrong_version = bool(conflict.found or getattr(conflict, "found_any", None))
+        message = conflict._format_message(point.name) if hasattr(conflict, "_format_message") else str(conflict)  # noqa: SLF001
+        own.log(
+            logging.ERROR if wrong_version else logging.DEBUG, "Instrumentation %s was skipped: %s", point.name, message
+        )
         return False
     point.load()().instrument(skip_dep_check=True, **arguments_for(point.name))
     return True

@@ -88,7 +88,10 @@ def say_start_line() -> None:
         token = attach(Context())  # it is no line of the request that happens to come first
         try:
             waiting = instrumentations.will_be_instrumented()
-            _say(start_line(settings.current(), pipeline, sorted(STATE.instrumented), STATE.skipped, waiting))
+            here = settings.current()
+            # A worker may have imported more by now than the process that started it, and means the same.
+            same = start_line(here, pipeline, (), ())
+            _say(start_line(here, pipeline, sorted(STATE.instrumented), STATE.skipped, waiting), same)
         finally:
             detach(token)
     except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
@@ -126,9 +129,9 @@ def start_line(
     return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
 
 
-def _say(line: str) -> None:
-    """At DEBUG in a worker that says the same as the process that started it."""
-    if is_new(line):
+def _say(line: str, same: str | None = None) -> None:
+    """At DEBUG in a worker that says the `same` as the process that started it."""
+    if is_new(same or line):
         own.info("%s", line)
     else:
         own.debug("%s", line)
