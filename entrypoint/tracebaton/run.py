@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
-from shutil import which
 
-from tracebaton.interpreter import why_untraced
+from tracebaton.interpreter import which, why_untraced
 from tracebaton_configurator.choice import choose_this_distro
 from tracebaton_configurator.startup.begin import AUTOLOAD, is_true
 from tracebaton_configurator.startup.watched import SERVERS
@@ -119,4 +117,6 @@ def _not_runnable(name: str) -> int:
 
 def _beside(name: str) -> str | None:
     """The program of that name in this environment's own directory of scripts."""
-    return which(name, path=sysconfig.get_path("scripts"))
+    from sysconfig import get_path
+
+    return which(name, get_path("scripts"))
