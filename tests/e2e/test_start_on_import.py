@@ -279,6 +279,28 @@ class TestChildren:
         assert traced.stdout == bare.stdout
         assert "INFO:root:tool" in traced.stdout
 
+    @pytest.mark.parametrize(
+        "log",
+        [
+            "import structlog; structlog.get_logger().info('tool', x=1)",
+            "import structlog, sys; structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr),"
+            " processors=[structlog.processors.KeyValueRenderer()]); structlog.get_logger().info('a')",
+            "import loguru, sys; loguru.logger.remove(); loguru.logger.add(sys.stderr, format='{message}');"
+            "loguru.logger.info('tool')",
+            "import logging, sys; logging.basicConfig(stream=sys.stdout, format='%(message)s'); logging.error('tool')",
+            "import warnings; warnings.warn('tool')",
+        ],
+    )
+    def test_whatever_it_logs_with(self, log: str) -> None:
+        tool = f"import httpx; {log}"
+        code = (
+            "import httpx, subprocess, sys\n"
+            f"done = subprocess.run([sys.executable, '-c', {tool!r}], capture_output=True)\n"
+            "import re; print(re.sub(rb'\\d', b'0', done.stdout), done.stderr)"
+        )
+        traced, bare = (start(sys.executable, "-c", code, traced=traced) for traced in (True, False))
+        assert traced.stdout == bare.stdout
+
     def test_what_goes_to_the_containers_log_is_shaped(self) -> None:
         done = python(self.parent("subprocess.run(tool)"))
         assert [json.loads(line)["message"] for line in done.stderr.splitlines() if "root" in line] == ["tool"]
