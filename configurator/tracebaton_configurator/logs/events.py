@@ -71,7 +71,7 @@ def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any]
     else:
         record.__dict__.update(fields)
     record.__dict__.update(ids)
-    return json_lines.format(record)
+    return json_lines.format(record, chosen=True)
 
 
 def object_with_ids(text: str, ids: Mapping[str, str], *, one_line: bool = False) -> str | None:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs import loguru_functions
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import (
     Event,
@@ -28,6 +30,7 @@ from tracebaton_configurator.logs.events import (
     without_colours,
 )
 from tracebaton_configurator.logs.loguru_sinks import ids_on, writing_to_function, writing_to_logging
+from tracebaton_configurator.logs.shown import shown_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 _BREAK = "\x1e"
 # A format that begins like this may make a JSON object, by hand or out of a field: its text has to be looked at.
 _OPENINGS = ("{{", "{extra", "{message")
+# The message as it is: padded, but not cut, converted or looked into.
+_WHOLE_MESSAGE = re.compile(r"(?<!\{)\{message(?::[<>^]?\d*s?)?\}")
 
 
 def install(json_lines: JsonLines | None) -> Callable[[], None]:
@@ -55,6 +60,8 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
             return
         with suppress(Exception):
             ids = _put_ids(record)
+            if self._is_formatter_dynamic and isinstance(self._sink, sinks.StandardSink):
+                loguru_functions.sinks.add(self._sink)
             if self._serialize:
                 stand_in = _StandIn(self, lambda text, of: _appended(serialize(text, of), ids)) if ids else self
             elif not is_raw and json_lines is not None and isinstance(self._sink, in_lines):
@@ -128,7 +135,8 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> A
     """A stand-in that renders the application's format only where it may be JSON, or is made by a function."""
 
     def from_record(exception: str, record: dict[str, Any]) -> str:
-        return _line(json_lines, record, ids, record["message"], exception)
+        shown = {**record, "extra": json_lines.extras.written(record["extra"])}
+        return _line(json_lines, shown, ids, record["message"], exception)
 
     def from_text(text: str, record: dict[str, Any]) -> str:
         body, _, exception = without_colours(text).rpartition(_BREAK)
@@ -139,19 +147,29 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> A
         line = _as_json(whole, ids, exception)
         if line is not None:
             return line
-        message = record["message"]
-        if not handler._is_formatter_dynamic or message in whole:  # noqa: SLF001
-            return _line(json_lines, record, ids, message, exception)
-        # The function may be there to hide something: nothing but its text is shown.
-        return _line(json_lines, {**record, "extra": {}}, ids, whole, exception)
+        message, extra = record["message"], record["extra"]
+        is_shown = message in whole and (exception or not record["exception"])
+        if is_shown and not extra_was_read:
+            return from_record(exception, record)
+        # What made the text may be there to hide something: nothing is shown that is not in it.
+        kept = shown_fields(whole.replace(message, "", 1), extra)
+        if not is_shown or len(kept) < len(extra):
+            message = whole
+        return _line(json_lines, {**record, "extra": kept}, ids, message, exception)
+
+    extra_was_read = False
+
+    def make_format(record: dict[str, Any]) -> str:
+        nonlocal extra_was_read
+        made, extra_was_read = loguru_functions.call(handler._formatter, record)  # noqa: SLF001
+        return f"{made}{_BREAK}{{exception}}"
 
     if handler._is_formatter_dynamic:  # noqa: SLF001
         stand_in = _StandIn(handler, from_text)
-        formatter = handler._formatter  # noqa: SLF001
-        stand_in._formatter = lambda record: f"{formatter(record)}{_BREAK}{{exception}}"  # type: ignore[attr-defined]  # noqa: SLF001
+        stand_in._formatter = make_format  # type: ignore[attr-defined]  # noqa: SLF001
         return stand_in
     text_format = _text_format(handler)
-    is_looked_at = _may_be_json(text_format)
+    is_looked_at = _may_be_json(text_format) or _WHOLE_MESSAGE.search(text_format) is None
     stand_in = _StandIn(handler, from_text if is_looked_at else from_record)
     stand_in._colorize = False  # type: ignore[attr-defined]  # noqa: SLF001
     shown = f"{text_format.removesuffix('{exception}')}{_BREAK}" if is_looked_at else ""

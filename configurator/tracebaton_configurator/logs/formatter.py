@@ -8,25 +8,30 @@ from copy import copy
 from datetime import datetime, timezone
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:  # python-json-logger 3 and 4
     from pythonjsonlogger.json import JsonFormatter
 except ImportError:  # python-json-logger 2, which an application may have pinned
     from pythonjsonlogger.jsonlogger import JsonFormatter  # type: ignore[attr-defined]
 
+from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.values import bounded_repr, plain, without_lone_surrogates
+from tracebaton_configurator.logs.masking import MASKED, shows_its_items
+from tracebaton_configurator.logs.values import plain, without_lone_surrogates
+
+if TYPE_CHECKING:
+    from tracebaton_configurator.logs.extras import LogExtras
 
 # What the standard library puts on a record, in this Python, and formatters add.
 _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
-# uvicorn's second copy of the message, with terminal colours; `message` has the words.
-_LEFT_OUT = ("color_message",)
+# uvicorn's second copy of the message, with terminal colours; `message` has the words. And what a filter may replace.
+_LEFT_OUT = ("color_message", "getMessage")
 _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
 _MOST_HEADS = 1000
 _LARGEST = 2**63
-_encode = JSONEncoder(default=bounded_repr, allow_nan=False).encode
+_MASKED = quoted(MASKED)
 
 
 class JsonLines(JsonFormatter):
@@ -40,44 +45,55 @@ class JsonLines(JsonFormatter):
     Holds no lock, and its caches are replaced as a whole: a signal handler may log while a line is being made.
     """
 
-    def __init__(self, service_name: str) -> None:
+    def __init__(self, service_name: str, extras: LogExtras = "masked") -> None:
         super().__init__(reserved_attrs=_STANDARD)
+        self.extras = Extras(extras)
+        self._encode = JSONEncoder(default=self.extras.shown_repr, allow_nan=False).encode
         self._service_name = service_name
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
         self._heads: dict[tuple[str, str], str] = {}
 
-    def format(self, record: logging.LogRecord) -> str:
+    def format(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
+        """`chosen`: what else is on the record are no extras, of which the setting may leave some out."""
         try:
-            return without_lone_surrogates(self._quick(record) or self._whole(record))
+            return without_lone_surrogates(self._quick(record, chosen=chosen) or self._whole(record, chosen=chosen))
         except Exception as error:  # noqa: BLE001 (a __str__ or __repr__ of the application's may raise anything)
             return self.format_broken(record, error)
 
-    def format_with_message(self, record: logging.LogRecord, message: str) -> str:
-        """The record as JSON, with `message` in place of its own: the text that a foreign formatter made of it."""
-        shown = copy(record)
-        shown.msg, shown.args = message, None
-        if shown.exc_text:
-            shown.exc_info = None  # the traceback in the words of that formatter, which may hide something
-        return self.format(shown)
+    def format_broken(self, record: logging.LogRecord, error: Exception, *, is_known: bool = True) -> str:
+        """The record as JSON in spite of `error`, which formatting it has raised.
 
-    def format_broken(self, record: logging.LogRecord, error: Exception) -> str:
-        """The record as JSON in spite of `error`, which formatting it has raised."""
-        why = f"{type(error).__name__}: {bounded_repr(error)}"
+        Not `is_known`: a formatter has raised that may have been there to hide something. Of such a record no more is
+        shown than the standard library prints in its complaint, and nothing where `logging.raiseExceptions` is off.
+        """
+        why = type(error).__name__
         try:
+            if is_known or logging.raiseExceptions:
+                why += f": {self.extras.shown_repr(error)}"
+            if not is_known:
+                return without_lone_surrogates(self._whole(_without_more(record, why)))
             shown = copy(record)
-            shown.msg, shown.args = f"{bounded_repr(record.msg)} {bounded_repr(record.args)}", None
+            shown.msg, shown.args = f"{self._repr(record.msg)} {self._repr(record.args)}", None
             with suppress(Exception):
                 shown.msg = record.getMessage()
             shown.__dict__["logging_error"] = why
             return without_lone_surrogates(self._whole(shown))
         except Exception:  # noqa: BLE001 (see above; nothing is left of the record but its parts)
-            parts = {name: value for name, value in record.__dict__.items() if value is not None}
-            return without_lone_surrogates(
-                _encode(plain({"message": why, "service.name": self._service_name, **parts}))
-            )
+            fields = record.__dict__
+            parts = {name: fields[name] for name in _STANDARD if fields.get(name) is not None}
+            if is_known:
+                parts = {"message": why, **parts, **self.extras.written(_extras_on(record))}
+            else:
+                parts = {"message": why, "level": str(fields.get("levelname")), "logger": str(fields.get("name"))}
+            parts["service.name"] = self._service_name
+            shown_parts = plain(self.extras.shown_fields(parts), (), self.extras.shown_repr)
+            return without_lone_surrogates(self._encode(shown_parts))
 
-    def _quick(self, record: logging.LogRecord) -> str | None:
+    def _repr(self, value: object) -> str:
+        return self.extras.shown_repr(value)
+
+    def _quick(self, record: logging.LogRecord, *, chosen: bool = False) -> str | None:
         """What `_whole` writes, in a fraction of its time; None for a record with something unusual about it."""
         if isinstance(record.msg, dict):
             return None
@@ -95,12 +111,13 @@ class JsonLines(JsonFormatter):
                     return None
                 line += f', "{name}": {quoted(value)}'
         if record.exc_info or record.exc_text:
-            traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+            # A filter, or another handler's formatter, may have made the text: `Formatter.format` uses that, too.
+            traceback = record.exc_text or self.formatException(record.exc_info)
             line += f', "exc_info": {quoted(str(traceback))}'
         if record.stack_info:
             line += f', "stack_info": {quoted(str(self.formatStack(record.stack_info)))}'
         if not _NO_EXTRAS.issuperset(fields):
-            extras = _extras(fields)
+            extras = self._extras(fields, chosen=chosen)
             if extras is None:
                 return None
             line += extras
@@ -126,11 +143,44 @@ class JsonLines(JsonFormatter):
         text = self._heads[name, level] = f'", "level": {quoted(level)}, "logger": {quoted(name)}, "message": '
         return text
 
-    def _whole(self, record: logging.LogRecord) -> str:
+    def _extras(self, fields: dict[str, Any], *, chosen: bool) -> str | None:
+        """The extras as JSON, a comma before each; None when a name or a value has no form there."""
+        text = ""
+        writes, hides = self.extras.writes, self.extras.hides
+        for name, value in fields.items():
+            if name in _NO_EXTRAS:
+                continue
+            if type(name) is not str or name.startswith("extra."):
+                return None
+            if name[:1] == "_" or not (chosen or writes(name)):
+                continue
+            kind = type(value)
+            if kind is str:
+                shown = _MASKED if hides(name, value) else quoted(value)
+            elif kind is int and -_LARGEST < value < _LARGEST:
+                shown = repr(value)
+            else:
+                try:
+                    shown = self._encode(self.extras.shown(name, value))
+                except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
+                    return None
+            text += f", {quoted(f'extra.{name}' if name in _OURS else name)}: {shown}"
+        return text
+
+    def _whole(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
+        extras = _extras_on(record)
+        shown = copy(record)
+        for name in extras:
+            del shown.__dict__[name]
+        shown.__dict__.update(self.extras.shown_fields(extras if chosen else self.extras.written(extras)))
         if isinstance(record.msg, dict):
-            record = copy(record)
-            record.msg = dict(record.msg)  # type: ignore[arg-type]  # releases before 4.2 write into it
-        return str(super().format(record))
+            if shows_its_items(record.msg):
+                shown.msg = self.extras.shown_fields(record.msg)
+            else:
+                shown.msg, shown.args = record.getMessage(), None
+        if shown.exc_text:
+            shown.exc_info = None
+        return str(super().format(shown))
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         ids = {} if "trace_id" in message_dict else _ids_of(record)
@@ -155,9 +205,9 @@ class JsonLines(JsonFormatter):
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         try:
-            return _encode(log_data)
+            return self._encode(log_data)
         except Exception:  # noqa: BLE001 (NaN, keys that JSON has no form for, what contains itself, what raises)
-            return _encode(plain(log_data))
+            return self._encode(plain(log_data, (), self.extras.shown_repr))
 
 
 def _ids_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -165,25 +215,15 @@ def _ids_of(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name in Ids._fields if (value := record.__dict__.get(name)) is not None}
 
 
-def _extras(fields: dict[str, Any]) -> str | None:
-    """The extras as JSON, a comma before each; None when a name or a value has no form there."""
-    text = ""
-    for name, value in fields.items():
-        if name in _NO_EXTRAS:
-            continue
-        if type(name) is not str or name.startswith("extra."):
-            return None
-        if name[:1] == "_":
-            continue
-        kind = type(value)
-        if kind is str:
-            shown = quoted(value)
-        elif kind is int and -_LARGEST < value < _LARGEST:
-            shown = repr(value)
-        else:
-            try:
-                shown = _encode(value)
-            except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
-                return None
-        text += f", {quoted(f'extra.{name}' if name in _OURS else name)}: {shown}"
-    return text
+def _extras_on(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in record.__dict__.items() if name not in _NO_EXTRAS}
+
+
+def _without_more(record: logging.LogRecord, why: str) -> logging.LogRecord:
+    """A record of which nothing is left but its text before its arguments are filled in."""
+    shown = object.__new__(logging.LogRecord)
+    shown.__dict__.update({name: value for name, value in record.__dict__.items() if name in _NO_EXTRAS})
+    shown.msg = record.msg if logging.raiseExceptions and type(record.msg) is str else "(what it hides cannot be told)"
+    shown.args = shown.exc_info = shown.exc_text = shown.stack_info = None
+    shown.__dict__["logging_error"] = why
+    return shown

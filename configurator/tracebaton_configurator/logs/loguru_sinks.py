@@ -9,8 +9,11 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs import loguru_functions
 from tracebaton_configurator.logs.events import RESERVED, lacking
 from tracebaton_configurator.logs.ids import Ids
+from tracebaton_configurator.logs.shown import shown_fields
+from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, what_it_prints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,21 +48,17 @@ def writing_to_logging(write: Callable[..., None], json_lines: JsonLines | None)
     class WithIds:
         """Stands in for the handler, and passes the record on."""
 
-        def __init__(self, handler: logging.Handler, record: dict[str, Any]) -> None:
+        def __init__(self, handler: logging.Handler, record: dict[str, Any], *, is_made_by_function: bool) -> None:
             self._handler = handler
             self._record = record
+            self._is_made_by_function = is_made_by_function
 
         def handle(self, record: logging.LogRecord) -> Any:
             with suppress(Exception):
                 record.__dict__.update(ids_on(self._record))
                 handler = self._handler
                 if json_lines is not None and _writes_text(handler):
-                    # In JSON the rest of loguru's text has fields of its own.
-                    record.msg = self._record["message"]
-                    extra = self._record["extra"]
-                    if RESERVED.isdisjoint(extra):
-                        del record.__dict__["extra"]
-                        record.__dict__.update({**extra, **lacking(extra, ids_on(self._record))})
+                    _split(record, self._record, is_made_by_function=self._is_made_by_function)
             return self._handler.handle(record)
 
     class Sink:
@@ -71,15 +70,34 @@ def writing_to_logging(write: Callable[..., None], json_lines: JsonLines | None)
     def write_with_ids(self: Any, message: Any) -> None:
         sink = self
         with suppress(Exception):
-            sink = Sink(WithIds(self._handler, message.record))
+            sink = Sink(WithIds(self._handler, message.record, is_made_by_function=self in loguru_functions.sinks))
         write(sink, message)
 
     return write_with_ids
 
 
+def _split(record: logging.LogRecord, made_of: dict[str, Any], *, is_made_by_function: bool) -> None:
+    """Give the parts of loguru's text fields of their own, as far as it shows them: its format may hide something."""
+    text, message, extra = record.getMessage(), made_of["message"], made_of["extra"]
+    before, found, behind = text.partition(message)
+    if not found:
+        record.__dict__["extra"] = {}
+        return
+    kept = shown_fields(before + behind, extra) if is_made_by_function else extra
+    if len(kept) < len(extra):
+        record.__dict__["extra"] = {}
+        return
+    record.msg = message
+    if record.exc_info:
+        record.exc_info, record.exc_text = None, behind.strip() or None
+    if RESERVED.isdisjoint(extra):
+        del record.__dict__["extra"]
+        record.__dict__.update({**extra, **lacking(extra, ids_on(made_of))})
+
+
 def _writes_text(handler: logging.Handler) -> bool:
-    """Whether the hook in `logging` is going to make a JSON line of what this handler prints."""
-    if not isinstance(handler, logging.StreamHandler) or type(handler.formatter) not in (type(None), logging.Formatter):
+    """Whether the hook in `logging` is going to make a JSON line of what is on the record."""
+    if not isinstance(handler, logging.StreamHandler):
         return False
-    text_format = handler.formatter._fmt if handler.formatter else None  # noqa: SLF001
-    return not (text_format or "").lstrip().startswith("{")
+    formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
+    return what_it_prints(formatter) in (TEXT, ONLY_THE_MESSAGE)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_REPR = 1000  # characters
 _DEEPEST = 50
@@ -21,31 +24,31 @@ def bounded_repr(value: object) -> str:
     return text if len(text) <= LONGEST_REPR else text[:LONGEST_REPR] + "..."
 
 
-def plain(value: Any, above: tuple[int, ...] = ()) -> Any:
+def plain(value: Any, above: tuple[int, ...] = (), shown_repr: Callable[[object], str] = bounded_repr) -> Any:
     """`value` with everything that strict JSON has no form for as its bounded repr, keys included.
 
     That is NaN and the infinities, numbers too long to write, what contains itself or nests deeper than 50 levels, and
-    any other object. `above` holds the ids of the containers that this one is in.
+    any other object. `above` holds the ids of the containers that this one is in, `shown_repr` makes the bounded repr.
     """
     try:
         if value is None or isinstance(value, (str, bool)):
             return value
         if isinstance(value, int):
-            return value if value.bit_length() <= _MOST_BITS else bounded_repr(value)
+            return value if value.bit_length() <= _MOST_BITS else shown_repr(value)
         if isinstance(value, float):
-            return value if math.isfinite(value) else bounded_repr(value)
+            return value if math.isfinite(value) else shown_repr(value)
         if isinstance(value, (dict, list, tuple)) and id(value) not in above and len(above) < _DEEPEST:
             inside = (*above, id(value))
             if isinstance(value, dict):
-                return {_key(name): plain(item, inside) for name, item in value.items()}
-            return [plain(item, inside) for item in value]
+                return {_key(name, shown_repr): plain(item, inside, shown_repr) for name, item in value.items()}
+            return [plain(item, inside, shown_repr) for item in value]
     except Exception:  # noqa: BLE001, S110 (a container of the application's own may raise anything)
         pass
-    return bounded_repr(value)
+    return shown_repr(value)
 
 
-def _key(name: object) -> str:
-    return name if isinstance(name, str) else bounded_repr(name)
+def _key(name: object, shown_repr: Callable[[object], str]) -> str:
+    return name if isinstance(name, str) else shown_repr(name)
 
 
 # An escaped backslash, to which what follows does not belong; a pair, which is one character; half a pair.

@@ -158,11 +158,11 @@ def test_names_of_loggers_are_remembered_within_bounds() -> None:
     assert len(lines._heads) <= 1000
 
 
-def test_the_words_of_a_formatter_about_an_exception_are_kept() -> None:
-    made = record("m")
-    made.exc_info, made.exc_text = (ValueError, ValueError("hunter2"), None), "ValueError: ***"
-    fields = json.loads(JsonLines("shop").format_with_message(made, "m"))
-    assert fields["exc_info"] == "ValueError: ***"
+def test_the_words_of_a_filter_or_formatter_about_an_exception_are_kept() -> None:
+    for message in ("m", {"message": "m"}):
+        made = record(message)
+        made.exc_info, made.exc_text = (ValueError, ValueError("hunter2"), None), "ValueError: ***"
+        assert formatted(made)["exc_info"] == "ValueError: ***"
 
 
 anything = st.recursive(

@@ -1,0 +1,50 @@
+"""Which extras a line has, and what is shown of them: `OTEL_TRACEBATON_LOG_EXTRAS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from tracebaton_configurator.logs.masking import MASKED, masked, masked_repr, masked_under
+from tracebaton_configurator.logs.secret_names import is_secret_name
+from tracebaton_configurator.logs.values import bounded_repr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    LogExtras = Literal["masked", "all", "none"] | frozenset[str]
+
+
+class Extras:
+    """What the setting says. A set of names: those extras are written, even one with a secret-looking name.
+
+    `chosen` says that the fields are not extras, of which the setting may leave some out, but what the application
+    itself would have printed: a dict that was logged, structlog's event. Their secrets are masked all the same, for a
+    field is indexed and sent on as a line of text is not.
+    """
+
+    def __init__(self, setting: LogExtras = "masked") -> None:
+        self.masks = setting != "all"
+        self.shown_repr: Callable[[object], str] = masked_repr if self.masks else bounded_repr
+        self._names = setting if isinstance(setting, frozenset) else frozenset() if setting == "none" else None
+
+    def writes(self, name: str) -> bool:
+        return self._names is None or name in self._names
+
+    def shown(self, name: str, value: Any) -> Any:
+        """The value, as far as it is shown."""
+        if not self.masks:
+            return value
+        return masked(value) if self._names is not None and name in self._names else masked_under(name, value)
+
+    def hides(self, name: str, text: str) -> bool:
+        """Whether a text of this name is replaced by `[masked]`."""
+        return self.masks and is_secret_name(name) and self.shown(name, text) is MASKED
+
+    def shown_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.masks:
+            return dict(fields)
+        return {name: self.shown(name, value) for name, value in fields.items()}
+
+    def written(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Those fields that the setting writes, as they are."""
+        return {name: value for name, value in fields.items() if self.writes(name)}

@@ -1,0 +1,176 @@
+"""Values under secret-looking names are replaced, at any depth; everything else stays as it is."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from types import FunctionType
+from typing import Any
+
+from tracebaton_configurator.logs.secret_names import is_secret_name
+from tracebaton_configurator.logs.values import bounded_repr
+
+MASKED = "[masked]"
+_TOO_MUCH = "[left out: too deep or too much]"
+_DEEPEST = 50
+_MOST_VALUES = 10_000  # containers, and names in them; their plain values are not counted
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_OPEN = (int, float, type(None))  # bool is an int: none of these is hidden
+# What a processor, a patcher or a filter of the application's own has put in a secret's place.
+_MASKED_ALREADY = re.compile(r"[*\u2022]+|[\[<(*]*(?:masked|redacted|filtered|hidden|removed)[\]>)*]*", re.IGNORECASE)
+_NAMES_OF_NAMES = ("name", "key", "header", "field")
+
+
+def masked(value: Any) -> Any:
+    """`value`, or a copy of it in which what is secret reads `[masked]`. Never raises.
+
+    Looked into are dicts, lists and tuples. A pair in a list of them (headers of ASGI, for instance, also as bytes), a
+    tuple of two and `{"name": ..., "value": ...}` count as a name and its value, and so do the fields of a named tuple.
+    What JSON has no form for is left to `masked_repr`.
+    """
+    if type(value) in _PLAIN:
+        return value
+    try:
+        return _Walk().masked(value, 0, in_list=False)
+    except Exception:  # noqa: BLE001 (a container of the application's own may raise anything)
+        return masked_repr(value)
+
+
+def masked_under(name: str, value: Any) -> Any:
+    """What is shown of a value that has this name."""
+    return _shown(value) if is_secret_name(name) else masked(value)
+
+
+def _shown(secret: Any) -> Any:
+    if isinstance(secret, _OPEN) or (type(secret) is str and _MASKED_ALREADY.fullmatch(secret)):
+        return secret
+    return MASKED
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+        self._above: list[int] = []
+
+    def masked(self, value: Any, depth: int, *, in_list: bool) -> Any:
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if isinstance(value, (str, dict, list, tuple)):
+            method = _own_way_of_showing(kind)
+            if method is not None:
+                return masked_text(bounded_repr(value)) if method == "__repr__" else str(value)
+        if not isinstance(value, (dict, list, tuple)):
+            return value
+        if id(value) in self._above:
+            return masked_repr(value)
+        self._left -= 1 + (len(value) if isinstance(value, dict) else 0)
+        if depth >= _DEEPEST or self._left < 0:
+            return _TOO_MUCH
+        self._above.append(id(value))
+        try:
+            if isinstance(value, dict):
+                return self._dict(value, depth + 1)
+            return self._sequence(value, depth + 1, in_list=in_list)
+        finally:
+            self._above.pop()
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        named = "value" in value and any(
+            is_secret_name(value[name]) for name in _NAMES_OF_NAMES if isinstance(value.get(name), (str, bytes))
+        )
+        made = {}
+        changed = type(value) is not dict
+        for name, item in value.items():
+            shown: Any = name
+            if isinstance(name, (str, bytes)):
+                is_secret = is_secret_name(name) or (named and name == "value")
+            else:
+                is_secret = False
+                if type(name) not in _PLAIN:
+                    shown, changed = masked_repr(name), True
+            made[shown] = _shown(item) if is_secret else self.masked(item, depth, in_list=False)
+            changed |= made[shown] is not item
+        return made if changed else value
+
+    def _sequence(self, value: Any, depth: int, *, in_list: bool) -> Any:
+        if type(value) in (list, tuple) and not (len(value) == 2 and (in_list or type(value) is tuple)):
+            if _PLAIN.issuperset(map(type, value)):
+                return value
+            made = [self.masked(item, depth, in_list=True) for item in value]
+        elif fields := getattr(type(value), "_fields", None):
+            made = [
+                _shown(item) if is_secret_name(name) else self.masked(item, depth, in_list=True)
+                for name, item in zip(fields, value, strict=False)
+            ]
+        else:
+            made = [self.masked(item, depth, in_list=True) for item in value]
+            if len(made) == 2 and isinstance(value[0], (str, bytes)) and is_secret_name(value[0]):
+                made[1] = _shown(value[1])
+        if type(value) in (list, tuple) and all(new is old for new, old in zip(made, value, strict=True)):
+            return value
+        return made
+
+
+def _own_way_of_showing(kind: type) -> str | None:
+    """By which method a class of text or of a container shows itself, where it does: it may leave something out."""
+    for name in ("__repr__", "__str__"):
+        method = getattr(kind, name)
+        if isinstance(method, FunctionType) and method.__module__ != "collections" and not issubclass(kind, Enum):
+            return name
+    return None
+
+
+# A name, in quotes or not, and what stands between it and its value: `password='`, `'password': '`, `('password', '`.
+_NAMED = re.compile(
+    r"""(?<![\w.])(?<!\w-)(?P<quote>b?['"])?(?P<name>[A-Za-z_][\w.\-]*)(?(quote)['"])\s*(?P<between>=|:(?!//)|(?(quote),|=))\s*"""
+)
+_STAYS = re.compile(r"(?:None|True|False)(?!\w)")
+_QUOTED = re.compile(r"""[bBrRuUfF]{0,2}(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))""", re.DOTALL)
+
+
+def masked_repr(value: object) -> str:
+    """`repr` in at most 1000 characters, in which the values of `password='...'` and the like read `[masked]`."""
+    return masked_text(bounded_repr(value))
+
+
+def masked_text(text: str) -> str:
+    """A text as programs write it, with what follows a secret's name and `=`, `:` or `,` replaced."""
+    shown, done = [], 0
+    for match in _NAMED.finditer(text):
+        if match.start() < done or not is_secret_name(match["name"]) or _STAYS.match(text, match.end()):
+            continue
+        shown += [text[done : match.end()], MASKED]
+        done = _end_of_value(text, match.end())
+    return "".join([*shown, text[done:]]) if done else text
+
+
+def _end_of_value(text: str, start: int) -> int:
+    """Where a value ends: with its quote, or at what cannot belong to it, outside brackets of its own."""
+    quoted = _QUOTED.match(text, start)
+    if quoted:
+        return quoted.end()
+    depth, place = 0, start
+    while place < len(text):
+        letter = text[place]
+        if letter in "'\"":
+            quoted = _QUOTED.match(text, place) if depth else None
+            if quoted is None:
+                return place
+            place = quoted.end()
+            continue
+        if letter in "([{<":
+            depth += 1
+        elif letter in ")]}>":
+            if not depth:
+                return place
+            depth -= 1
+        elif not depth and letter in ",;&\n":
+            return place
+        place += 1
+    return place
+
+
+def shows_its_items(logged: dict[Any, Any]) -> bool:
+    """Whether the text of a dict that is logged as the message is that of its items."""
+    return _own_way_of_showing(type(logged)) is None
