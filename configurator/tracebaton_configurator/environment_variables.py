@@ -17,6 +17,12 @@ OTEL_TRACEBATON_ASGI_EVENT_SPANS = "OTEL_TRACEBATON_ASGI_EVENT_SPANS"
 OTEL_TRACEBATON_LOGS = "OTEL_TRACEBATON_LOGS"
 """`json` (default), `inject` (keep the application's formats, add the ids) or `off`."""
 
+OTEL_TRACEBATON_LOG_EXTRAS = "OTEL_TRACEBATON_LOG_EXTRAS"
+"""What of extras is written in the mode `json`: `masked` (default), `all`, `none`, or their names (`user,order`).
+
+`masked`: all of them, with `[masked]` in place of what stands under the name of a secret, at any depth.
+"""
+
 OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
 """A duration (default `5s`): what the exit may take, flush included."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs.masking import MASKED, masked, masked_repr, masked_under
+from tracebaton_configurator.logs.masking import masked, masked_repr, masked_under
 from tracebaton_configurator.logs.secret_names import is_secret_name
 from tracebaton_configurator.logs.values import bounded_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    LogExtras = Literal["masked", "all", "none"] | frozenset[str]
+    from tracebaton_configurator.settings.log_extras import LogExtras
 
 
 class Extras:
@@ -36,9 +36,9 @@ class Extras:
             return value
         return masked(value) if self._names is not None and name in self._names else masked_under(name, value)
 
-    def hides(self, name: str, text: str) -> bool:
-        """Whether a text of this name is replaced by `[masked]`."""
-        return self.masks and is_secret_name(name) and self.shown(name, text) is MASKED
+    def hides(self, name: str) -> bool:
+        """Whether a text of this name may be replaced by `[masked]`."""
+        return self.masks and is_secret_name(name) and not (self._names is not None and name in self._names)
 
     def shown_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         if not self.masks:

@@ -17,11 +17,11 @@ except ImportError:  # python-json-logger 2, which an application may have pinne
 
 from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.masking import MASKED, shows_its_items
+from tracebaton_configurator.logs.masking import shows_its_items
 from tracebaton_configurator.logs.values import plain, without_lone_surrogates
 
 if TYPE_CHECKING:
-    from tracebaton_configurator.logs.extras import LogExtras
+    from tracebaton_configurator.settings.log_extras import LogExtras
 
 # What the standard library puts on a record, in this Python, and formatters add.
 _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
@@ -29,9 +29,9 @@ _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
 _LEFT_OUT = ("color_message", "getMessage")
 _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
-_MOST_HEADS = 1000
+_MOST_HEADS, _LONGEST_NAME = 1000, 200
 _LARGEST = 2**63
-_MASKED = quoted(MASKED)
+_SCALARS = frozenset((bool, float, type(None)))
 
 
 class JsonLines(JsonFormatter):
@@ -53,6 +53,7 @@ class JsonLines(JsonFormatter):
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
         self._heads: dict[tuple[str, str], str] = {}
+        self._names: tuple[dict[str, tuple[str, bool]], ...] = ({}, {})  # of extras, and of what is none
 
     def format(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
         """`chosen`: what else is on the record are no extras, of which the setting may leave some out."""
@@ -146,26 +147,41 @@ class JsonLines(JsonFormatter):
     def _extras(self, fields: dict[str, Any], *, chosen: bool) -> str | None:
         """The extras as JSON, a comma before each; None when a name or a value has no form there."""
         text = ""
-        writes, hides = self.extras.writes, self.extras.hides
+        names = self._names[chosen]
         for name, value in fields.items():
             if name in _NO_EXTRAS:
                 continue
-            if type(name) is not str or name.startswith("extra."):
+            head = names.get(name) or self._head_of_extra(name, chosen)
+            if head is None:
                 return None
-            if name[:1] == "_" or not (chosen or writes(name)):
+            if not head[0]:
                 continue
             kind = type(value)
             if kind is str:
-                shown = _MASKED if hides(name, value) else quoted(value)
+                shown = quoted(self.extras.shown(name, value) if head[1] else value)
             elif kind is int and -_LARGEST < value < _LARGEST:
                 shown = repr(value)
             else:
                 try:
-                    shown = self._encode(self.extras.shown(name, value))
+                    shown = self._encode(value if kind in _SCALARS else self.extras.shown(name, value))
                 except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
                     return None
-            text += f", {quoted(f'extra.{name}' if name in _OURS else name)}: {shown}"
+            text += head[0] + shown
         return text
+
+    def _head_of_extra(self, name: object, chosen: bool) -> tuple[str, bool] | None:  # noqa: FBT001
+        """What stands before the value of an extra, nothing if it is left out; and whether its text may be a secret."""
+        if type(name) is not str or name.startswith("extra."):
+            return None
+        head = ""
+        if name[:1] != "_" and (chosen or self.extras.writes(name)):
+            head = f", {quoted(f'extra.{name}' if name in _OURS else name)}: "
+        if len(self._names[chosen]) >= _MOST_HEADS:
+            self._names = ({}, {})
+        made = head, self.extras.hides(name)
+        if len(name) <= _LONGEST_NAME:
+            self._names[chosen][name] = made
+        return made
 
     def _whole(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
         extras = _extras_on(record)

@@ -26,7 +26,7 @@ from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.logs.extras import LogExtras
+    from tracebaton_configurator.settings.log_extras import LogExtras
 
 _handle = logging.Logger.handle
 _format = logging.Handler.format

@@ -7,12 +7,13 @@ from enum import Enum
 from types import FunctionType
 from typing import Any
 
-from tracebaton_configurator.logs.secret_names import is_secret_name
+from tracebaton_configurator.logs.secret_names import is_secret_name, verdict_of
 from tracebaton_configurator.logs.values import bounded_repr
 
 MASKED = "[masked]"
 _TOO_MUCH = "[left out: too deep or too much]"
 _DEEPEST = 50
+_SHALLOW = 4
 _MOST_VALUES = 10_000  # containers, and names in them; their plain values are not counted
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _OPEN = (int, float, type(None))  # bool is an int: none of these is hidden
@@ -31,7 +32,7 @@ def masked(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     try:
-        return _Walk().masked(value, 0, in_list=False)
+        return value if _is_clean(value, 0) else _Walk().masked(value, 0, in_list=False)
     except Exception:  # noqa: BLE001 (a container of the application's own may raise anything)
         return masked_repr(value)
 
@@ -45,6 +46,19 @@ def _shown(secret: Any) -> Any:
     if isinstance(secret, _OPEN) or (type(secret) is str and _MASKED_ALREADY.fullmatch(secret)):
         return secret
     return MASKED
+
+
+def _is_clean(value: Any, depth: int) -> bool:
+    """Whether the value is certain to stay as it is: most are, and a look at their names costs least."""
+    kind = type(value)
+    if kind is dict:
+        for name, item in value.items():
+            if verdict_of(name) is not False or (
+                type(item) not in _PLAIN and not (depth < _SHALLOW and _is_clean(item, depth + 1))
+            ):
+                return False
+        return "value" not in value
+    return kind is list and _PLAIN.issuperset(map(type, value))
 
 
 class _Walk:
@@ -97,7 +111,11 @@ class _Walk:
         if type(value) in (list, tuple) and not (len(value) == 2 and (in_list or type(value) is tuple)):
             if _PLAIN.issuperset(map(type, value)):
                 return value
-            made = [self.masked(item, depth, in_list=True) for item in value]
+            made = []
+            for item in value:
+                made.append(self.masked(item, depth, in_list=True))
+                if self._left < 0:  # that was the mark of what is left out
+                    return made
         elif fields := getattr(type(value), "_fields", None):
             made = [
                 _shown(item) if is_secret_name(name) else self.masked(item, depth, in_list=True)
@@ -127,6 +145,7 @@ _NAMED = re.compile(
 )
 _STAYS = re.compile(r"(?:None|True|False)(?!\w)")
 _QUOTED = re.compile(r"""[bBrRuUfF]{0,2}(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))""", re.DOTALL)
+_KEY = re.compile(r"""b?(?:'\w+'|"\w+")\s*:\s*""")
 
 
 def masked_repr(value: object) -> str:
@@ -140,8 +159,12 @@ def masked_text(text: str) -> str:
     for match in _NAMED.finditer(text):
         if match.start() < done or not is_secret_name(match["name"]) or _STAYS.match(text, match.end()):
             continue
-        shown += [text[done : match.end()], MASKED]
-        done = _end_of_value(text, match.end())
+        start = match.end()
+        key = _KEY.match(text, start) if match["between"] == "," else None
+        if key is not None:  # `'name': 'password', 'value': '...'`
+            start = key.end()
+        shown += [text[done:start], MASKED]
+        done = _end_of_value(text, start)
     return "".join([*shown, text[done:]]) if done else text
 
 

@@ -46,18 +46,18 @@ _COUNTED_AFTER = _words("""
 """)
 _MOST_NAMES, _LONGEST_NAME = 2000, 100
 _known: dict[object, bool] = {}
+verdict_of = _known.get
 
 
 def is_secret_name(name: str | bytes) -> bool:
     """Whether what stands under this name is a secret: split at capitals and whatever is neither letter nor digit."""
-    global _known  # noqa: PLW0603 (replaced as a whole: another thread may be reading it)
-    verdict = _known.get(name)
+    verdict = verdict_of(name)
     if verdict is None:
         text = name.decode("latin-1") if isinstance(name, bytes) else str.__str__(name)
         verdict = _is_secret(text)
         if len(text) <= _LONGEST_NAME and type(name) in (str, bytes):
             if len(_known) >= _MOST_NAMES:  # an application that makes its names up as it goes
-                _known = {}
+                _known.clear()
             _known[name] = verdict
     return verdict
 

@@ -16,6 +16,7 @@ from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings import contradictions
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
+from tracebaton_configurator.settings.log_extras import ACCEPTED, parse_log_extras
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
 from tracebaton_configurator.settings.service_name import derive_service_name
@@ -23,6 +24,8 @@ from tracebaton_configurator.settings.service_name import derive_service_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
+
+    from tracebaton_configurator.settings.log_extras import LogExtras
 
 __all__ = [
     "CONFIGURATOR",
@@ -76,6 +79,7 @@ class Settings:
     keep_slower_than: float | None
     asgi_event_spans: bool
     logs: LogMode
+    log_extras: LogExtras
     shutdown_timeout: float
     spool_dir: str | None
     spool_max_mb: int
@@ -117,6 +121,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
         asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
+        log_extras=reader.parsed(ours.OTEL_TRACEBATON_LOG_EXTRAS, parse_log_extras, "masked", ACCEPTED, "masked"),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),

@@ -43,8 +43,8 @@ def log() -> Log:
 
 
 @pytest.fixture
-def install() -> Iterator[Callable[[str], None]]:
+def install() -> Iterator[Callable[..., None]]:
     undo: list[Callable[[], None]] = []
-    yield lambda mode: undo.append(hook.install(mode, "shop"))
+    yield lambda mode, extras="masked": undo.append(hook.install(mode, "shop", extras))
     for one in undo:
         one()

@@ -1,4 +1,4 @@
-"""What an application hides in its own log is in no line: by a formatter, a filter, a handler or a record of its own."""
+"""What an application hides in its own log is in no line: by a formatter, filter, handler or record of its own."""
 
 from __future__ import annotations
 

@@ -117,6 +117,21 @@ def test_commas_without_an_exporter(variable: str) -> None:
             "logs",
             "json",
         ),
+        *(
+            (
+                {"OTEL_TRACEBATON_LOG_EXTRAS": value},
+                f"OTEL_TRACEBATON_LOG_EXTRAS={value!r} {why}: accepted is masked, all, none or names such as "
+                "user,order; masked is used.",
+                "log_extras",
+                "masked",
+            )
+            for value, why in (
+                ("true", "is unknown"),
+                ("user name", "is unknown"),
+                (",", "names nothing"),
+                ("user,all", "combines a word with names"),
+            )
+        ),
         (
             {"OTEL_TRACEBATON_TRUST_PARENT": "localhost"},
             "OTEL_TRACEBATON_TRUST_PARENT='localhost' is neither a boolean nor a list of networks: accepted is true, "
@@ -373,7 +388,7 @@ def test_disabled_patches() -> None:
 
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, "OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_TRUST_PARENT"}
-    told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_DISABLED_PATCHES"}
+    told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_DISABLED_PATCHES", "OTEL_TRACEBATON_LOG_EXTRAS"}
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 
