@@ -6,9 +6,12 @@ The names are those that structlog's own processors and renderers use (structlog
 from __future__ import annotations
 
 import sys
+from functools import partial
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.events import Event
+from tracebaton_configurator.logs.stock import comes_from
 
 if TYPE_CHECKING:
     import logging
@@ -17,6 +20,7 @@ _LEVELS = {name.lower(): name for name in ("DEBUG", "INFO", "WARNING", "ERROR", 
 # Other names of methods, those of structlog's printing loggers included.
 _LEVELS |= {"warn": "WARNING", "exception": "ERROR", "err": "ERROR", "failure": "ERROR", "fatal": "CRITICAL"}
 _LEVELS |= {"msg": "INFO", "log": "INFO"}
+_STRUCTLOGS = ("structlog.dev", "structlog.processors", "builtins")
 _EVENT_NAMES = ("event", "message", "msg")  # the others: `EventRenamer`'s usual ones
 
 
@@ -45,6 +49,8 @@ def read(
         del rest["timestamp"]
     exc_text = rest.pop("exception") if isinstance(rest.get("exception"), str) else None
     stack = rest.pop("stack") if isinstance(rest.get("stack"), str) else None
+    if record and record.exc_text:
+        exc_text = exc_text or record.exc_text  # a filter may have made it
     exc_info = _exception(rest)
     event = Event(
         message if isinstance(message, str) else str(message),
@@ -64,6 +70,10 @@ def is_plain(renderer: Any) -> bool:
     One with columns or an exception formatter of the application's own may hide something.
     """
     kind = type(renderer)
+    if not kind.__module__.startswith("structlog.") or not comes_from(kind, "__call__"):
+        return False
+    if not all(map(_is_not_replaced, renderer.__dict__.values())):
+        return False
     if kind.__module__ == "structlog.processors":
         return kind.__name__ in ("KeyValueRenderer", "LogfmtRenderer")
     if (kind.__module__, kind.__name__) != ("structlog.dev", "ConsoleRenderer"):
@@ -75,8 +85,13 @@ def is_plain(renderer: Any) -> bool:
     return _is_structlogs(settings.get("_exception_formatter") or settings.get("exception_formatter") or str)
 
 
+def _is_not_replaced(setting: Any) -> bool:
+    """Whether a setting is no function at all, or one that structlog itself has defined."""
+    return not isinstance(setting, (FunctionType, MethodType, partial)) or _is_structlogs(setting)
+
+
 def _is_structlogs(made_by: Any) -> bool:
-    return (getattr(made_by, "__module__", None) or type(made_by).__module__) in ("structlog.dev", "builtins")
+    return (getattr(made_by, "__module__", None) or type(made_by).__module__) in _STRUCTLOGS
 
 
 def _message(rest: dict[str, Any], event_key: str | None) -> Any:

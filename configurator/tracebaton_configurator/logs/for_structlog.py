@@ -29,6 +29,7 @@ from tracebaton_configurator.logs.events import (
     without_colours,
 )
 from tracebaton_configurator.logs.ids import Ids
+from tracebaton_configurator.logs.stock import UNKNOWN, is_as_defined, what_it_prints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def line_of_record(formatter: logging.Formatter | None, record: logging.LogRecor
     if kind is None:
         return None
     if isinstance(formatter, kind):
-        if type(formatter).format is not kind.format or not getattr(formatter, "processors", None):
+        if not is_as_defined(formatter, kind) or not getattr(formatter, "processors", None):
             return None
         *before, renderer = formatter.processors
         ours = _Renderer(renderer, json_lines, record)
@@ -96,7 +97,7 @@ def line_of_record(formatter: logging.Formatter | None, record: logging.LogRecor
             tapped.processors = [*before, ours]
         text = tapped.format(record)
         return object_with_ids(text, ours.ids_of({}), one_line=True) or ours.line_of_text(text, record.levelname)
-    if formatter is None or type(formatter) is logging.Formatter:
+    if type(formatter) is logging.Formatter and what_it_prints(formatter) != UNKNOWN:
         wrapped = isinstance(record.msg, dict) and "_logger" in record.__dict__ and "_name" in record.__dict__
         if wrapped and not (getattr(formatter, "_fmt", None) or "").startswith("{"):
             ours = _Renderer(None, json_lines, record)

@@ -48,7 +48,6 @@ def what_it_prints(formatter: Any) -> int:
 
     Methods and formats are part of the key under which a verdict is kept: what replaces one later is noticed.
     """
-    global _verdicts  # noqa: PLW0603 (replaced as a whole: another thread may be reading it)
     try:
         kind, style = type(formatter), formatter._style  # noqa: SLF001 (no other way to see the style)
         styled: Any = type(style)
@@ -58,9 +57,8 @@ def what_it_prints(formatter: Any) -> int:
         )  # fmt: skip
         verdict = _verdicts.get(key)
         if verdict is None:
-            if len(_verdicts) >= _MOST_VERDICTS:
-                _verdicts = {}
-            verdict = _verdicts[key] = _verdict(kind, styled, style._fmt)  # noqa: SLF001
+            verdict = _verdict(kind, styled, style._fmt)  # noqa: SLF001
+            _keep(key, verdict)
         if (
             verdict
             and _OF_OBJECT.isdisjoint(formatter.__dict__)
@@ -73,11 +71,33 @@ def what_it_prints(formatter: Any) -> int:
     return UNKNOWN
 
 
+def is_as_defined(formatter: Any, known: type) -> bool:
+    """Whether neither a subclass nor somebody else has replaced a method of `known`, a formatter of some library's."""
+    kind, style = type(formatter), type(formatter._style)  # noqa: SLF001 (see above)
+    methods = [getattr(kind, name) for name in _METHODS]
+    # Its `format` ends in the standard library's, which may have been replaced as well.
+    key = (known, style, style.format, style._format, logging.Formatter.format, *methods)  # noqa: SLF001
+    verdict = _verdicts.get(key)
+    if verdict is None:
+        same = methods == [getattr(known, name) for name in _METHODS] and style.__module__ == "logging"
+        same = same and comes_from(known, *_METHODS) and comes_from(logging.Formatter, "format")
+        verdict = int(same and comes_from(style, *_METHODS_OF_STYLE))
+        _keep(key, verdict)
+    return bool(verdict) and _OF_OBJECT.isdisjoint(formatter.__dict__) and _OF_STYLE.isdisjoint(vars(formatter._style))  # noqa: SLF001
+
+
+def _keep(key: tuple[Any, ...], verdict: int) -> None:
+    if len(_verdicts) >= _MOST_VERDICTS:
+        _verdicts.clear()
+    _verdicts[key] = verdict
+
+
 def comes_from(kind: type, *methods: str) -> bool:
     """Whether these methods are the ones that the file of the class defines, or that of the class they come from."""
     for method in methods:
-        owner = next((one for one in kind.__mro__ if method in one.__dict__), None)
-        if owner is None or owner.__dict__[method].__code__.co_filename != owner.__init__.__code__.co_filename:  # type: ignore[misc]
+        owner = next((one for one in kind.__mro__ if method in one.__dict__), object)
+        made, init = (getattr(one, "__code__", None) for one in (owner.__dict__.get(method), owner.__init__))  # type: ignore[misc]
+        if made is None or init is None or made.co_filename != init.co_filename:
             return False
     return True
 

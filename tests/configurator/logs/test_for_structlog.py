@@ -468,3 +468,72 @@ def test_a_console_renderer_is_known_as_plain() -> None:
     assert all(is_plain(renderer) for renderer in RENDERERS)
     assert not is_plain(structlog.dev.ConsoleRenderer(exception_formatter=lambda *_: None))
     assert not is_plain(JSON)
+
+
+class TestRedaction:
+    """What a formatter or renderer of structlog's hides once the application has replaced one of its methods."""
+
+    @pytest.mark.parametrize("on", ["object", "class", "formatter of the standard library"])
+    def test_a_formatter_with_a_method_replaced(
+        self, log: Log, install: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, on: str
+    ) -> None:
+        install("json")
+        formatter = processor_formatter(structlog.dev.ConsoleRenderer(colors=False))
+        logger = through_logging(log, structlog.stdlib.ProcessorFormatter.wrap_for_formatter, formatter=formatter)
+        logger.info("first", room=7)
+        assert log.objects[0]["room"] == 7
+        owner = {"object": formatter, "class": type(formatter)}.get(on, logging.Formatter)
+        original: Any = owner.format  # type: ignore[union-attr]
+        monkeypatch.setattr(owner, "format", lambda *given: original(*given).replace("hunter2", "***"))
+        logger.info("x", card="hunter2")
+        logging.Logger.info(log.logger, "hunter2")
+        assert "hunter2" not in log.stream.getvalue()
+        assert "card=***" in log.objects[1]["message"]
+        assert len(log.objects) == 3
+
+    def test_an_event_of_its_own_under_a_formatter_with_a_method_replaced(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        install("json")
+        formatter: Any = logging.Formatter("%(message)s")
+        logger = through_logging(log, structlog.stdlib.ProcessorFormatter.wrap_for_formatter, formatter=formatter)
+        original = formatter.format
+        formatter.format = lambda record: original(record).replace("hunter2", "***")
+        logger.info("x", card="hunter2")
+        assert "hunter2" not in log.stream.getvalue()
+
+    @pytest.mark.parametrize("renderer", [structlog.processors.KeyValueRenderer, structlog.processors.LogfmtRenderer])
+    def test_a_renderer_that_is_replaced(
+        self, printed: Printed, install: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, renderer: Any
+    ) -> None:
+        install("json")
+        original = renderer.__call__
+        monkeypatch.setattr(renderer, "__call__", lambda *given: original(*given).replace("hunter2", "***"))
+        printed.logger(renderer()).info("x", card="hunter2")
+        assert "card=" in printed.objects[0]["message"]
+        assert "hunter2" not in printed.lines[0]
+
+    def test_a_renderer_that_shows_values_in_its_own_way(
+        self, printed: Printed, install: Callable[[str], None]
+    ) -> None:
+        install("json")
+        renderer: Any = structlog.processors.KeyValueRenderer()
+        renderer._repr = lambda _: "***"
+        printed.logger(renderer).info("x", card="hunter2")
+        assert "hunter2" not in printed.lines[0]
+
+    def test_a_line_that_is_dropped_by_a_formatter_of_the_applications_own(
+        self, log: Log, install: Callable[[str], None]
+    ) -> None:
+        class Own(structlog.stdlib.ProcessorFormatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return super().format(record)
+
+        def drop(*_: Any) -> Any:
+            raise structlog.DropEvent
+
+        install("json")
+        formatter = Own(processors=[drop, structlog.dev.ConsoleRenderer()])
+        logger = through_logging(log, structlog.stdlib.ProcessorFormatter.wrap_for_formatter, formatter=formatter)
+        logger.info("x")
+        assert log.lines == []
