@@ -54,7 +54,7 @@ def lacking(own: Mapping[str, Any], ids: dict[str, str]) -> dict[str, str]:
 
 
 def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any], ids: Mapping[str, str]) -> str:
-    """The event in the shape of `JsonLines`, its fields as extras."""
+    """The event in the shape of `JsonLines`, with all of the fields as they are."""
     record = object.__new__(logging.LogRecord)  # its __init__ asks for the thread, the process and more that is unused
     record.__dict__.update(_EMPTY)
     record.name, record.levelname, record.msg = event.logger, event.level, event.message
@@ -71,7 +71,7 @@ def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any]
     else:
         record.__dict__.update(fields)
     record.__dict__.update(ids)
-    return json_lines.format(record, chosen=True)
+    return json_lines.format(record, printed=True)
 
 
 def object_with_ids(text: str, ids: Mapping[str, str], *, one_line: bool = False) -> str | None:

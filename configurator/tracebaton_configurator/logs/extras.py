@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Extras:
     """What the setting says. A set of names: those extras are written, even one with a secret-looking name.
 
-    `chosen` says that the fields are not extras, of which the setting may leave some out, but what the application
-    itself would have printed: a dict that was logged, structlog's event. Their secrets are masked all the same, for a
-    field is indexed and sent on as a line of text is not.
+    It is about what tracebaton adds to the application's own text, which shows no extras. structlog's renderers show all
+    of an event: that stays as it is. A dict that is logged is masked, though its text would have been printed, as
+    nothing in front of the standard library's text could have taken a field out of it; no field of it is left out.
     """
 
     def __init__(self, setting: LogExtras = "masked") -> None:
@@ -40,11 +40,10 @@ class Extras:
         """Whether a text of this name may be replaced by `[masked]`."""
         return self.masks and is_secret_name(name) and not (self._names is not None and name in self._names)
 
-    def shown_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        if not self.masks:
-            return dict(fields)
-        return {name: self.shown(name, value) for name, value in fields.items()}
+    def shown_fields(self, extras: Mapping[str, Any]) -> dict[str, Any]:
+        """Those extras that are written, as far as they are shown."""
+        return self.masked_fields({name: value for name, value in extras.items() if self.writes(name)})
 
-    def written(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Those fields that the setting writes, as they are."""
-        return {name: value for name, value in fields.items() if self.writes(name)}
+    def masked_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """All of the fields, as far as they are shown."""
+        return {name: self.shown(name, value) for name, value in fields.items()}

@@ -135,8 +135,7 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> A
     """A stand-in that renders the application's format only where it may be JSON, or is made by a function."""
 
     def from_record(exception: str, record: dict[str, Any]) -> str:
-        shown = {**record, "extra": json_lines.extras.written(record["extra"])}
-        return _line(json_lines, shown, ids, record["message"], exception)
+        return _line(json_lines, record, ids, record["message"], exception)
 
     def from_text(text: str, record: dict[str, Any]) -> str:
         body, _, exception = without_colours(text).rpartition(_BREAK)
@@ -206,7 +205,8 @@ def _line(json_lines: JsonLines, record: dict[str, Any], ids: dict[str, str], me
         record["time"].timestamp(),
         exc_text=without_colours(exception).strip() or None,
     )
-    return line_of_event(json_lines, event, record["extra"], lacking(record["extra"], ids)) + "\n"
+    extra = record["extra"]
+    return line_of_event(json_lines, event, json_lines.extras.shown_fields(extra), lacking(extra, ids)) + "\n"
 
 
 def _hide_from_stack_walks() -> None:

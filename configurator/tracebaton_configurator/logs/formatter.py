@@ -31,6 +31,7 @@ _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
 _MOST_HEADS, _LONGEST_NAME = 1000, 200
 _LARGEST = 2**63
+_EVERYTHING = Extras("all")
 _SCALARS = frozenset((bool, float, type(None)))
 
 
@@ -55,10 +56,10 @@ class JsonLines(JsonFormatter):
         self._heads: dict[tuple[str, str], str] = {}
         self._names: tuple[dict[str, tuple[str, bool]], ...] = ({}, {})  # of extras, and of what is none
 
-    def format(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
-        """`chosen`: what else is on the record are no extras, of which the setting may leave some out."""
+    def format(self, record: logging.LogRecord, *, printed: bool = False) -> str:
+        """`printed`: what else is on the record are no extras, but what the application's own text would have shown."""
         try:
-            return without_lone_surrogates(self._quick(record, chosen=chosen) or self._whole(record, chosen=chosen))
+            return without_lone_surrogates(self._quick(record, printed=printed) or self._whole(record, printed=printed))
         except Exception as error:  # noqa: BLE001 (a __str__ or __repr__ of the application's may raise anything)
             return self.format_broken(record, error)
 
@@ -84,17 +85,17 @@ class JsonLines(JsonFormatter):
             fields = record.__dict__
             parts = {name: fields[name] for name in _STANDARD if fields.get(name) is not None}
             if is_known:
-                parts = {"message": why, **parts, **self.extras.written(_extras_on(record))}
+                parts = {"message": why, **parts, **self.extras.shown_fields(_extras_on(record))}
             else:
                 parts = {"message": why, "level": str(fields.get("levelname")), "logger": str(fields.get("name"))}
             parts["service.name"] = self._service_name
-            shown_parts = plain(self.extras.shown_fields(parts), (), self.extras.shown_repr)
+            shown_parts = plain(self.extras.masked_fields(parts), (), self.extras.shown_repr)
             return without_lone_surrogates(self._encode(shown_parts))
 
     def _repr(self, value: object) -> str:
         return self.extras.shown_repr(value)
 
-    def _quick(self, record: logging.LogRecord, *, chosen: bool = False) -> str | None:
+    def _quick(self, record: logging.LogRecord, *, printed: bool = False) -> str | None:
         """What `_whole` writes, in a fraction of its time; None for a record with something unusual about it."""
         if isinstance(record.msg, dict):
             return None
@@ -118,7 +119,7 @@ class JsonLines(JsonFormatter):
         if record.stack_info:
             line += f', "stack_info": {quoted(str(self.formatStack(record.stack_info)))}'
         if not _NO_EXTRAS.issuperset(fields):
-            extras = self._extras(fields, chosen=chosen)
+            extras = self._extras(fields, printed=printed)
             if extras is None:
                 return None
             line += extras
@@ -144,54 +145,55 @@ class JsonLines(JsonFormatter):
         text = self._heads[name, level] = f'", "level": {quoted(level)}, "logger": {quoted(name)}, "message": '
         return text
 
-    def _extras(self, fields: dict[str, Any], *, chosen: bool) -> str | None:
+    def _extras(self, fields: dict[str, Any], *, printed: bool) -> str | None:
         """The extras as JSON, a comma before each; None when a name or a value has no form there."""
         text = ""
-        names = self._names[chosen]
+        names, to_show = self._names[printed], (_EVERYTHING if printed else self.extras).shown
         for name, value in fields.items():
             if name in _NO_EXTRAS:
                 continue
-            head = names.get(name) or self._head_of_extra(name, chosen)
+            head = names.get(name) or self._head_of_extra(name, printed)
             if head is None:
                 return None
             if not head[0]:
                 continue
             kind = type(value)
             if kind is str:
-                shown = quoted(self.extras.shown(name, value) if head[1] else value)
+                shown = quoted(to_show(name, value) if head[1] else value)
             elif kind is int and -_LARGEST < value < _LARGEST:
                 shown = repr(value)
             else:
                 try:
-                    shown = self._encode(value if kind in _SCALARS else self.extras.shown(name, value))
+                    shown = self._encode(value if kind in _SCALARS else to_show(name, value))
                 except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
                     return None
             text += head[0] + shown
         return text
 
-    def _head_of_extra(self, name: object, chosen: bool) -> tuple[str, bool] | None:  # noqa: FBT001
+    def _head_of_extra(self, name: object, printed: bool) -> tuple[str, bool] | None:  # noqa: FBT001
         """What stands before the value of an extra, nothing if it is left out; and whether its text may be a secret."""
         if type(name) is not str or name.startswith("extra."):
             return None
         head = ""
-        if name[:1] != "_" and (chosen or self.extras.writes(name)):
+        extras = _EVERYTHING if printed else self.extras
+        if name[:1] != "_" and extras.writes(name):
             head = f", {quoted(f'extra.{name}' if name in _OURS else name)}: "
-        if len(self._names[chosen]) >= _MOST_HEADS:
+        if len(self._names[printed]) >= _MOST_HEADS:
             self._names = ({}, {})
-        made = head, self.extras.hides(name)
+        made = head, extras.hides(name)
         if len(name) <= _LONGEST_NAME:
-            self._names[chosen][name] = made
+            self._names[printed][name] = made
         return made
 
-    def _whole(self, record: logging.LogRecord, *, chosen: bool = False) -> str:
-        extras = _extras_on(record)
+    def _whole(self, record: logging.LogRecord, *, printed: bool = False) -> str:
+        fields, extras = _extras_on(record), _EVERYTHING if printed else self.extras
         shown = copy(record)
-        for name in extras:
+        for name in fields:
             del shown.__dict__[name]
-        shown.__dict__.update(self.extras.shown_fields(extras if chosen else self.extras.written(extras)))
+        shown.__dict__.update(extras.shown_fields(fields))
         if isinstance(record.msg, dict):
             if shows_its_items(record.msg):
-                shown.msg = self.extras.shown_fields(record.msg)
+                shown.msg = extras.masked_fields(record.msg)
             else:
                 shown.msg, shown.args = record.getMessage(), None
         if shown.exc_text:

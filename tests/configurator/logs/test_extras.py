@@ -185,15 +185,18 @@ class TestSetting:
 
 
 class TestLibraries:
-    def test_structlog(self, log: Log, install: Callable[..., None]) -> None:
+    @pytest.mark.parametrize("renderer", ["KeyValueRenderer", "LogfmtRenderer"])
+    def test_what_a_renderer_of_structlog_shows_stays(
+        self, log: Log, install: Callable[..., None], renderer: str
+    ) -> None:
         structlog = pytest.importorskip("structlog")
         install("json", "none")
-        logger = structlog.wrap_logger(
-            structlog.PrintLogger(log.stream), processors=[structlog.processors.KeyValueRenderer()]
-        )
-        logger.info("x", headers={"authorization": SECRET}, room=7)
+        chain = [getattr(structlog.processors, renderer)()]
+        structlog.wrap_logger(structlog.PrintLogger(log.stream), processors=chain).info(
+            "x", token="t", name="n", room=7
+        )  # noqa: S106
         (line,) = log.objects
-        assert (line["headers"], line["room"]) == ({"authorization": MASKED}, 7)
+        assert (line["token"], line["name"], line["room"]) == ("t", "n", 7)
 
     @pytest.mark.parametrize("setting", ["masked", "none"])
     def test_loguru(self, log: Log, install: Callable[..., None], setting: str) -> None:
