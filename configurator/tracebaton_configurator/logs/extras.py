@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Extras:
     """What the setting says. A set of names: those extras are written, even one with a secret-looking name.
 
-    It is about what tracebaton adds to the application's own text, which shows no extras. structlog's renderers show all
-    of an event: that stays as it is. A dict that is logged is masked, though its text would have been printed, as
+    It is about what tracebaton adds to the application's own text, which shows no extras. structlog's renderers show
+    all of an event: that stays as it is. A dict that is logged is masked, though its text would have been printed, as
     nothing in front of the standard library's text could have taken a field out of it; no field of it is left out.
     """
 

@@ -7,7 +7,7 @@ handler added in a lifespan). All of that ends in the same methods, so they are 
 * `Handler.format` turns the record into text, once for each stream. For a handler with a `format` of its own that is
   `StreamHandler.emit`, which calls it.
 
-Checked with CPython 3.10 to 3.14 (Lib/logging/__init__.py).
+Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ exactly that class and have all of their methods from the file that the class co
 object, nor its style may have been given another one. And the format must show the whole message. Anything else may be
 there to hide something, so its text is what may be printed.
 
-Checked with CPython 3.10 to 3.14 (Lib/logging/__init__.py), uvicorn 0.20 to 0.38 (uvicorn/logging.py).
+Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py), uvicorn 0.54 (uvicorn/logging.py).
 """
 
 from __future__ import annotations

@@ -192,9 +192,8 @@ class TestLibraries:
         structlog = pytest.importorskip("structlog")
         install("json", "none")
         chain = [getattr(structlog.processors, renderer)()]
-        structlog.wrap_logger(structlog.PrintLogger(log.stream), processors=chain).info(
-            "x", token="t", name="n", room=7
-        )  # noqa: S106
+        logger = structlog.wrap_logger(structlog.PrintLogger(log.stream), processors=chain)
+        logger.info("x", token="t", name="n", room=7)  # noqa: S106
         (line,) = log.objects
         assert (line["token"], line["name"], line["room"]) == ("t", "n", 7)
 
