@@ -16,7 +16,7 @@ HEADERS = {"authorization": f"Bearer {SECRET}", "cookie": f"session={SECRET}", "
 
 
 def run(system: System, launcher: tuple[str, ...], **environ: str) -> list[str]:
-    url = start(system, "shop", "secrets_app", launcher, **environ)
+    url = start(system, "shop", "log_secrets_app", launcher, **environ)
     body = {"user": "u", "password": SECRET, "apiKey": SECRET}
     assert httpx.post(f"{url}/login", headers=HEADERS, json=body).status_code == 200
     system.stop_agents()
