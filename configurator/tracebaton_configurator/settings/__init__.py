@@ -90,7 +90,7 @@ class Settings:
 @cache
 def current() -> Settings:
     """The settings of this process, read when first asked for."""
-    return read_settings(os.environ, sys.orig_argv, os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
+    return read_settings(os.environ, _command(), os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
 
 
 def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
@@ -163,6 +163,27 @@ def hand_down(settings: Settings) -> None:
     """Leave in the environment what upstream's loader and child processes need and cannot find out by themselves."""
     if settings.service_name_derived and not settings.disabled:
         os.environ[INHERITED_NAME] = settings.service_name
+
+
+def _command() -> list[str]:
+    """The command line of this process; in a worker that multiprocessing has spawned, that of the process behind it.
+
+    Its own says nothing of the application (Lib/multiprocessing/spawn.py, forkserver.py). Where the other one cannot be
+    read, it has to do.
+    """
+    command, pid = sys.orig_argv, "self"
+    for _ in range(3):
+        if _is_helper(command) or not any(part.startswith("from multiprocessing.") for part in command):
+            return command
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                pid = file.read().rpartition(")")[2].split()[1]
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+                above = file.read().rstrip("\0").split("\0")
+        except (OSError, IndexError):
+            break
+        command = above
+    return sys.orig_argv
 
 
 def _is_helper(command: Sequence[str]) -> bool:
