@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.util.http import redact_query_parameters
 
-from tracebaton_configurator.gate.upstream import collect_request_attributes
+from tracebaton_configurator.gate.upstream_asgi import collect_request_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

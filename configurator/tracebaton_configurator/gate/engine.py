@@ -10,7 +10,7 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, get_current_span
 
-from tracebaton_configurator.gate.upstream import CURRENT_SPAN, asgi_getter
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN
 from tracebaton_configurator.sampling.sampler import trace_state_for
 from tracebaton_configurator.sampling.threshold import randomness_of
 from tracebaton_configurator.w3c.headers import read_context
@@ -189,6 +189,8 @@ class Engine:
     @staticmethod
     def _extract(scope: MutableMapping[str, Any], base: Context) -> Context:
         """What the configured propagators read, for a system that propagates in another format than W3C's."""
+        from tracebaton_configurator.gate.upstream_asgi import asgi_getter
+
         try:
             return propagate.extract(dict(scope), context=base, getter=asgi_getter)
         except Exception:  # noqa: BLE001 (upstream's getter raises on some bytes that are not UTF-8)

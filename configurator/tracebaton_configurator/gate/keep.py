@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.instrumentation.asgi import set_status_code
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from tracebaton_configurator.gate.engine import parent_context
@@ -109,6 +108,8 @@ class Keeper:
             span.record_exception(error, timestamp=outcome.ended)
             span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
         if outcome.status:
+            from tracebaton_configurator.gate.upstream_asgi import set_status_code
+
             set_status_code(span, outcome.status, None, details.mode)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:

@@ -16,11 +16,8 @@ from opentelemetry.trace import get_tracer
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.stack import PASSED
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
-from tracebaton_configurator.gate.upstream import (
-    CURRENT_SPAN,
-    SUPPRESS_INSTRUMENTATION,
-    StabilityMode,
-)
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.gate.upstream_asgi import StabilityMode
 from tracebaton_configurator.patching.registry import apply_on_import
 from tracebaton_configurator.sampling.routes import template_of
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.asgi import set_status_code
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from tracebaton_configurator.gate.engine import parent_context
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN
+from tracebaton_configurator.gate.upstream_asgi import set_status_code
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.sampler import Decided, decision

@@ -16,11 +16,8 @@ from tracebaton_configurator.gate.details import Details
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.recorded import Recorder
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
-from tracebaton_configurator.gate.upstream import (
-    CURRENT_SPAN,
-    SUPPRESS_INSTRUMENTATION,
-    OpenTelemetryMiddleware,
-)
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.gate.upstream_asgi import OpenTelemetryMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
