@@ -17,6 +17,12 @@ OTEL_TRACEBATON_ASGI_EVENT_SPANS = "OTEL_TRACEBATON_ASGI_EVENT_SPANS"
 OTEL_TRACEBATON_LOGS = "OTEL_TRACEBATON_LOGS"
 """`json` (default), `inject` (keep the application's formats, add the ids) or `off`."""
 
+OTEL_TRACEBATON_LOG_EXTRAS = "OTEL_TRACEBATON_LOG_EXTRAS"
+"""What JSON lines have beside the message: `masked` (default), `all`, `none`, or the names of the fields to write.
+
+`masked`: all of it, with the values under secret-looking names masked at any depth.
+"""
+
 OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
 """A duration (default `5s`): what the exit may take, flush included."""
 

@@ -76,6 +76,7 @@ class Settings:
     keep_slower_than: float | None
     asgi_event_spans: bool
     logs: LogMode
+    log_extras: str | frozenset[str]
     shutdown_timeout: float
     spool_dir: str | None
     spool_max_mb: int
@@ -117,6 +118,13 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
         asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
+        log_extras=reader.parsed(
+            ours.OTEL_TRACEBATON_LOG_EXTRAS,
+            _parse_extras,
+            "masked",
+            "masked, all, none, or names such as room,tenant.id",
+            "masked",
+        ),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
@@ -207,6 +215,18 @@ def _service_name_in_resource(reader: Reader) -> str | None:
 
 def _listed(reader: Reader, variable: str) -> frozenset[str]:
     return frozenset(name.strip() for name in (reader.text(variable) or "").split(",") if name.strip())
+
+
+def _parse_extras(value: str) -> str | frozenset[str]:
+    if value.lower() in ("masked", "all", "none"):
+        return value.lower()
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or not all(name.replace(".", "_").replace("-", "_").isidentifier() for name in names):
+        raise ValueError("is neither a mode nor a list of names")
+    reserved = sorted({"masked", "all", "none"} & {name.lower() for name in names})
+    if reserved:
+        raise ValueError(f"combines {reserved[0]} with names")
+    return frozenset(names)
 
 
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:

@@ -364,6 +364,22 @@ def test_children() -> None:
     assert_said({variable: "no"}, line, "children", "serving")
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("room, 7%", "is neither a mode nor a list of names"),
+        (",", "is neither a mode nor a list of names"),
+        ("all, room", "combines all with names"),
+    ],
+)
+def test_log_extras(value: str, reason: str) -> None:
+    variable = "OTEL_TRACEBATON_LOG_EXTRAS"
+    accepted = "masked, all, none, or names such as room,tenant.id"
+    line = f"{variable}={value!r} {reason}: accepted is {accepted}; masked is used."
+    assert_said({variable: value}, line, "log_extras", "masked")
+    assert read({variable: "room, x-id"}).log_extras == {"room", "x-id"}
+
+
 def test_disabled_patches() -> None:
     variable = "OTEL_TRACEBATON_DISABLED_PATCHES"
     (problem,) = read({variable: "httpx, htpx"}).problems
@@ -373,7 +389,7 @@ def test_disabled_patches() -> None:
 
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, "OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_TRUST_PARENT"}
-    told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_DISABLED_PATCHES"}
+    told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_LOG_EXTRAS", "OTEL_TRACEBATON_DISABLED_PATCHES"}
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 
