@@ -26,6 +26,8 @@ _LEFT_OUT = ("color_message",)
 _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 # What a line without extras has, and what is no extra although python-json-logger adds it like one.
 _BARE = ("name", "levelname", "levelno", "created", "msecs", *Ids._fields)
+# On a record whose extras are what the application's own text shows anyway.
+SHOWN = "_tracebaton_shown"
 _OF_THE_LINE = frozenset(("exc_info", "stack_info"))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
 _MOST_HEADS = 1000
@@ -143,14 +145,16 @@ class JsonLines(JsonFormatter):
     def _extras(self, fields: dict[str, Any]) -> str | None:
         """The extras as JSON, a comma before each; None when a name or a value has no form there."""
         text = ""
+        as_it_is = SHOWN in fields
         for name, value in fields.items():
             if name in _NO_EXTRAS:
                 continue
             if type(name) is not str or name.startswith("extra."):
                 return None
-            if name[:1] == "_" or not self._is_written(name):
+            if name[:1] == "_" or not (as_it_is or self._is_written(name)):
                 continue
-            value = self._shown(name, value)  # noqa: PLW2901 (what may be seen of it)
+            if not as_it_is:
+                value = self._shown(name, value)  # noqa: PLW2901 (what may be seen of it)
             kind = type(value)
             if kind is str:
                 shown = quoted(value)
@@ -212,9 +216,10 @@ class JsonLines(JsonFormatter):
         log_data["service.name"] = self._service_name
         log_data.update(ids)
         for name, value in rest.items():
-            if name not in _OF_THE_LINE and not (name in message_dict or self._is_written(name)):
+            as_it_is = name in _OF_THE_LINE or SHOWN in record.__dict__
+            if not (as_it_is or name in message_dict or self._is_written(name)):
                 continue
-            shown = value if name in _OF_THE_LINE else self._shown(name, value)
+            shown = value if as_it_is else self._shown(name, value)
             log_data[f"extra.{name}" if name in log_data else name] = shown
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
