@@ -10,7 +10,6 @@ from tracebaton.view.intake import BusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["Budget", "Hold"]
 
@@ -44,7 +43,9 @@ class Budget:
         """Raises BusyError where there is no room, and then for a request that is the slowest of all."""
         deadline = time.monotonic() + self._patience
         with self._changed:
-            while sum(one.size for one in self._holds) + size > self._limit:
+            while hold.dropped or sum(one.size for one in self._holds) + size > self._limit:
+                if hold.dropped:
+                    raise BusyError(_FULL)
                 # What is complete leaves soon, and so does what was told to.
                 if not any(one.size and (one.complete or one.dropped) for one in self._holds):
                     slowest = next((one for one in self._holds if one.size), hold)
@@ -64,7 +65,7 @@ class Budget:
 
 
 class Hold:
-    """What one request holds, until it is released."""
+    """What one request holds, until it is closed."""
 
     def __init__(self, budget: Budget, drop: Callable[[], None]) -> None:
         self._budget = budget
@@ -78,13 +79,5 @@ class Hold:
         """Before so many more bytes are kept; raises BusyError."""
         self._budget.add(self, size)
 
-    def release(self) -> None:
+    def close(self) -> None:
         self._budget.release(self)
-
-    def __enter__(self) -> Hold:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()

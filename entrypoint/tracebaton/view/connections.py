@@ -1,4 +1,4 @@
-"""A server with a thread for each connection, of which there are so many and no more: who hangs makes room for others."""
+"""A server with a thread for each connection, of which there are so many: who hangs makes room for others."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         peer = self.server.connections.of(self.request)
-        Http2Connection(self.request, peer, self.server.limits, lambda headers: _Call(self.server, peer, headers)).serve()
+        Http2Connection(
+            self.request, peer, self.server.limits, lambda headers: _Call(self.server, peer, headers)
+        ).serve()
 
 
 class _Call:
@@ -116,7 +118,7 @@ class _Call:
     def end(self) -> None:
         """Hold nothing any longer; again and again, if need be."""
         self._received = bytearray()
-        self._hold.release()
+        self._hold.close()
 
     def _message(self) -> bytes | bytearray:
         received, self._received = self._received, bytearray()

@@ -156,9 +156,7 @@ def decompress(body: bytes | bytearray, coding: str, limit: int) -> bytes | byte
     if coding in {"", "identity"}:
         return body
     if coding not in {"gzip", "deflate"}:
-        raise RefusedError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {coding!r:.80} is not gzip or deflate"
-        )
+        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {coding!r:.80} is not gzip or deflate")
     try:
         return _inflate(body, limit, gzip=coding == "gzip")
     except (EOFError, zlib.error) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import closing
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
-            with self.server.budget.hold(self._peer.drop) as hold:
+            with closing(self.server.budget.hold(self._peer.drop)) as hold:
                 rejected = self._export(hold)
             self._answer(rejected)
         except RefusedError as refusal:

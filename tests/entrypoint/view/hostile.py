@@ -71,7 +71,7 @@ def nested(depth: int) -> bytes:
     return request_of(field(9, field(1, b"deep") + field(2, value)))
 
 
-def memory(pid: int, peak: bool = True) -> float:
+def memory(pid: int, *, peak: bool = True) -> float:
     """MiB that the process holds in memory, or has held at most."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     found = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB$", status, re.MULTILINE)

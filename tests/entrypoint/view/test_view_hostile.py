@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from hostile import (
-    address_of,
     connect,
     ends_within,
     field,
@@ -24,11 +22,16 @@ from hostile import (
     post,
     request_of,
 )
+from hpack import Encoder
+from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+HEAD = (
+    b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+)
 GZIP = {"Content-Encoding": "gzip"}
 JSON = {"Content-Type": "application/json"}
 MORE = 150
@@ -54,10 +57,6 @@ def export(view: Any, body: bytes, **options: Any) -> grpc.StatusCode:
             status: grpc.StatusCode = error.code()
             return status
     return grpc.StatusCode.OK
-
-
-def zeros() -> bytes:
-    return bytes(60 << 20)
 
 
 PAYLOADS = {
@@ -124,7 +123,9 @@ class TestRoom:
 
     @pytest.mark.parametrize("port", ["http", "grpc"])
     @pytest.mark.parametrize(
-        "said", [b"", b"POST /v1/traces HTTP/1.1\r\nX: ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], ids=["", "head", "preface"]
+        "said",
+        [b"", b"POST /v1/traces HTTP/1.1\r\nX: ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+        ids=["", "head", "preface"],
     )
     def test_half_open(self, view: Any, good: bytes, port: str, said: bytes) -> None:
         with ExitStack() as stack:
@@ -133,25 +134,21 @@ class TestRoom:
             self.serves(view, good)
 
     def test_idle_connections(self, view: Any, good: bytes) -> None:
-        head = f"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: {len(good)}\r\n\r\n"
         with ExitStack() as stack:
             for _ in range(100):
                 connection = connect(stack, view.http)
-                connection.sendall(head.encode() + good)
+                connection.sendall(HEAD % len(good) + good)
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
             self.serves(view, good)
 
     def test_slow_bodies(self, view: Any, good: bytes) -> None:
         """All but the end of sixteen large bodies: more than is held for all clients together."""
-        head = "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n"
         length = 15 << 20
         with ExitStack() as stack:
             for _ in range(16):
                 connection = connect(stack, view.http)
-                try:
-                    connection.sendall(head.format(length).encode() + bytes(length - 1))
-                except OSError:
-                    pass
+                with suppress(ConnectionError):
+                    connection.sendall(HEAD % length + bytes(length - 1))
             self.serves(view, good)
 
     def test_slow_calls(self, view: Any, good: bytes) -> None:
@@ -160,18 +157,157 @@ class TestRoom:
             calls = []
             for _ in range(20):
                 channel = stack.enter_context(grpc.insecure_channel(view.grpc))
-                for _ in range(10):
-                    calls.append(channel.stream_unary(TRACES)(never()))
+                calls += [channel.stream_unary(TRACES).future(never()) for _ in range(10)]
             self.serves(view, good)
             for call in calls:
                 call.cancel()
 
-    def test_slow_heads_end(self, view: Any) -> None:
-        """A client that drips a byte a second is cut off."""
-        with socket.create_connection(address_of(view.http)) as http, socket.create_connection(address_of(view.grpc)) as h2:
-            http.sendall(b"POST /v1/traces HTTP/1.1\r\n")
-            assert ends_within(h2, 15)
-            assert ends_within(http, 15)
+    def test_slow_clients_end(self, view: Any) -> None:
+        """Who begins and does not go on is cut off, on both ports; so is who drips."""
+        with ExitStack() as stack:
+            silent, begun, dripping = (connect(stack, url) for url in (view.grpc, view.http, view.http))
+            begun.sendall(b"POST /v1/traces HTTP/1.1\r\n")
+            dripping.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nX: ")
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and not ends_within(dripping, 0.5):
+                with suppress(OSError):
+                    dripping.sendall(b"x")
+            assert time.monotonic() < deadline
+            assert ends_within(silent, 5)
+            assert ends_within(begun, 5)
+
+    def test_a_body_without_end(self, view: Any, good: bytes) -> None:
+        """It is neither kept nor read for ever."""
+        before = memory(view.process.pid, peak=False)
+        forget_peak(view.process.pid)
+        with ExitStack() as stack:
+            connection = connect(stack, view.http)
+            connection.sendall(HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked"))
+            chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+            with pytest.raises(ConnectionError):
+                connection.sendall(chunk * 1000)
+        assert memory(view.process.pid) - before < MORE
+        self.serves(view, good)
+
+
+class TestFloods:
+    """Of HTTP/2 frames, each of which asks for something; the connection is ended, and others are served."""
+
+    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize()
+    HEADERS = Encoder().encode(
+        [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", TRACES),
+            (":authority", "localhost"),
+            ("content-type", "application/grpc"),
+        ]
+    )
+
+    def rapid_reset(self) -> Iterator[bytes]:
+        for stream in range(1, 100_000, 2):
+            yield HeadersFrame(stream, self.HEADERS, flags=["END_HEADERS"]).serialize()
+            yield RstStreamFrame(stream, error_code=8).serialize()
+
+    def long_headers(self) -> Iterator[bytes]:
+        yield HeadersFrame(1, self.HEADERS).serialize()
+        for _ in range(60):
+            yield ContinuationFrame(1, b"\x00\x01a\x7f\x80\x7e" + b"x" * 16000).serialize()
+
+    def large_headers(self) -> Iterator[bytes]:
+        """An entry of 4 KB in the table of the other side, named again and again by a byte each."""
+        entry = Encoder().encode([("x", "y" * 3900)])
+        yield HeadersFrame(1, entry + b"\xbe" * 10_000, flags=["END_HEADERS"]).serialize()
+
+    def frames(self, kind: str) -> Iterator[bytes]:
+        if kind in {"rapid_reset", "long_headers", "large_headers"}:
+            yield from getattr(self, kind)()
+            return
+        if kind == "empty data":
+            yield HeadersFrame(1, self.HEADERS, flags=["END_HEADERS"]).serialize()
+        frame = {
+            "pings": PingFrame(0, b"12345678").serialize(),
+            "settings": SettingsFrame(0, {3: 100}).serialize(),
+            "empty data": DataFrame(1, b"").serialize(),
+            "unknown": b"\0\0\0\xfa\0\0\0\0\0",
+            "a frame too long": b"\xff\xff\xff\x00\0\0\0\0\1",
+        }[kind]
+        yield from (frame for _ in range(50_000))
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            *("rapid_reset", "long_headers", "large_headers"),
+            *("pings", "settings", "empty data", "unknown", "a frame too long"),
+        ],
+    )
+    def test_it_ends(self, view: Any, good: bytes, kind: str) -> None:
+        assert export(view, good) is grpc.StatusCode.OK
+        before = memory(view.process.pid, peak=False)
+        forget_peak(view.process.pid)
+        with ExitStack() as stack:
+            connections = [connect(stack, view.grpc) for _ in range(4)]
+            for connection in connections:
+                connection.settimeout(20)
+                with suppress(ConnectionError):
+                    connection.sendall(self.PREFACE + b"".join(self.frames(kind)))
+            assert all(ends_within(connection, 8) for connection in connections)
+        assert memory(view.process.pid) - before < 50
+        assert export(view, good) is grpc.StatusCode.OK
+
+
+class TestWebPages:
+    """Of a browser on this machine nothing is taken, however it got here."""
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Host": "evil.example"},
+            {"Host": "evil.example:4318"},
+            {"Host": "localhost.evil.example"},
+            {"Host": "127.0.0.1.evil.example"},
+            {"Host": "localhost@evil.example"},
+            {"Host": "192.0.2.1"},
+            {"Host": ""},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://localhost:1"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Host": "evil.example", "Origin": "http://evil.example"},
+        ],
+        ids=str,
+    )
+    def test_refused(self, view: Any, good: bytes, headers: dict[str, str]) -> None:
+        assert post(view.http, good, headers) == 403
+
+    @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+    def test_a_form(self, view: Any, good: bytes, kind: str) -> None:
+        """What a page may send without asking first."""
+        assert post(view.http, good, {"Content-Type": kind}) == 415
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LOCALHOST:1", "127.0.0.1:4318", "[::1]:4318", "host.docker.internal"]
+    )
+    def test_ours(self, view: Any, good: bytes, host: str) -> None:
+        assert post(view.http, good, {"Host": host}) == 200
+
+    def test_own_origin(self, view: Any, good: bytes) -> None:
+        assert post(view.http, good, {"Origin": view.http, "Sec-Fetch-Site": "same-origin"}) == 200
+
+    def test_grpc(self, view: Any, good: bytes) -> None:
+        with grpc.insecure_channel(view.grpc, options=[("grpc.default_authority", "evil.example")]) as channel:
+            with pytest.raises(grpc.RpcError) as refused:
+                channel.unary_unary(TRACES)(good, timeout=20)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+    def test_all_addresses(self, start_view: Callable[..., Any], good: bytes) -> None:
+        """Beyond loopback a name is any name, as of a service in compose; a page is a page."""
+        view = start_view("--host", "0.0.0.0")
+        assert post(view.http, good, {"Host": "view:4318"}) == 200
+        assert post(view.http, good, {"Host": "view:4318", "Origin": "http://view:4318"}) == 403
+        assert post(view.http, good, {"Host": "view:4318", "Sec-Fetch-Site": "cross-site"}) == 403
+        assert post(view.http, good, {"Host": "192.0.2.1:4318", "Origin": "http://192.0.2.1:4318"}) == 200
 
 
 def never() -> Iterator[bytes]:
