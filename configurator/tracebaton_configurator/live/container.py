@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-# In /proc/self/mountinfo, what is mounted where a container engine puts its own files: of Kubernetes by the name in the
+_MOUNTS = Path("/proc/self/mountinfo")
+# In there, what is mounted where a container engine puts its own files: of Kubernetes by the name in the
 # pod, of Docker and Podman by the id.
 _IN_POD = re.compile(r"/pods/[0-9a-f-]{36}/containers/([^/ ]{1,63})/")
 _ID = re.compile(r"/(?:containers|overlay-containers)/([0-9a-f]{12})[0-9a-f]{52}/")
@@ -36,7 +37,7 @@ def container() -> Container:
     """That of this process."""
     roots = ""
     with suppress(OSError):
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
         # The fourth field is what is mounted (proc_pid_mountinfo(5)): where, a host has all containers.
         roots = "\n".join(fields[3] for fields in map(str.split, lines) if len(fields) > 3)
     found = _IN_POD.search(roots) or _ID.search(roots)
