@@ -16,7 +16,7 @@ except ImportError:  # python-json-logger 2, which an application may have pinne
     from pythonjsonlogger.jsonlogger import JsonFormatter  # type: ignore[attr-defined]
 
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.masking import masked, under
+from tracebaton_configurator.logs.masking import is_secret, masked, under
 from tracebaton_configurator.logs.values import bounded_repr, plain, without_lone_surrogates
 
 # What the standard library puts on a record, in this Python, and formatters add.
@@ -28,6 +28,7 @@ _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 _BARE = ("name", "levelname", "levelno", "created", "msecs", *Ids._fields)
 # On a record whose extras are what the application's own text shows anyway.
 SHOWN = "_tracebaton_shown"
+_SIMPLE = frozenset((str, int, float, bool, type(None)))
 _OF_THE_LINE = frozenset(("exc_info", "stack_info"))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
 _MOST_HEADS = 1000
@@ -53,6 +54,7 @@ class JsonLines(JsonFormatter):
         self._wanted = extras if isinstance(extras, frozenset) else None
         self._written = extras != "none"
         self._masks = extras != "all"
+        self._chooses = self._wanted is not None or not self._written
         self._service_name = service_name
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
@@ -151,11 +153,12 @@ class JsonLines(JsonFormatter):
                 continue
             if type(name) is not str or name.startswith("extra."):
                 return None
-            if name[:1] == "_" or not (as_it_is or self._is_written(name)):
+            if name[:1] == "_" or (self._chooses and not as_it_is and not self._is_written(name)):
                 continue
-            if not as_it_is:
-                value = self._shown(name, value)  # noqa: PLW2901 (what may be seen of it)
             kind = type(value)
+            if not as_it_is and (kind not in _SIMPLE or is_secret(name)):
+                value = self._shown(name, value)  # noqa: PLW2901 (what may be seen of it)
+                kind = type(value)
             if kind is str:
                 shown = quoted(value)
             elif kind is int and -_LARGEST < value < _LARGEST:

@@ -38,17 +38,18 @@ _ALREADY = regex(r"[*\u2022]+|\W*(?:redacted|masked|filtered|hidden|removed)\W*"
 # In the repr of an object: `password='...'`, `"authorization": "..."`, `(b'cookie', b'...')`.
 _IN_REPR = regex(r"""([\w.-]+)(["']?\s*(?:=|:|,)\s*)(b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*"|SecretStr\([^)]*\))""")
 
-_names: dict[str, bool] = {}
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_names: dict[object, bool] = {}
 
 
 def is_secret(name: object) -> bool:
     """Whether what stands under this name is a secret. Text and bytes are names; anything else is none."""
-    if isinstance(name, bytes):
-        name = name.decode("latin-1")
-    if not isinstance(name, str):
-        return False
-    known = _names.get(name)
+    known = _names.get(name) if type(name) is str else None
     if known is None:
+        if isinstance(name, bytes):
+            name = name.decode("latin-1")
+        if not isinstance(name, str):
+            return False
         if len(_names) >= _MOST_NAMES:  # names that an application makes up as it goes
             _names.clear()
         known = _names[name] = _is_secret([word.lower() for word in _WORD.findall(name[:200])])
@@ -57,8 +58,7 @@ def is_secret(name: object) -> bool:
 
 def masked(value: Any) -> Any:
     """`value` as it may be written; the same object where nothing in it is to be masked. Never raises."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None or kind is float:
+    if type(value) in _PLAIN:
         return value
     try:
         return _copy(value, ()) if _holds_secret(value, ()) else value
@@ -92,6 +92,15 @@ def _pairs_of(value: Any) -> list[tuple[object, Any]] | None:
 
 
 def _holds_secret(value: Any, above: tuple[int, ...]) -> bool:
+    if type(value) is dict and len(above) < _DEEPEST and id(value) not in above:
+        # What most extras are, on a shorter way.
+        inside = (*above, id(value))
+        for name, item in value.items():
+            if is_secret(name) and _is_to_be_masked(name, item):
+                return True
+            if type(item) not in _PLAIN and _holds_secret(item, inside):
+                return True
+        return False
     pairs = _pairs_of(value)
     if pairs is None:
         return _in_repr(value) is not None
