@@ -117,13 +117,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
-        trust_parent=reader.parsed(
-            ours.OTEL_TRACEBATON_TRUST_PARENT,
-            _parse_trust,
-            True,  # noqa: FBT003
-            "true, false or networks such as 10.0.0.0/8,127.0.0.1",
-            "true",
-        ),
+        trust_parent=_read_trust(reader),
         children=reader.boolean(ours.OTEL_TRACEBATON_CHILDREN, default=True),
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
@@ -176,6 +170,20 @@ def _service_name_in_resource(reader: Reader) -> str | None:
     return None
 
 
+def _read_trust(reader: Reader) -> bool | tuple[IPv4Network | IPv6Network, ...]:
+    """Whoever sets it means to keep somebody out, so a mistake closes: it lets nobody in."""
+    variable = ours.OTEL_TRACEBATON_TRUST_PARENT
+    value = reader.text(variable)
+    if value is None:
+        return True
+    try:
+        return _parse_trust(value)
+    except ValueError as error:
+        accepted = "true, false or networks such as 10.0.0.0/8,127.0.0.1"
+        reader.wrong(variable, str(error), accepted, "false is used: no caller is trusted")
+        return False
+
+
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
     lowered = value.lower()
     if lowered in ("true", "false"):
@@ -184,6 +192,8 @@ def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
 
     networks = [part.strip() for part in value.split(",") if part.strip()]
     try:
+        if not networks:
+            raise ValueError
         return tuple(ip_network(part, strict=False) for part in networks)
     except ValueError:
         raise ValueError("is neither a boolean nor a list of networks") from None

@@ -121,16 +121,16 @@ def test_commas_without_an_exporter(variable: str) -> None:
         (
             {"OTEL_TRACEBATON_TRUST_PARENT": "localhost"},
             "OTEL_TRACEBATON_TRUST_PARENT='localhost' is neither a boolean nor a list of networks: accepted is true, "
-            "false or networks such as 10.0.0.0/8,127.0.0.1; true is used.",
+            "false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
             "trust_parent",
-            True,
+            False,
         ),
         (
             {"OTEL_TRACEBATON_TRUST_PARENT": "10.0.0.0/40"},
             "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/40' is neither a boolean nor a list of networks: accepted is true, "
-            "false or networks such as 10.0.0.0/8,127.0.0.1; true is used.",
+            "false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
             "trust_parent",
-            True,
+            False,
         ),
     ],
 )
