@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
-from tracebaton_configurator.settings import contradictions
+from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
@@ -82,6 +82,7 @@ class Settings:
     children: bool
     given: frozenset[str]
     problems: tuple[Problem, ...]
+    changes: tuple[tuple[str, str | None], ...] = field(default=(), compare=False, repr=False)
 
 
 @cache
@@ -127,7 +128,8 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
     contradictions.check_insecure(reader, settings.endpoint)
     contradictions.check_propagators(reader)
     batch_size = contradictions.check_batch(reader, settings.batch_size, settings.queue_size)
-    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems))
+    changes = upstream.judge(reader, settings.endpoint, batch_size)
+    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems), changes=changes)
 
 
 def environment() -> MutableMapping[str, str]:
@@ -146,9 +148,19 @@ def wants_strict(environ: Mapping[str, str]) -> bool:
 
 
 def hand_down(settings: Settings) -> None:
-    """Leave in the environment what upstream's loader and child processes need and cannot find out by themselves."""
-    if settings.service_name_derived and not settings.disabled:
+    """Leave in the environment what upstream and child processes need and cannot find out, or survive, by themselves.
+
+    Where tracing is off, nothing is changed. To be called before the SDK and the instrumentations are imported.
+    """
+    if settings.disabled:
+        return
+    if settings.service_name_derived:
         os.environ[INHERITED_NAME] = settings.service_name
+    for name, value in settings.changes:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _is_helper(command: Sequence[str]) -> bool:

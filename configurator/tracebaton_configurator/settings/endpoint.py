@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GRPC = "grpc"
 HTTP = "http/protobuf"
+SECONDS = "a number of seconds above 0"
 _ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
@@ -70,7 +71,7 @@ def read_endpoint(reader: Reader) -> Endpoint:
     variable = reader.first_set(*_ENDPOINT)
     url = reader.text(*_ENDPOINT)
     if url is not None:
-        url = _checked(reader, variable, url)
+        url = checked_url(reader, variable, url, _INSECURE)
     if url is None:
         protocol = protocol or GRPC
         url = _DEFAULT[protocol]
@@ -86,7 +87,7 @@ def read_endpoint(reader: Reader) -> Endpoint:
         url,
         protocol,
         reader.choice(reader.first_set(*_COMPRESSION), known, "none"),
-        reader.parsed(reader.first_set(*_TIMEOUT), _parse_seconds, 10.0, "a number of seconds above 0", "10"),
+        reader.parsed(reader.first_set(*_TIMEOUT), parse_seconds, 10.0, SECONDS, "10"),
         read_headers(reader, *_HEADERS, grpc=protocol == GRPC),
         _read_proxy(reader, url, protocol),
         _read_tls(reader),
@@ -146,7 +147,8 @@ def _read_tls(reader: Reader) -> tuple[str | None, str | None, str | None]:
     return certificate, key, client
 
 
-def _parse_seconds(value: str) -> float:
+def parse_seconds(value: str) -> float:
+    """Up to an hour (ValueError)."""
     try:
         seconds = float(value)
     except ValueError:
@@ -168,12 +170,13 @@ def _read_protocol(reader: Reader) -> str | None:
     return None
 
 
-def _checked(reader: Reader, variable: str, url: str) -> str | None:
+def checked_url(reader: Reader, variable: str, url: str, insecure_variables: tuple[str, ...]) -> str | None:
+    """The URL of a receiver, with the scheme that is meant where it has none; None, and said, for one that is wrong."""
     accepted = "http://HOST:PORT or https://HOST:PORT"
     if "://" not in url:
         # Upstream would silently speak TLS to `otel-collector:4317`, which is never what was meant; an explicit
         # INSECURE variable says what was.
-        insecure = reader.text(*_INSECURE)
+        insecure = reader.text(*insecure_variables)
         # Whoever set it wrong meant something by it: nothing is sent in plaintext for a typo.
         scheme = "http" if insecure is None or insecure.lower() == "true" else "https"
         if insecure is None:
