@@ -55,7 +55,8 @@ class Details:
         try:
             return self._remembered(scope)
         except Exception:  # noqa: BLE001 (a request does not fail for what its span is called)
-            return str(scope.get("method", "HTTP")), {}
+            method = scope.get("method")
+            return method if isinstance(method, str) else "HTTP", {}
 
     def error_type(self, _: Exception) -> str | None:
         """Upstream's middleware says the status."""

@@ -48,7 +48,7 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
     details = _NativeDetails(fastapi.__version__)
 
     async def __call__(self: Any, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: N807
-        kind = scope["type"]
+        kind = scope.get("type")
         current = context_api.get_current()
         if (
             kind not in ("http", "websocket")
@@ -66,9 +66,11 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
             return
-        method = scope["method"] if kind == "http" else "GET"
-        path = scope["path"]
-        start = engine.start(scope, method)
+        start = engine.begin(scope)
+        if start is None:
+            scope[_SWITCH] = None
+            await pass_untraced(original.__get__(self), scope, receive, send)
+            return
         scope[PASSED] = start.recorded
         try:
             if start.recorded or engine.aside:
@@ -77,8 +79,7 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
                 scope[_SWITCH] = None
                 await pass_unrecorded(original.__get__(self), scope, receive, send, start, engine, keeper, details)
         finally:
-            if start.learn:
-                engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
+            engine.learn(start, scope)
 
     fastapi.FastAPI.__call__ = __call__
     return True
