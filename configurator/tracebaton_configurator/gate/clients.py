@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry import propagate
 
+from tracebaton_configurator.redaction.upstream import install_for_urls
 from tracebaton_configurator.sampling.sampler import UNRECORDED
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _left_alone: Any = None
 
 def prepare(name: str) -> None:
     """Called before the instrumentation `name` is loaded."""
+    if name in _HTTPX or name in _MODULES:
+        install_for_urls()
     if name in _HTTPX:
         _hand_on_through_httpx(name)
 

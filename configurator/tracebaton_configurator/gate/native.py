@@ -22,6 +22,7 @@ from tracebaton_configurator.gate.upstream import (
     SUPPRESS_INSTRUMENTATION,
     StabilityMode,
 )
+from tracebaton_configurator.redaction.upstream import with_redacted_query
 from tracebaton_configurator.sampling.routes import template_of
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class _NativeDetails:
             if scope.get("http_version"):
                 attributes["network.protocol.version"] = scope["http_version"]
             if scope.get("query_string"):
-                attributes["url.query"] = self._redacted(scope["query_string"])
+                attributes["url.query"] = self._redacted(with_redacted_query(scope)["query_string"])
         attributes.update(self._server_attributes(scope))
         if template is None:
             return method, attributes

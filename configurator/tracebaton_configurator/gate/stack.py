@@ -21,6 +21,7 @@ from tracebaton_configurator.gate.upstream import (
     SUPPRESS_INSTRUMENTATION,
     OpenTelemetryMiddleware,
 )
+from tracebaton_configurator.redaction.upstream import install_for_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -126,6 +127,7 @@ class Session(Protocol):
 
 def put_gate_on(app: Any, session: Session) -> None:
     """Let the stack that the FastAPI application `app` is going to build have a gate on top."""
+    install_for_asgi()
     build = app.build_middleware_stack
 
     def build_with_gate() -> App:
@@ -149,6 +151,7 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
     """
     from starlette.applications import Starlette
 
+    install_for_asgi()
     build = Starlette.build_middleware_stack
 
     def build_with_gate(self: Any) -> App:

@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass, field, replace
 from functools import cache
+from re import compile as regex
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
@@ -47,6 +48,11 @@ LogMode = Literal["json", "inject", "off"]
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
 
 
+_NAME = regex(r"-?[\w.$\[\]-]*\w[\w.$\[\]-]*")
+# Meant as a switch, which there is not: what is written would only be the name of a parameter.
+_NO_NAMES = ("none", "off", "on", "true", "false", "all")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the variables say. Durations are seconds, sizes are megabytes (10**6 bytes).
@@ -80,6 +86,7 @@ class Settings:
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
     children: bool
+    redact: tuple[str, ...]
     given: frozenset[str]
     problems: tuple[Problem, ...]
     changes: tuple[tuple[str, str | None], ...] = field(default=(), compare=False, repr=False)
@@ -120,6 +127,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
         trust_parent=_read_trust(reader),
         children=reader.boolean(ours.OTEL_TRACEBATON_CHILDREN, default=True),
+        redact=_read_redact(reader),
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
     )
@@ -194,6 +202,20 @@ def _read_trust(reader: Reader) -> bool | tuple[IPv4Network | IPv6Network, ...]:
         accepted = "true, false or networks such as 10.0.0.0/8,127.0.0.1"
         reader.wrong(variable, str(error), accepted, "false is used: no caller is trusted")
         return False
+
+
+def _read_redact(reader: Reader) -> tuple[str, ...]:
+    """Names that are added to the built-in list; one that begins with `-` is taken off it."""
+    variable = ours.OTEL_TRACEBATON_REDACT
+    names = [name.strip() for name in (reader.text(variable) or "").split(",") if name.strip()]
+    right = [name for name in names if _NAME.fullmatch(name) and name.lower() not in _NO_NAMES]
+    if len(right) < len(names):
+        wrong = ", ".join(repr(name) for name in names if name not in right)
+        accepted = "names of query parameters and headers, -name for one that is not to be hidden"
+        reader.wrong(
+            variable, f"has {wrong}, which is no name", accepted, "the built-in names and the right ones apply"
+        )
+    return tuple(right)
 
 
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:

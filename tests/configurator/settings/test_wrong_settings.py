@@ -132,6 +132,21 @@ def test_commas_without_an_exporter(variable: str) -> None:
             "trust_parent",
             False,
         ),
+        (
+            {"OTEL_TRACEBATON_REDACT": "iban,customer id,-code,a=b"},
+            "OTEL_TRACEBATON_REDACT='iban,customer id,-code,a=b' has 'customer id', 'a=b', which is no name: accepted "
+            "is names of query parameters and headers, -name for one that is not to be hidden; the built-in names and "
+            "the right ones apply.",
+            "redact",
+            ("iban", "-code"),
+        ),
+        (
+            {"OTEL_TRACEBATON_REDACT": "none"},
+            "OTEL_TRACEBATON_REDACT='none' has 'none', which is no name: accepted is names of query parameters and "
+            "headers, -name for one that is not to be hidden; the built-in names and the right ones apply.",
+            "redact",
+            (),
+        ),
     ],
 )
 def test_words(environ: dict[str, str], line: str, field: str, left: object) -> None:
@@ -360,7 +375,8 @@ def test_white_space_around_a_value_is_not_part_of_it(variable: str, value: str)
 
 
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
-    told = {*BOOLEANS, *DURATIONS, *NUMBERS, "OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_TRUST_PARENT"}
+    words = {"OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_REDACT", "OTEL_TRACEBATON_TRUST_PARENT"}
+    told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words}
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 
