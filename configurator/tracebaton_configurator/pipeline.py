@@ -173,14 +173,7 @@ def _id_generator(here: Settings) -> IdGenerator:
         problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, "is unknown", known, "random is used")
         report([problem], strict=here.strict)
         return RandomIdGenerator()
-    try:
-        generator: IdGenerator = next(iter(found)).load()()
-    except Exception as error:  # noqa: BLE001 (whatever a stranger's module or constructor raises)
-        failed = f"could not be made ({type(error).__name__}: {error})"
-        accepted = "a generator that can be made here"
-        problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, failed, accepted, "random is used")
-        report([problem], strict=here.strict)
-        return RandomIdGenerator()
+    generator: IdGenerator = next(iter(found)).load()()
     return generator
 
 
