@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _socket as socket  # neither gevent nor eventlet replaces this one
 import errno
 import os
-import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
+from tracebaton_configurator import native
 from tracebaton_configurator.live.address import is_here, listed, peer_of
 from tracebaton_configurator.live.message import encode, receive
 
@@ -42,14 +43,14 @@ def ask(name: str, request: dict[str, Any], pid: int | None = None, seconds: flo
     for pause in _PAUSES:
         with suppress(ConnectionResetError):
             return _ask_once(name, request, pid, deadline)
-        time.sleep(pause)
+        native.sleep(pause)
     raise NoAnswerError(f"A process ({name})", "ended the connection without an answer")
 
 
 def _ask_once(name: str, request: dict[str, Any], pid: int | None, deadline: float) -> Answer | None:
     """As `ask`; raises ConnectionResetError for a connection that ends without an answer."""
     who = f"A process ({name})"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
         try:
             _connect(connection, name, deadline)
             peer = peer_of(connection)
@@ -79,7 +80,7 @@ def _connect(connection: socket.socket, name: str, deadline: float) -> None:
     while (problem := connection.connect_ex("\0" + name)) == errno.EAGAIN:
         if time.monotonic() >= deadline:
             raise TimeoutError
-        time.sleep(0.01)
+        native.sleep(0.01)
     if problem:
         raise OSError(problem, os.strerror(problem))  # of the subclass that belongs to the number
     connection.settimeout(max(deadline - time.monotonic(), 0.001))
