@@ -104,7 +104,7 @@ time.sleep(30)
 
 
 class _Answers(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 (the name is the standard library's)
+    def do_GET(self) -> None:
         self.send_response(204)
         self.end_headers()
 
@@ -133,9 +133,7 @@ GUNICORN = "gunicorn --workers 2 --bind 127.0.0.1:{{port}} --no-control-socket -
 
 @pytest.mark.parametrize("preload", ["", "--preload"])
 @pytest.mark.parametrize("model", MODELS)
-def test_gunicorns_workers(
-    system: System, receiver: FaultyReceiver, backend: str, model: str, preload: str
-) -> None:
+def test_gunicorns_workers(system: System, receiver: FaultyReceiver, backend: str, model: str, preload: str) -> None:
     if find_spec(f"gunicorn.workers.g{model}") is None:
         pytest.skip(f"THIS GUNICORN HAS NO WORKER FOR {model.upper()}")
     command = GUNICORN.format(model, preload).split()

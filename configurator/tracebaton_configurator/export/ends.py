@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # From here on, a process that has begun to end starts no thread, so those it will need have to be there before.
 _NO_LATE_THREADS = sys.version_info >= (3, 12)
 
+# Of the time for the end, what is kept for saying what has not ended.
+_RESERVE = 0.25
+
 
 class Part:
     """Something to `end`, which may raise, or never come back; `name` is for the line that says so.
@@ -90,7 +93,7 @@ def end_all(parts: list[Part], seconds: float, *, cooperate: bool) -> None:
 
     `cooperate`: in this thread, one after the other, what is not `bounded`; its locks and waits may be greenlets'.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds - min(_RESERVE, seconds / 4)
     needed = sorted((part for part in parts if part.is_needed()), key=lambda part: not part.bounded)
     # The first is one of our own, if there is any, and keeps to the time.
     here = needed.pop(0) if needed and needed[0].bounded else None
@@ -101,7 +104,7 @@ def end_all(parts: list[Part], seconds: float, *, cooperate: bool) -> None:
         if thread is None:
             part.run()
         elif not thread.join(deadline - time.monotonic()):
-            own.error("%s has not ended within %g s and is left behind.", part.name, seconds)
+            own.error("%s has not ended within %.1f s and is left behind.", part.name, seconds)
 
 
 class SpanProcessors(SynchronousMultiSpanProcessor):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import SIG_DFL, getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,7 @@ class _Sigterm:
             if self._set_action is not None:
                 self._set_action(_NUMBER, _DEFAULT)
             elif _in_main_thread():
-                set_handler(_NUMBER, signal.SIG_DFL)
+                set_handler(_NUMBER, SIG_DFL)
 
     def _catch(self) -> None:
         if not self.is_ours(getsignal(_NUMBER)):

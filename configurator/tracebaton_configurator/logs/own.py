@@ -16,7 +16,6 @@ from tracebaton_configurator import native
 
 NAME = "tracebaton"
 _SECONDS = 0.5
-_FORMAT = "%(levelname)s: %(name)s: %(message)s"
 
 ending = False
 """Whether the process has begun to end, in a thread that may have interrupted whatever another one was doing."""
@@ -84,7 +83,7 @@ def _logger() -> logging.Logger:
     logger.disabled = False
     if not logger.handlers:
         handler = _CurrentStderr()
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.propagate = False
     if logger.level == logging.NOTSET:
@@ -128,7 +127,7 @@ def _log_in_time(level: int, message: str, args: tuple[object, ...]) -> None:
         say()
         return
     if not thread.join(_SECONDS + 0.1):
-        fields = {"name": NAME, "levelname": logging.getLevelName(level), "msg": message, "args": args}
-        record = logging.makeLogRecord(fields)
+        # Not as a record: the making of one asks `threading` for the name of its thread, under a lock.
+        line = f"{logging.getLevelName(level)}: {NAME}: {message % args}\n"
         with suppress(OSError):
-            native.write(2, f"{logging.Formatter(_FORMAT).format(record)}\n".encode(), _SECONDS)
+            native.write(2, line.encode("utf-8", "backslashreplace"), _SECONDS)
