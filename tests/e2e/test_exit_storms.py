@@ -1,4 +1,4 @@
-"""Signals in any number, at any moment: the process ends in time, with a status that the same signals give without us."""
+"""Signals in any number, at any moment: the process ends in time, with a status that it could have without us."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def test_a_storm_of_signals_ends_a_process_in_time() -> None:
 
 
 def possible(storm: Sequence[tuple[float, signal.Signals]]) -> set[int]:
-    """The statuses without tracing: of any of the signals, and of a Python that KeyboardInterrupt ends while it ends."""
+    """The statuses without tracing: of any signal, and of a Python that KeyboardInterrupt ends while it ends."""
     numbers = {number for _, number in storm}
     return {-number for number in numbers} | ({1} if signal.SIGINT in numbers else set())
