@@ -27,7 +27,10 @@ class A(SpanExporter):
         {}
 """
 SPAN = "from opentelemetry import trace; trace.get_tracer('t').start_span('only').end()\n"
-ENDS = {"by itself": "", "by a signal": "import os; os.kill(os.getpid(), 15); import time; time.sleep(30)"}
+ENDS = {
+    "by itself": "",
+    "by a signal": "import os; os.kill(os.getpid(), 15); import time; [time.sleep(0.1) for _ in range(300)]",
+}
 
 
 def environ(receiver: FaultyReceiver, **more: str) -> dict[str, str]:

@@ -94,7 +94,8 @@ sys.argv = ["greenlets_script.py", {!r}, {!r}]
 made = runpy.run_path("greenlets_script.py")
 made["work"](3)
 os.kill(os.getpid(), {})
-time.sleep(30)
+for _ in range(300):
+    time.sleep(0.1)
 """
     code = code.format(model, moment, int(number))
     env = environ(receiver, **BARE, OTEL_BSP_SCHEDULE_DELAY="60000")

@@ -8,6 +8,10 @@ Two things are needed for that, and Python's `signal.signal` does both at once a
 function, which is registered when tracing starts, and the action of the operating system, which `PyOS_setsig` of
 CPython's stable ABI switches from any thread. The application is not to notice: to it, the default action stands where
 this handler does, whether it asks, replaces it or puts it back.
+
+What stays as it is for every handler written in Python: up to CPython 3.12, a signal that comes in the very moment in
+which another thread lets go of the GIL may be noticed only when the main thread returns from what it does next
+(`COMPUTE_EVAL_BREAKER` in Python/ceval_gil.c).
 """
 
 from __future__ import annotations
