@@ -6,11 +6,11 @@ Used by one thread; at the end of the process a second one may take over what th
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from tracebaton_configurator import native
 from tracebaton_configurator.export.batch import Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
 from tracebaton_configurator.export.forks import importing
@@ -71,7 +71,7 @@ class Delivery:
         self._deadline = 0.0
         self._end = float("inf")
         self._abandoned = False
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._outage.forget()
         if self.spool is not None:
             self.spool.forget()
@@ -153,7 +153,7 @@ class Delivery:
             useful = begun + _LAST_TRIES if self._wait else self._end
             if self.idle or wait <= 0 or time.monotonic() + wait >= min(useful, self._end):
                 return
-            time.sleep(wait)
+            native.sleep(wait)
 
     def abandon(self, collect: Callable[[], object]) -> None:
         """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost.

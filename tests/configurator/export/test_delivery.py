@@ -85,6 +85,7 @@ def nothing() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module.native, "sleep", clock.sleep)
     return clock
 
 
@@ -523,6 +524,7 @@ class TestTheSum:
         with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
             clock = Clock()
             patch.setattr(module, "time", clock)
+            patch.setattr(module.native, "sleep", clock.sleep)
             patch.setattr(spool_module, "_LOOK_EVERY", 1.0)
             patch.setattr(spool_module, "time", clock)
             spool = Spool(root, spooled) if spooled else None
