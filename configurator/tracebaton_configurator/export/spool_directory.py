@@ -94,7 +94,7 @@ def open_directory(root: int, name: str) -> int | None:
 
 
 def open_file(directory: int, name: str, flags: int = os.O_RDWR) -> int | None:
-    """A descriptor of a regular file of this user's; None for anything else (FileNotFoundError, OSError)."""
+    """A descriptor of a regular file of this user's; None for anything else (OSError)."""
     if not _is_ours(os.stat(name, dir_fd=directory, follow_symlinks=False), stat.S_ISREG):
         return None
     descriptor = os.open(name, flags | _FLAGS, dir_fd=directory)
@@ -174,6 +174,7 @@ def release_writer(root: int, writer: Writer) -> bool:
     except OSError:
         return False
     finally:
+        unlock(writer.lock)
         writer.let_go()
     return True
 
