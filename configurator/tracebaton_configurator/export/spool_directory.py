@@ -44,7 +44,7 @@ class Writer(NamedTuple):
 
 @contextmanager
 def opened_root(path: str, *, create: bool = False) -> Iterator[int]:
-    """A descriptor of the spool's directory (OSError, with a sentence where somebody else could exchange it)."""
+    """A descriptor of the spool's directory (OSError, also where somebody else could exchange it)."""
     if create:
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
     trusted = (0, os.geteuid())

@@ -19,6 +19,9 @@ from tracebaton_configurator.export.spool_segment import (
 if TYPE_CHECKING:
     from tracebaton_configurator.export.spool_directory import Writer
 
+# A batch that was postponed is tried again once so many behind it in its file have been delivered, or all of them.
+_TURNS = 8
+
 
 class Entry(NamedTuple):
     """A batch on disk: the directory of its writer, its file, its place there, and how many spans are in it."""
@@ -45,8 +48,9 @@ class Reader:
         self._record: Record | None = None
         self.lost = 0
         self.corrupt = False
-        self.postponed = False
         self.unmarked = False
+        self._later: list[Record] = []
+        self._passed = 0
         if self._size > MOST_SEGMENT or not name.complete:
             self._give_up(name.spans or 1)
 
@@ -68,10 +72,19 @@ class Reader:
         os.close(descriptor)
         return None
 
+    @property
+    def postponed(self) -> bool:
+        """Whether something has been left for when the directory is read again."""
+        return bool(self._later)
+
     def current(self) -> Entry | None:
-        """The first batch that has not been dealt with; None at the end of the file (OSError)."""
+        """The batch whose turn it is; None at the end of the file (OSError)."""
+        if self._record is None and self._later and self._passed >= (_TURNS if self._at < self._size else 1):
+            self._record = self._later.pop(0)
+        if self._record is not None:
+            return self._entry(self._record)
         while self._at < self._size:
-            record = self._record or read_record(self._descriptor, self.name, self._at, self._size)
+            record = read_record(self._descriptor, self.name, self._at, self._size)
             if record is None:
                 self._give_up(1)
             elif record.payload_at + record.size > self._size:
@@ -80,7 +93,9 @@ class Reader:
                 self._pass(record)
             else:
                 self._record = record
-                return Entry(self.writer.name, self.name.text, record.at, record.size, record.spans)
+                return self._entry(record)
+        if self._later and self._passed:
+            return self.current()
         # A file of 0.1.0 may have been cut down to nothing.
         if not self._size and self.name.spans is not None and not self.corrupt:
             self._give_up(self.name.spans)
@@ -104,6 +119,7 @@ class Reader:
         if record is None:
             return
         self._pass(record)
+        self._passed += 1
         # The last one goes with its file.
         if self.name.spans is None and (self._at < self._size or self.postponed or self.corrupt):
             try:
@@ -112,12 +128,11 @@ class Reader:
                 self.unmarked = True
 
     def postpone(self) -> None:
-        """Leave the current batch for when the directory is read again."""
-        self.postponed = True
+        """Let others go before the current batch: some of those in this file, and then all in the others."""
         if self._record is not None:
+            self._later.append(self._record)
+            self._passed = 0
             self._pass(self._record)
-        else:
-            self._at = self._size
 
     def remove(self) -> int:
         """Remove the file; returns its size (OSError)."""
@@ -129,8 +144,11 @@ class Reader:
         with suppress(OSError):
             os.close(self._descriptor)
 
+    def _entry(self, record: Record) -> Entry:
+        return Entry(self.writer.name, self.name.text, record.at, record.size, record.spans)
+
     def _pass(self, record: Record) -> None:
-        self._at = record.payload_at + record.size
+        self._at = max(self._at, record.payload_at + record.size)
         self._record = None
 
     def _give_up(self, spans: int) -> None:
