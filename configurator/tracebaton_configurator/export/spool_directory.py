@@ -58,8 +58,8 @@ def opened_root(path: str, *, create: bool = False) -> Iterator[int]:
         if there.st_uid not in trusted and there.st_mode & stat.S_IWOTH and not there.st_mode & stat.S_ISVTX:
             raise PermissionError(
                 EPERM,
-                f"{path} belongs to user {there.st_uid}, and everybody may write there without the sticky bit; it is left "
-                "alone",
+                f"{path} belongs to user {there.st_uid}, and everybody may write there without the sticky bit; it is "
+                "left alone",
             )
         yield root
     finally:
