@@ -4,8 +4,8 @@ A batch that makes the receiver fail looks like an outage, for as long as it is 
 are tried as well, and what counts is a strike: a failure of a batch after others were delivered since its last one. How
 improbable strikes are as accidents depends on how often the receiver fails otherwise; where it fails half of the time,
 more of them are asked for. A batch whose failing is no accident is halved, which loses nothing; a single span is
-dropped once its strikes are less probable than one in a million. While nothing passes there are no strikes, and nothing
-is lost.
+dropped once its strikes are less probable than one in a hundred thousand. While nothing passes there are no strikes,
+and nothing is lost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 _MOST_SUSPECTS = 1000
 # Below these probabilities, failing is no accident.
-_HALVE, _DROP = 0.05, 1e-6
+_HALVE, _DROP = 0.05, 1e-5
 # Of older answers, each new one takes away so much of their weight.
 _DECAY = 0.99
 # An outage counts as so many failures at most, or it would take long until strikes count again.

@@ -165,11 +165,10 @@ class TestAnOutage:
 
     def test_in_which_every_request_with_spans_is_reset(self, receiver: FaultyReceiver) -> None:
         """Several batches fail, and none passes: that is no reason to give any of them up."""
-        receiver.fault = Poison("span 1")
+        receiver.fault = Poison("span 99")
         with Running(receiver) as running:
-            for _ in range(20):
-                running.delivery.take(payload(1, 1), 1)
-                time.sleep(0)
+            for number in range(10, 30):
+                running.delivery.take(payload(1, number).replace(b"span %d" % number, b"span 99"), 1)
             assert wait_for(lambda: running.delivery.counters.retried > 100, PATIENCE)
             assert running.counted == (0, {})
 
