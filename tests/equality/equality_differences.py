@@ -1,0 +1,68 @@
+"""What may differ between a plain run and a traced one, each with its reason. Nothing else may.
+
+Times, numbers of processes and ports differ between any two runs. What tracing may add is short on purpose: who adds a
+line here changes what the project promises.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# How much CPU time a start may take. A bound for mistakes, such as a library that is imported for nothing: what a start
+# really costs is counted in instructions (tests/duty), and no busy machine may make this fail.
+CPU_FACTOR, CPU_SECONDS = 1.75, 0.4
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What matches `pattern` is read as `stands_for`."""
+
+    pattern: re.Pattern[bytes]
+    stands_for: bytes
+    reason: str
+
+
+def _declared(pattern: bytes, stands_for: bytes, reason: str) -> Declared:
+    return Declared(re.compile(pattern), stands_for, reason)
+
+
+# In answers and in all that is printed.
+BETWEEN_ANY_TWO_RUNS = (
+    _declared(rb"(?im)^date: .*?(\r?)$", rb"date: DATE\1", "the server's clock"),
+    _declared(rb"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+|(?<=port )\d+", b"PORT", "a free port"),
+    _declared(rb"(?<=\[)\d{2,7}(?=\])|(?<=pid: )\d+|(?<=pid:)\d+|(?<=PID )\d+", b"PID", "the number of a process"),
+    _declared(
+        rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?|\d\d/\w{3}/\d{4}[: ]\d\d:\d\d:\d\d( [+-]\d{4})?",
+        b"TIME",
+        "the time of a log line",
+    ),
+    _declared(rb"0x[0-9a-f]{6,}", b"ADDRESS", "where an object happens to lie"),
+)
+# Between plain and traced.
+TRACED_OUTPUT = (
+    _declared(
+        rb"(?m)^(INFO|WARNING|ERROR): tracebaton: .*\n", b"", "the lines of the logger `tracebaton`: one says what is on"
+    ),
+    _declared(rb'(?m)^\{[^\n]*"logger": "tracebaton"[^\n]*\n', b"", "the same as JSON"),
+    _declared(
+        rb'(?m)^(?P<margin>[ |+]*)File "[^"\n]*/(opentelemetry|tracebaton_configurator|wrapt)/[^\n]*\n((?P=margin)  [^\n]*\n)*',
+        b"",
+        "frames of the middleware that a request passes, in tracebacks of what it raised",
+    ),
+    _declared(
+        rb"(?m)^env (OTEL_|_OTEL_TRACEBATON_|PYTHONPATH=)[^\n]*\n",
+        b"",
+        "variables that operators set, and those by which child processes are found: PYTHONPATH has our directory",
+    ),
+)
+# Fields that a line that is JSON already gains.
+TRACED_FIELDS = ("trace_id", "span_id", "trace_flags", "service.name")
+# What a process may have open beside its own, by kind, and how often. None where tracing is disabled.
+TRACED_DESCRIPTORS = (
+    (re.compile(r"unix @tracebaton-.*"), 1, "operators reach the process over it"),
+    (re.compile(r"tcp connected to {receiver}"), 1, "the connection over which spans are delivered"),
+    (re.compile(r"pipe"), 2, "what a signal handler wakes the thread for delivery with"),
+)
+# Threads, by the name that CPython 3.14 tells the kernel; before that all are called alike, and only counted.
+TRACED_THREADS = (re.compile(r"tracebaton-.*"), 2, "delivery, and the socket that operators use")
