@@ -83,7 +83,12 @@ class App:
 
 def all_apps(directory: Path = APPS) -> list[App]:
     """Every application below `directory`, by name. Raises ValueError for a description that has a mistake."""
-    files = [*directory.glob("*.py"), *directory.glob("*/main.py"), *directory.glob("*.toml"), *directory.glob("*/main.toml")]
+    files = [
+        *directory.glob("*.py"),
+        *directory.glob("*/main.py"),
+        *directory.glob("*.toml"),
+        *directory.glob("*/main.toml"),
+    ]
     return [app for path in sorted(files) for app in _described(path)]
 
 

@@ -38,8 +38,8 @@ def ask_over_one_connection(port: int, requests: list[Request]) -> list[bytes]:
             response = connection.getresponse()
             head = "".join(f"{name}: {value}\n" for name, value in response.getheaders())
             answers.append(f"{response.status} {response.reason}\n{head}\n".encode() + response.read())
-    except (OSError, http.client.HTTPException) as error:
-        answers.append(repr(error).encode())
+    except (OSError, http.client.HTTPException):
+        answers.append(b"(the connection ends)")  # by FIN or by RST, as it happens
     finally:
         connection.close()
     return answers

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from equality_differences import CPU_FACTOR, CPU_SECONDS, TRACED_DESCRIPTORS, TRACED_THREADS
+from equality_differences import CPU_FACTOR, CPU_SECONDS, POOLED_THREADS, TRACED_DESCRIPTORS, TRACED_THREADS
 from equality_output import readable, record_differences, same_in_any_run, text_differences
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def _outputs(app: App, variant: Variant, plain: Observation, traced: Observation
             continue
         texts = [readable(one.outputs[name], own_lines=app.silent) for _, one in _both(plain, traced)]
         as_text = variant.text or app.silent
-        compared = (
-            text_differences(*texts, ordered=not app.requests) if as_text else record_differences(*texts)
-        )
+        compared = text_differences(*texts, ordered=not app.requests) if as_text else record_differences(*texts)
         yield from (f"{name} {difference}" for difference in compared)
 
 
@@ -79,9 +77,10 @@ def _descriptors(variant: Variant, before: Process, after: Process, receiver: in
 
 
 def _threads(variant: Variant, before: Process, after: Process) -> Iterator[str]:
-    name, allowed, _ = TRACED_THREADS
+    allowed = TRACED_THREADS
     more = len(after.threads) - len(before.threads)
-    if not 0 <= more <= (allowed if variant.traced else 0):
+    pooled = POOLED_THREADS if len(before.threads) > 1 else 0
+    if not -pooled <= more <= pooled + (allowed if variant.traced else 0):
         yield f"{more:+} threads: {after.threads}, plain {before.threads}"
 
 
@@ -90,7 +89,9 @@ def _kinds(process: Process, receiver: int) -> Counter[str]:
     kinds: Counter[str] = Counter()
     for kind, count in process.descriptors.items():
         named = "tcp connected to {receiver}" if kind == f"tcp connected to {receiver}" else kind
-        kinds[re.sub(r"/equality-[^/]+/|(?<=tracebaton-)\d+-\w+|(?<=connected to )\d+", "*", named)] += count
+        kinds[
+            re.sub(r"/equality-[^/]+/|(?<=/wgunicorn-)\w+|(?<=tracebaton-)\d+-\w+|(?<=connected to )\d+", "*", named)
+        ] += count
     return kinds
 
 

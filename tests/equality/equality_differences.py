@@ -30,8 +30,15 @@ def _declared(pattern: bytes, stands_for: bytes, reason: str) -> Declared:
 # In answers and in all that is printed.
 BETWEEN_ANY_TWO_RUNS = (
     _declared(rb"(?im)^date: .*?(\r?)$", rb"date: DATE\1", "the server's clock"),
-    _declared(rb"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+|(?<=port )\d+", b"PORT", "a free port"),
-    _declared(rb"(?<=\[)\d{2,7}(?=\])|(?<=pid: )\d+|(?<=pid:)\d+|(?<=PID )\d+", b"PID", "the number of a process"),
+    _declared(rb"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+", b"PORT", "the port of a client"),
+    _declared(
+        rb"(?i)(?<=\[)\d{2,7}(?=\])|(?<=pid: )\d+|(?<=pid:)\d+|(?<=Listening at: http://127.0.0.1:\{port\} \()\d+",
+        b"PID",
+        "the number of a process",
+    ),
+    _declared(
+        rb"(?m)^.*ASGI transport error: .*\n", b"", "granian says so where it notices early that a client has left"
+    ),
     _declared(
         rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?|\d\d/\w{3}/\d{4}[: ]\d\d:\d\d:\d\d( [+-]\d{4})?",
         b"TIME",
@@ -42,7 +49,9 @@ BETWEEN_ANY_TWO_RUNS = (
 # Between plain and traced.
 TRACED_OUTPUT = (
     _declared(
-        rb"(?m)^(INFO|WARNING|ERROR): tracebaton: .*\n", b"", "the lines of the logger `tracebaton`: one says what is on"
+        rb"(?m)^(INFO|WARNING|ERROR): tracebaton: .*\n",
+        b"",
+        "the lines of the logger `tracebaton`: one says what is on",
     ),
     _declared(rb'(?m)^\{[^\n]*"logger": "tracebaton"[^\n]*\n', b"", "the same as JSON"),
     _declared(
@@ -64,5 +73,7 @@ TRACED_DESCRIPTORS = (
     (re.compile(r"tcp connected to {receiver}"), 1, "the connection over which spans are delivered"),
     (re.compile(r"pipe"), 2, "what a signal handler wakes the thread for delivery with"),
 )
-# Threads, by the name that CPython 3.14 tells the kernel; before that all are called alike, and only counted.
-TRACED_THREADS = (re.compile(r"tracebaton-.*"), 2, "delivery, and the socket that operators use")
+# A pool, of anyio or of a server, has as many as there was work for at the same moment: where plain has threads at all.
+POOLED_THREADS = 2
+# `tracebaton-export` delivers, `tracebaton-control` is there for operators. None where tracing is disabled.
+TRACED_THREADS = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -54,7 +55,7 @@ def observe(app: App, variant: Variant, environ: Mapping[str, str]) -> Observati
         words = {"port": port.number, "here": app.here, "out": place / "out", "redis": environ.get("REDIS_URL", "")}
         own = {name: value.format(**words) for name, value in app.env.items()}
         # A variable of the application's stays its own, whatever the variant says.
-        variables = child_environ({**environ, **variant.env, **own})
+        variables = child_environ({"PYTHONHASHSEED": "0", **environ, **variant.env, **own})
         if "venv" in app.needs:
             variables = lay_out(app.here, place, variables)
         command = [*variant.launcher, *(word.format(**words) for word in app.command)]
@@ -68,9 +69,13 @@ def observe(app: App, variant: Variant, environ: Mapping[str, str]) -> Observati
             seen.trouble = f"{type(error).__name__}: {error}"
         _kill(running)
         written = [place / "stdout", place / "stderr", *sorted((place / "out").rglob("*"))]
-        root = str(place).encode()
-        seen.outputs = {path.name: path.read_bytes().replace(root, b"{place}") for path in written if path.is_file()}
+        seen.outputs = {path.name: _shared(path.read_bytes(), place, port.number) for path in written if path.is_file()}
         return seen
+
+
+def _shared(text: bytes, place: Path, port: int) -> bytes:
+    """Without the directory and the port of this run."""
+    return re.sub(rb"\b%d\b" % port, b"{port}", text.replace(str(place).encode(), b"{place}"))
 
 
 def _watch(app: App, running: subprocess.Popen[bytes], port: int, place: Path, seen: Observation) -> None:
