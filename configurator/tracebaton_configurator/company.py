@@ -14,6 +14,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.metrics import _internal as metrics
 
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.shared_spans import SharedSpans, processors_of
 
 if TYPE_CHECKING:
@@ -27,23 +28,37 @@ _IN_CHARGE = "The application sets up a TracerProvider of its own: tracebaton, w
 _ALONE = "Started without tracebaton, it traces by itself alone"
 
 
-def keep_company(provider: TracerProvider, here: Settings, stand_aside: Callable[[], None]) -> Callable[[], None]:
+def keep_company(
+    provider: TracerProvider,
+    here: Settings,
+    stand_aside: Callable[[], None],
+    on_first: Callable[[], object] = lambda: None,
+) -> Callable[[], None]:
     """Watch for providers that the application sets. Returns what undoes it.
 
-    `provider` is this project's; `stand_aside` is called when a MeterProvider comes that wants to count every request.
+    `provider` is this project's; `stand_aside` is called when a MeterProvider comes that wants to count every request,
+    `on_first` before something is said of the one or the other.
     Patches `_set_tracer_provider` and `_set_meter_provider` of opentelemetry-api, through which every way to set one
     leads (checked with 1.42.0 to 1.45.2); where they are missing, upstream refuses a second provider in its own words.
     """
     watched: list[tuple[Any, str, Any]] = []
 
-    def watch(module: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def watch(module: Any, name: str, make: Callable[[Any], Any]) -> bool:
         original = getattr(module, name, None)
-        if callable(original):
-            setattr(module, name, make(original))
-            watched.append((module, name, original))
+        if not callable(original):
+            return False
+        setattr(module, name, make(original))
+        watched.append((module, name, original))
+        return True
 
-    watch(trace, "_set_tracer_provider", lambda original: _tracers(original, provider, here))
-    watch(metrics, "_set_meter_provider", lambda original: _meters(original, stand_aside))
+    apply(
+        "tracer-provider",
+        lambda: watch(trace, "_set_tracer_provider", lambda original: _tracers(original, provider, here, on_first)),
+    )
+    apply(
+        "meter-provider",
+        lambda: watch(metrics, "_set_meter_provider", lambda original: _meters(original, stand_aside, on_first)),
+    )
 
     def undo() -> None:
         for module, name, original in watched:
@@ -52,7 +67,7 @@ def keep_company(provider: TracerProvider, here: Settings, stand_aside: Callable
     return undo
 
 
-def _tracers(original: Any, provider: TracerProvider, here: Settings) -> Any:
+def _tracers(original: Any, provider: TracerProvider, here: Settings, on_first: Callable[[], object]) -> Any:
     shared = SharedSpans(provider, here)
 
     def set_tracer_provider(second: Any, *args: Any, **kwargs: Any) -> None:
@@ -62,6 +77,7 @@ def _tracers(original: Any, provider: TracerProvider, here: Settings) -> Any:
         processors = processors_of(second)
         if second is provider or shared.knows(processors):
             return
+        on_first()
         if processors is None:
             own.warning("%s. %s.", _IN_CHARGE, _ALONE)
             return
@@ -76,11 +92,12 @@ def _tracers(original: Any, provider: TracerProvider, here: Settings) -> Any:
     return set_tracer_provider
 
 
-def _meters(original: Any, stand_aside: Callable[[], None]) -> Any:
+def _meters(original: Any, stand_aside: Callable[[], None], on_first: Callable[[], object]) -> Any:
     def set_meter_provider(meters: Any, *args: Any, **kwargs: Any) -> None:
         original(meters, *args, **kwargs)
         if metrics.get_meter_provider() is meters and not isinstance(meters, NoOpMeterProvider):
             stand_aside()
+            on_first()
             own.info(
                 "The application sets up a MeterProvider of its own: unrecorded requests take upstream's path, because "
                 "metrics count every request."

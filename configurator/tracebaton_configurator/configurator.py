@@ -1,52 +1,35 @@
-"""`OpenTelemetryConfigurator`: turns settings into log hook, provider, sampler, exporter and gate.
-
-Nothing of the SDK is imported before it is known that tracing is on.
-"""
+"""`OpenTelemetryConfigurator`: what upstream's launcher asks to set tracing up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.logs import hook, trouble
 from tracebaton_configurator.problems import report, report_failure
-
-if TYPE_CHECKING:
-    from tracebaton_configurator.pipeline import Pipeline
+from tracebaton_configurator.startup.bring_up import bring_up
+from tracebaton_configurator.startup.state import STATE
 
 
 class OpenTelemetryConfigurator:
     """Found by the entry point `opentelemetry_configurator`, chosen by `OTEL_PYTHON_CONFIGURATOR=tracebaton`."""
 
-    configured = False
-    pipeline: Pipeline | None = None
-    failed: Exception | None = None
-    """Why tracing could not start, the distro's part included; nothing is instrumented then."""
-
     def configure(self, auto_instrumentation_version: str | None = None, **_: Any) -> None:
-        """Set tracing up. Never raises: whatever goes wrong, the application runs, untraced, and one line says why.
+        """Set tracing up; a second call does nothing. Never raises.
 
-        Under `OTEL_TRACEBATON_STRICT=true` a wrong setting, and whatever else goes wrong, ends the process here, with
-        status 78.
+        At once: the launcher has imported OpenTelemetry by now, so nobody can tell when the application first does.
         """
-        OpenTelemetryConfigurator.configured = True
+        if STATE.configurator:
+            return
+        STATE.configurator = True
+        STATE.launcher_version = auto_instrumentation_version
         try:
-            if self.failed is not None:
-                raise self.failed
             here = settings.current()
             if here.helper:
                 return
             if here.disabled:
                 report(here.problems, strict=here.strict)
                 return
-            hook.install(here.logs, here.service_name)
-            trouble.install()
-            report(here.problems, strict=here.strict)
-            from tracebaton_configurator.pipeline import start
-            from tracebaton_configurator.start_up import leave_out_httpx_client
-
-            leave_out_httpx_client()
-            OpenTelemetryConfigurator.pipeline = start(here, auto_instrumentation_version)
+            bring_up()
         except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
-            OpenTelemetryConfigurator.failed = error
+            STATE.failed = error
             report_failure(error, strict=settings.wants_strict(settings.environment()))

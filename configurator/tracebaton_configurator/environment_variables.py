@@ -30,7 +30,14 @@ OTEL_TRACEBATON_TRUST_PARENT = "OTEL_TRACEBATON_TRUST_PARENT"
 """`true` (default), `false`, or the networks whose callers' trace context is continued (`10.0.0.0/8,127.0.0.1`)."""
 
 OTEL_TRACEBATON_CHILDREN = "OTEL_TRACEBATON_CHILDREN"
-"""`false`: programs that the application runs as subprocesses are not instrumented (default `true`); workers are."""
+"""What happens in the programs that a traced Python starts: `serving` (default), `true` or `false`.
+
+`serving`: they are traced as soon as they import something that is traced; what they print where their parent reads it
+stays as it is. `true`: they are traced like their parent. `false`: they start as without the launcher; workers do not.
+"""
+
+OTEL_TRACEBATON_DISABLED_PATCHES = "OTEL_TRACEBATON_DISABLED_PATCHES"
+"""Names of patches, as `tracebaton doctor` lists them, that are not applied (default: unset)."""
 
 OTEL_TRACEBATON_STRICT = "OTEL_TRACEBATON_STRICT"
 """`true`: a wrong setting stops the process with status 78 before the application starts (default `false`)."""

@@ -60,6 +60,7 @@ class Pipeline:
 
     deliveries: tuple[DeliveringSpanProcessor, ...]
     sampler: str
+    sampling: DecidedSampler
     session: Session | None
     no_gate: str | None
 
@@ -104,12 +105,15 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     control = Control(decided, ids, session.engine if session else None)
     keeper = session.keeper if session else None
     server = Server(control, here.service_name, lambda: describe(here, control, deliveries, keeper))
-    pipeline = Pipeline(tuple(deliveries), sampling.sampler.get_description(), session, no_gate)
+    pipeline = Pipeline(tuple(deliveries), sampling.sampler.get_description(), decided, session, no_gate)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
         raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
-    _or_without("Providers that the application sets", lambda: keep_company(provider, here, lambda: _aside(session)))
+    _or_without(
+        "Providers that the application sets",
+        lambda: keep_company(provider, here, lambda: _aside(session), decided.announce),
+    )
     _or_without("Requests of an operator", server.start)
     return pipeline
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
-from importlib.util import find_spec
-from shutil import which
 
+from tracebaton.interpreter import which, why_untraced
 from tracebaton_configurator.choice import choose_this_distro
+from tracebaton_configurator.startup.begin import AUTOLOAD, is_true
+from tracebaton_configurator.startup.watched import SERVERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-_LAUNCHER = "opentelemetry-instrument"
 # What a shell answers to a command that is not there (POSIX, "Exit Status for Commands"), and to one that cannot run.
 STATUS_NOT_FOUND = 127
 STATUS_NOT_EXECUTABLE = 126
@@ -39,7 +38,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def run(command: Sequence[str]) -> int:
-    """Replace this process by the command, as upstream's launcher would start it: one pid, so signals arrive.
+    """Replace this process by the command, with our `sitecustomize` on PYTHONPATH: one pid, so signals arrive.
+
+    With `OTEL_SDK_DISABLED=true` the command starts as without tracebaton.
 
     Returns only when that fails: 127 for a command that is not there, 126 for one that cannot be executed, 2 for none,
     78 for a wrong setting that is not to be lived with.
@@ -56,19 +57,14 @@ def run(command: Sequence[str]) -> int:
     environ = {**os.environ, **choose_this_distro(os.environ)}
     if environ.get("OTEL_PROPAGATORS") and not _checked_propagators(environ):
         return STATUS_WRONG_SETTING
-    directory = _auto_instrumentation()
-    arguments = [program, *command[1:]]
-    if directory is not None:
-        environ["PYTHONPATH"] = python_path(environ, directory, os.getcwd())  # noqa: PTH109 (imports pathlib)
+    if is_true(environ, "OTEL_SDK_DISABLED"):
+        _say_off(command)
     else:
-        launcher = _beside(_LAUNCHER) or which(_LAUNCHER)
-        if launcher is None:
-            sys.stderr.write(
-                f"tracebaton run: {_LAUNCHER} is not installed beside tracebaton; "
-                "reinstall tracebaton, which depends on it.\n"
-            )
-            return STATUS_NOT_FOUND
-        arguments = [launcher, *arguments]
+        environ["PYTHONPATH"] = python_path(environ)
+        problem = why_untraced(program, command[1:])
+        if problem is not None:
+            sys.stderr.write(f"WARNING: tracebaton: {problem}\n")
+    arguments = [program, *command[1:]]
     sys.stdout.flush()
     try:
         os.execve(arguments[0], arguments, environ)
@@ -89,30 +85,21 @@ def _checked_propagators(environ: dict[str, str]) -> bool:
     return not wants_strict(environ)
 
 
-def python_path(environ: Mapping[str, str], directory: str, here: str) -> str:
-    """The PYTHONPATH that upstream's launcher leaves to the command.
+def python_path(environ: Mapping[str, str]) -> str:
+    """The PYTHONPATH of the command: as given, behind the directory of our `sitecustomize`.
 
-    All that the launcher does for a command without options of its own is to put two directories there, and it takes
-    130 ms of CPU to start (opentelemetry/instrumentation/auto_instrumentation/__init__.py, `run`, 0.63b0 to 0.66b2).
+    Upstream's launcher puts the working directory there as well, before the standard library, and takes 130 ms of CPU.
     """
     given = environ.get("PYTHONPATH", "")
-    paths = given.split(os.pathsep) if given else []
-    if here not in paths:
-        paths.insert(0, here)
-    return os.pathsep.join([directory, *(path for path in paths if path != directory)])
+    paths = [path for path in given.split(os.pathsep) if path != AUTOLOAD] if given else []
+    return os.pathsep.join([AUTOLOAD, *paths])
 
 
-def _auto_instrumentation() -> str | None:
-    """The directory whose `sitecustomize` starts the instrumentation; None where it is not where it was."""
-    try:
-        spec = find_spec("opentelemetry.instrumentation")
-    except (ImportError, ValueError):
-        return None
-    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
-        directory = os.path.join(location, "auto_instrumentation")  # noqa: PTH118 (imports pathlib)
-        if os.path.isfile(os.path.join(directory, "sitecustomize.py")):  # noqa: PTH113, PTH118
-            return directory
-    return None
+def _say_off(command: Sequence[str]) -> None:
+    """Where a server is started: what a tool prints stays as it is."""
+    words = [os.path.basename(word) for word in command[:3]]  # noqa: PTH119 (imports pathlib)
+    if set(words) & set(SERVERS):
+        sys.stderr.write("INFO: tracebaton: Tracing is off: OTEL_SDK_DISABLED=true.\n")
 
 
 def _not_runnable(name: str) -> int:
@@ -130,4 +117,6 @@ def _not_runnable(name: str) -> int:
 
 def _beside(name: str) -> str | None:
     """The program of that name in this environment's own directory of scripts."""
-    return which(name, path=sysconfig.get_path("scripts"))
+    from sysconfig import get_path
+
+    return which(name, get_path("scripts"))

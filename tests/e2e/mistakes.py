@@ -15,7 +15,13 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 # What stands for it in the tables below is known when the test runs.
 DEAD, GRPC, HTTP = "{dead}", "{grpc}", "{http}"
-PYTHON = (sys.executable, "-c", "print('the application runs')")
+# Something that is traced: of a process that traces nothing, nothing is said.
+PYTHON = (
+    sys.executable,
+    "-c",
+    "import redis; from opentelemetry import trace; trace.get_tracer('t').start_span('x').end()\n"
+    "print('the application runs')",
+)
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,8 @@ IN_THE_LOG = [
         "tracing was switched off, and forgotten",
         {"OTEL_SDK_DISABLED": "true"},
         ("Tracing is off: OTEL_SDK_DISABLED=true.",),
+        command=("uvicorn", "--version"),
+        runs=False,
     ),
     Mistake(
         "the exporter was switched off, and forgotten",

@@ -210,7 +210,7 @@ class TestChildren:
         traced = delivered(system, "tool")
         if children == "true":
             assert "of the tool" in names_of(traced)
-            assert "tracebaton_configurator.distro" in tool["loaded"]
+            assert "tracebaton_configurator.startup.begin" in tool["loaded"]
         else:
             assert traced == []
             assert tool == {"loaded": [], "environ": []}

@@ -60,7 +60,7 @@ FATAL = [
     "distro tracebaton_configurator.distro:leave_launcher_directory",
     "configurator tracebaton_configurator.logs.hook:install",
     "configurator tracebaton_configurator.logs.trouble:install",
-    "configurator tracebaton_configurator.start_up:leave_out_httpx_client",
+    "configurator tracebaton_configurator.startup.family:leave_word",
     f"{PIPELINE}:propagator.install",
     f"{PIPELINE}:effective_rules",
     f"{PIPELINE}:RandomIdGenerator",
@@ -116,7 +116,7 @@ def test_strict_ends_it(tmp_path: Path, broken: str) -> None:
         (f"{PIPELINE}:keep_company", "Providers that the application sets cannot be attended to, tracing goes on"),
         (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
         (f"{PIPELINE}:Session.instrumented", "The gate does not fit fastapi, upstream's path is taken"),
-        (f"{PIPELINE}:Session.finish", "The gate does not fit, upstream's path is taken"),
+        (f"{PIPELINE}:Session.finish", "The gate does not fit fastapi, upstream's path is taken"),
     ],
 )
 def test_what_tracing_can_do_without(tmp_path: Path, broken: str, said: str) -> None:

@@ -83,9 +83,10 @@ def test_wrong_settings_are_said_once_as_well(system: System) -> None:
 
 def test_a_program_that_differs_says_its_own(system: System) -> None:
     """A tool under another name, run by the application, is another service."""
+    span = "from opentelemetry import trace; trace.get_tracer('t').start_span('x').end()"
     tool = (
-        "import os, subprocess, sys; os.environ['OTEL_SERVICE_NAME'] = 'tool'; "
-        "subprocess.run([sys.executable, '-c', ''])"
+        f"{span}; import os, subprocess, sys; os.environ['OTEL_SERVICE_NAME'] = 'tool'; "
+        f"subprocess.run([sys.executable, '-c', {span!r}])"
     )
     service = start(system, "shop", (*TRACED, "python", "-c", tool))
     wait_until_gone(service)

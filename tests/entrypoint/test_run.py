@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -89,29 +90,35 @@ def test_the_launchers_help_lists_our_variables() -> None:
     assert "--tracebaton_logs" in done.stdout
 
 
-def test_the_command_sees_what_upstreams_launcher_would_show_it(tmp_path: Path) -> None:
-    """Fails where the launcher begins to do more than `tracebaton run` does in its place."""
-    code = "import json, os, sys; print(json.dumps([dict(os.environ), sys.path, sys.argv]))"
+def test_the_command_sees_what_it_would_see_without(tmp_path: Path) -> None:
+    """But for three variables: the path, arguments and modules are those of the bare command."""
+    code = "import json, os, sys; print(json.dumps([dict(os.environ), sys.path, sys.argv, sys.flags]))"
     command = [sys.executable, "-c", code, "--an", "argument"]
-    for given in ({}, {"PYTHONPATH": f"/a{os.pathsep}{tmp_path}"}):
-        env = {**os.environ, **given, "OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}
-        env |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_SERVICE_NAME": "x"}
-        shown = [
-            subprocess.run([*launcher, *command], capture_output=True, check=True, env=env, cwd=tmp_path).stdout
-            for launcher in ([TRACEBATON, "run"], [SCRIPTS / "opentelemetry-instrument"])
-        ]
-        assert shown[0] == shown[1]
+    for given in ({}, {"PYTHONPATH": f"/a{os.pathsep}{tmp_path}"}, {"PYTHONPATH": f"/a{os.pathsep}"}):
+        env = {**os.environ, **given}
+        traced, bare = (
+            json.loads(
+                subprocess.run([*launcher, *command], capture_output=True, check=True, env=env, cwd=tmp_path).stdout
+            )
+            for launcher in ([TRACEBATON, "run"], [])
+        )
+        assert traced[1:] == bare[1:]
+        ours, *_ = traced[0].pop("PYTHONPATH").partition(os.pathsep)
+        bare[0].pop("PYTHONPATH", None)
+        assert Path(ours, "sitecustomize.py").exists()
+        assert traced[0].pop("OTEL_PYTHON_DISTRO") == traced[0].pop("OTEL_PYTHON_CONFIGURATOR") == "tracebaton"
+        assert traced[0] == bare[0]
 
 
-def test_where_upstreams_directory_is_not_found_the_launcher_is_started() -> None:
-    code = (
-        "from tracebaton import run; run._auto_instrumentation = lambda: None\n"
-        "import sys; show = 'from opentelemetry.trace import get_tracer_provider as p; print(type(p()).__name__)'\n"
-        "run.run([sys.executable, '-c', show])"
-    )
-    env = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert done.stdout == "TracerProvider\n"
+def test_disabled_the_command_starts_as_without() -> None:
+    code = "import os, sys; print(os.environ.get('PYTHONPATH'), [name for name in sys.modules if 'tracebaton' in name])"
+    done = run(sys.executable, "-c", code, OTEL_SDK_DISABLED="true")
+    assert (done.stdout, done.stderr) == ("None []\n", "")
+
+
+def test_disabled_is_said_of_a_server() -> None:
+    done = run("uvicorn", "--version", OTEL_SDK_DISABLED="true")
+    assert done.stderr == "INFO: tracebaton: Tracing is off: OTEL_SDK_DISABLED=true.\n"
 
 
 def test_the_command_itself_needs_no_heavy_imports() -> None:

@@ -124,6 +124,8 @@ class Engine:
     ) -> None:
         self.off = False
         self.aside = False
+        self.on_first: Callable[[], object] | None = None
+        """Called when the process turns out to serve."""
         self.sampling: tuple[Roots, bool] = roots, follows_parents
         self.trust = trust
         self._w3c_only = w3c_only
@@ -135,6 +137,11 @@ class Engine:
     def roots(self) -> Roots:
         """Who decides about roots."""
         return self.sampling[0]
+
+    def serve(self) -> None:
+        """To be called when an application is about to serve."""
+        if self.on_first is not None:
+            self.on_first()
 
     def start(self, scope: MutableMapping[str, Any], method: str) -> Start:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""

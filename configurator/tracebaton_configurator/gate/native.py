@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import get_tracer
-from wrapt import register_post_import_hook
 
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.stack import PASSED
@@ -22,6 +21,7 @@ from tracebaton_configurator.gate.upstream import (
     SUPPRESS_INSTRUMENTATION,
     StabilityMode,
 )
+from tracebaton_configurator.patching.registry import apply_on_import
 from tracebaton_configurator.sampling.routes import template_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SWITCH = "fastapi.telemetry"
 
 def gate_native_telemetry(engine: Engine, keeper: Keeper) -> None:
     """Patch `FastAPI.__call__` as soon as the application imports FastAPI."""
-    register_post_import_hook(lambda module: gate_module(module, engine, keeper), "fastapi")
+    apply_on_import("fastapi-telemetry", "fastapi", lambda module: gate_module(module, engine, keeper))
 
 
 def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
@@ -48,6 +48,8 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
     details = _NativeDetails(fastapi.__version__)
 
     async def __call__(self: Any, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: N807
+        if engine.on_first is not None:
+            engine.serve()
         kind = scope["type"]
         current = context_api.get_current()
         if (

@@ -10,12 +10,15 @@ from tracebaton_configurator.gate import clients
 from tracebaton_configurator.gate.engine import Engine, Roots
 from tracebaton_configurator.gate.hostile import survive_any_header
 from tracebaton_configurator.gate.keep import Keeper
+from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
 from tracebaton_configurator.w3c.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
+    from types import ModuleType
 
     from tracebaton_configurator.sampling.sampler import DecidedIds
 
@@ -47,21 +50,25 @@ class Session:
     def instrumented(self, name: str) -> None:
         """Called when it has been loaded."""
         if name == "fastapi":
-            survive_any_header()
-            _gate_fastapi(self)
+            apply("header-decoding", survive_any_header)
+            apply("fastapi", lambda: _gate_fastapi(self))
         elif name == "starlette":
             from tracebaton_configurator.gate.stack import put_gate_on_starlette
 
-            survive_any_header()
-            put_gate_on_starlette(self, event_spans=self._event_spans)
+            apply("header-decoding", survive_any_header)
+            apply("starlette", lambda: put_gate_on_starlette(self, event_spans=self._event_spans))
         clients.hand_on_through(name)
 
-    def finish(self, instrumented: Sequence[str]) -> None:
-        """Called when all instrumentations have been loaded."""
-        if "fastapi" not in instrumented:
-            from tracebaton_configurator.gate.native import gate_native_telemetry
+    def finish(self, is_instrumented: Callable[[], bool]) -> None:
+        """Called when all instrumentations are known; `is_instrumented` says of FastAPI, once it is imported."""
 
-            gate_native_telemetry(self.engine, self.keeper)
+        def come(_: ModuleType) -> None:
+            if not is_instrumented():
+                from tracebaton_configurator.gate.native import gate_native_telemetry
+
+                gate_native_telemetry(self.engine, self.keeper)
+
+        on_import.after("fastapi", come)
 
 
 def _gate_fastapi(session: Session) -> None:

@@ -133,6 +133,7 @@ def put_gate_on(app: Any, session: Session) -> None:
     build = app.build_middleware_stack
 
     def build_with_gate() -> App:
+        session.engine.serve()
         stack: App = build()
         middleware = getattr(stack, "app", None)
         # Upstream puts its middleware right below one that handles its own errors. Anything else is not known here.
@@ -156,6 +157,7 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
     build = Starlette.build_middleware_stack
 
     def build_with_gate(self: Any) -> App:
+        session.engine.serve()
         stack: App = build(self)
         middleware: Any = stack
         while middleware is not None and type(middleware) is not OpenTelemetryMiddleware:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tracebaton_configurator._version import __version__
+from tracebaton_configurator.patching.catalogue import CATALOGUE
+from tracebaton_configurator.patching.registry import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,7 @@ def describe(
         **control.describe(),
         "exporters": [_exporter(here, processor) for processor in deliveries],
         "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],
+        "patches": {name: list(outcome(name)) for name in CATALOGUE},
         "kept": {"kept": keeper.kept, "over_the_cap": keeper.dropped} if keeper is not None else None,
     }
 

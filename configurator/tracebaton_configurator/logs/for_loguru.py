@@ -18,6 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import (
     Event,
     lacking,
@@ -49,6 +50,9 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
         self: Any, record: dict[str, Any], level_id: Any, from_decorator: Any, is_raw: Any, colored_message: Any
     ) -> None:
         stand_in = self
+        if is_captured(getattr(self._sink, "_stream", None)):
+            emit(self, record, level_id, from_decorator, is_raw, colored_message)
+            return
         with suppress(Exception):
             ids = _put_ids(record)
             if self._serialize:

@@ -18,6 +18,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.event_dict import is_plain, read
 from tracebaton_configurator.logs.events import (
     Event,
@@ -45,6 +46,8 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
     def ending_in_ours(bound: Any) -> Any:
         """The bound logger, with our renderer around its own."""
         try:
+            if is_captured(getattr(bound._logger, "_file", None)):  # noqa: SLF001
+                return bound
             *before, renderer = bound._processors  # noqa: SLF001
             ours = _Renderer(renderer, json_lines if isinstance(bound._logger, printing) else None)  # noqa: SLF001
             ours.timestamps = any(type(one).__name__ in _STAMPS for one in before)

@@ -15,6 +15,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator.logs import libraries
+from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
@@ -39,6 +40,11 @@ _WRITTEN_AFTERWARDS = ("gunicorn.access",)
 _MESSAGE_ONLY = frozenset(("%(message)s", "{message}", "$message", "${message}"))
 
 
+# Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
+on_server_line: Callable[[], object] | None = None
+_SERVERS = frozenset(("uvicorn", "gunicorn", "hypercorn", "granian", "_granian", "daphne"))
+
+
 def install(mode: str, service_name: str) -> Callable[[], None]:
     """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it."""
     if mode == "off":
@@ -58,6 +64,8 @@ def _uninstall() -> None:
 
 
 def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
+    if on_server_line is not None and record.name.partition(".")[0] in _SERVERS:
+        on_server_line()
     fields = record.__dict__
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
     if "trace_id" not in fields:
@@ -84,7 +92,7 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
     text = _format(self, record)
-    if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler):
+    if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
     return object_with_ids(text, record, one_line=False) or text
 
@@ -93,7 +101,7 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
     """`Handler.format` for mode `json`."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
-        if not isinstance(self, logging.StreamHandler):
+        if not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
             return _format(self, record)
         formatter = self.formatter
         foreign = libraries.line_of(formatter, record, json_lines)

@@ -1,15 +1,16 @@
 """Logging libraries beside the standard one: each is served from the moment at which the application imports it.
 
-What serves a library is imported with it, so that an application which uses none pays for none. The hook behind the
-import is wrapt's, which upstream's auto-instrumentation has imported by then.
+What serves a library is imported with it, so that an application which uses none pays for none.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:
     import logging
@@ -22,7 +23,6 @@ _SERVED_BY = {
     "structlog": "tracebaton_configurator.logs.for_structlog",
     "loguru": "tracebaton_configurator.logs.for_loguru",
 }
-
 _json_lines: JsonLines | None = None
 _on = False
 _waiting: set[str] = set()
@@ -34,12 +34,9 @@ def install(json_lines: JsonLines | None) -> None:
     global _json_lines, _on
     uninstall()
     _json_lines, _on = json_lines, True
-    with suppress(Exception):  # without wrapt these libraries go unserved, and everything else works
-        from wrapt import register_post_import_hook
-
-        for library in _SERVED_BY.keys() - _waiting:
-            _waiting.add(library)
-            register_post_import_hook(partial(_serve, library), library)
+    for library in _SERVED_BY.keys() - _waiting:
+        _waiting.add(library)
+        on_import.after(library, partial(_serve, library))
 
 
 def uninstall() -> None:
@@ -68,6 +65,9 @@ def line_of(formatter: logging.Formatter | None, record: logging.LogRecord, json
 def _serve(library: str, _: ModuleType) -> None:
     """Called in the middle of the application's `import`, which must not fail because of this."""
     _waiting.discard(library)
+
+    def replace() -> None:
+        _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)
+
     if _on:
-        with suppress(Exception):  # another version, or the application's own module of this name: it stays as it is
-            _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)
+        apply(library, replace)

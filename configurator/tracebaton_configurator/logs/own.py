@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import Any
 
+from tracebaton_configurator.logs.captured import is_captured
+
 NAME = "tracebaton"
 
 
@@ -22,6 +24,11 @@ class _CurrentStderr(logging.StreamHandler):  # type: ignore[type-arg]
     @stream.setter
     def stream(self, _: Any) -> None:
         """`logging.config` and tests may set it; this handler keeps following `sys.stderr`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Not where the program that started this one reads it, which expects what it would read without tracing."""
+        if not is_captured(self.stream):
+            super().emit(record)
 
 
 def _logger() -> logging.Logger:

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, TraceState, get_current_span
 from tracebaton_configurator.sampling.threshold import randomness_of, th_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link
@@ -59,6 +59,8 @@ class DecidedSampler(Sampler):
     def __init__(self, others: Sampler) -> None:
         self.others = others
         self.off = False
+        self.on_first: Callable[[], object] | None = None
+        """Called with the first span of the process."""
 
     def should_sample(
         self,
@@ -70,6 +72,8 @@ class DecidedSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
+        if self.on_first is not None:
+            self.announce()
         decided = decision.get()
         if decided is not None and not decided.taken and decided.trace_id == trace_id:
             decided.taken = True
@@ -81,6 +85,11 @@ class DecidedSampler(Sampler):
         if UNRECORDED in context or not trace_id or (self.off and not get_current_span(context).is_recording()):
             return SamplingResult(Decision.DROP, None, get_current_span(context).get_span_context().trace_state)
         return self.others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def announce(self) -> None:
+        """Call `on_first`, unless it has been called and taken away."""
+        if self.on_first is not None:
+            self.on_first()
 
     def get_description(self) -> str:
         return self.others.get_description()

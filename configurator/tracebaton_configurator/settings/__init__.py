@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 LogMode = Literal["json", "inject", "off"]
+Children = Literal["serving", "true", "false"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
@@ -79,7 +80,9 @@ class Settings:
     spool_dir: str | None
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
-    children: bool
+    children: Children
+    disabled_instrumentations: frozenset[str]
+    disabled_patches: frozenset[str]
     given: frozenset[str]
     problems: tuple[Problem, ...]
 
@@ -87,7 +90,7 @@ class Settings:
 @cache
 def current() -> Settings:
     """The settings of this process, read when first asked for."""
-    return read_settings(os.environ, sys.orig_argv, os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
+    return read_settings(os.environ, _command(), os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
 
 
 def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
@@ -124,10 +127,15 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "true, false or networks such as 10.0.0.0/8,127.0.0.1",
             "true",
         ),
-        children=reader.boolean(ours.OTEL_TRACEBATON_CHILDREN, default=True),
+        children=cast(
+            "Children", reader.choice(ours.OTEL_TRACEBATON_CHILDREN, ("serving", "true", "false"), "serving")
+        ),
+        disabled_instrumentations=_listed(reader, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
+        disabled_patches=_listed(reader, ours.OTEL_TRACEBATON_DISABLED_PATCHES),
         given=frozenset(name for name in vars(ours) if name.startswith("OTEL_") and reader.text(name) is not None),
         problems=(),
     )
+    contradictions.check_patches(reader, settings.disabled_patches)
     contradictions.check_sampler(reader, settings.sampler, settings.sampler_arg)
     contradictions.check_spool(reader, settings.spool_dir, settings.traces_exporters)
     contradictions.check_insecure(reader, settings.endpoint)
@@ -157,6 +165,27 @@ def hand_down(settings: Settings) -> None:
         os.environ[INHERITED_NAME] = settings.service_name
 
 
+def _command() -> list[str]:
+    """The command line of this process; in a worker that multiprocessing has spawned, that of the process behind it.
+
+    Its own says nothing of the application (Lib/multiprocessing/spawn.py, forkserver.py). Where the other one cannot be
+    read, it has to do.
+    """
+    command, pid = sys.orig_argv, "self"
+    for _ in range(3):
+        if _is_helper(command) or not any(part.startswith("from multiprocessing.") for part in command):
+            return command
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                pid = file.read().rpartition(")")[2].split()[1]
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+                above = file.read().rstrip("\0").split("\0")
+        except (OSError, IndexError):
+            break
+        command = above
+    return sys.orig_argv
+
+
 def _is_helper(command: Sequence[str]) -> bool:
     """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
     return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
@@ -174,6 +203,10 @@ def _service_name_in_resource(reader: Reader) -> str | None:
 
             return unquote(value.strip())
     return None
+
+
+def _listed(reader: Reader, variable: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in (reader.text(variable) or "").split(",") if name.strip())
 
 
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tracebaton_configurator import environment_variables as ours
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from tracebaton_configurator.settings.endpoint import Endpoint
     from tracebaton_configurator.settings.reader import Reader
@@ -25,6 +25,22 @@ def check_sampler(reader: Reader, sampler: str, argument: str | None) -> None:
             f"has no effect on the sampler {sampler}",
             "no argument there, or OTEL_TRACES_SAMPLER=tracebaton for rules",
             f"{sampler} decides",
+        )
+
+
+def check_patches(reader: Reader, names: Collection[str]) -> None:
+    """Patches that are not to be applied have to be known by name."""
+    if not names:
+        return
+    from tracebaton_configurator.patching.catalogue import CATALOGUE
+
+    unknown = sorted(set(names) - CATALOGUE.keys())
+    if unknown:
+        reader.wrong(
+            ours.OTEL_TRACEBATON_DISABLED_PATCHES,
+            f"has names of no patch ({', '.join(unknown)})",
+            ", ".join(CATALOGUE),
+            "the others are left out",
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tracebaton.doctor.application import check_application, option
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
 from tracebaton.doctor.launch import main_command, read_launch
+from tracebaton.interpreter import keeps_us_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,9 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield from _script(program)
         return
     yield from _python(program)
+    kept_out = keeps_us_out(str(program), launch.program[1:])
+    if kept_out:
+        yield error(kept_out.rstrip("."), "start it in another way, or leave the option out")
     server, arguments, module_missing = _server(launch.program, situation.directory)
     if module_missing:
         yield error(
@@ -195,11 +199,6 @@ def _file(program: Sequence[str], situation: Situation) -> Iterator[Finding]:
     script = next((argument for argument in program[1:] if not argument.startswith("-")), None)
     if script and script.endswith(".py") and not Path(situation.directory, script).is_file():
         yield error(f"the file {script} does not exist in {situation.directory}", "correct the path, or the WORKDIR")
-    elif any(one.startswith(("-S", "-I", "-E")) for one in program[1:2]) and Path(program[0]).name.startswith("python"):
-        yield error(
-            f"python {program[1]} does not read the environment or the site packages that start the instrumentation",
-            f"leave {program[1]} out",
-        )
 
 
 def _workers(server: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:

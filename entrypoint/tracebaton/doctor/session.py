@@ -28,6 +28,7 @@ CHECKS = (
     ("settings", "tracebaton.doctor.effective"),
     ("sampling", "tracebaton.doctor.sampling"),
     ("instrumentations", "tracebaton.doctor.instrumentations"),
+    ("patches", "tracebaton.doctor.patches"),
     ("command", "tracebaton.doctor.command"),
     ("spool", "tracebaton.doctor.spool"),
     ("receiver", "tracebaton.doctor.receiver"),

@@ -115,7 +115,7 @@ async def main(side: str, rules: str, trusted: str = "yes") -> None:
             keep_errors=True,
             keep_slower_than=None,
         )
-        session.finish([])
+        session.finish(lambda: False)
     app, found = native_app(), {}
     for name, scope in REQUESTS.items():
         SEEN.clear()

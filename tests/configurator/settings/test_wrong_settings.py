@@ -14,7 +14,6 @@ BOOLEANS = {
     "OTEL_SDK_DISABLED": ("disabled", False),
     "OTEL_TRACEBATON_KEEP_ERRORS": ("keep_errors", True),
     "OTEL_TRACEBATON_ASGI_EVENT_SPANS": ("asgi_event_spans", False),
-    "OTEL_TRACEBATON_CHILDREN": ("children", True),
     "OTEL_TRACEBATON_STRICT": ("strict", False),
 }
 DURATIONS: dict[str, tuple[str, float | None, str]] = {
@@ -359,8 +358,22 @@ def test_white_space_around_a_value_is_not_part_of_it(variable: str, value: str)
     assert bare.problems == ()
 
 
+def test_children() -> None:
+    variable = "OTEL_TRACEBATON_CHILDREN"
+    line = f"{variable}='no' is unknown: accepted is serving, true, false; serving is used."
+    assert_said({variable: "no"}, line, "children", "serving")
+
+
+def test_disabled_patches() -> None:
+    variable = "OTEL_TRACEBATON_DISABLED_PATCHES"
+    (problem,) = read({variable: "httpx, htpx"}).problems
+    assert str(problem).startswith(f"{variable}='httpx, htpx' has names of no patch (htpx): accepted is children, ")
+    assert read({variable: "httpx, loguru"}).disabled_patches == {"httpx", "loguru"}
+
+
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, "OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_TRUST_PARENT"}
+    told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_DISABLED_PATCHES"}
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 

@@ -78,7 +78,8 @@ def test_json(app_directory: Path) -> None:
     assert all(set(one) == {"check", "status", "message", "remedy"} for one in document["checks"])
     names = list(dict.fromkeys(one["check"] for one in document["checks"]))
     assert names == [
-        "versions", "launcher", "variables", "settings", "sampling", "instrumentations", "command", "spool", "receiver",
+        "versions", "launcher", "variables", "settings", "sampling", "instrumentations", "patches", "command", "spool",
+        "receiver",
     ]  # fmt: skip
     assert any("POST /chat: rule 6 of the defaults decides" in one["message"] for one in document["checks"])
 

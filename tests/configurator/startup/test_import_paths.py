@@ -1,4 +1,4 @@
-"""What `start_up` leaves on `sys.path`."""
+"""What `import_paths` leaves on `sys.path`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tracebaton_configurator import start_up
+from tracebaton_configurator.startup import import_paths
 
 LAUNCHER = "opentelemetry/instrumentation/auto_instrumentation"
 # Run without site-packages, so that the two folders are all there is.
@@ -21,9 +21,9 @@ def load(name, path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-start_up = load("start_up", {start_up.__file__!r})
+import_paths = load("import_paths", {import_paths.__file__!r})
 import opentelemetry.instrumentation.auto_instrumentation
-start_up.leave_launcher_directory()
+import_paths.leave_launcher_directory()
 import shared, opentelemetry.late, opentelemetry.instrumentation.late, opentelemetry.own
 print(json.dumps([shared.__file__, opentelemetry.late.__file__, opentelemetry.instrumentation.late.__file__,
                   opentelemetry.own.__file__, sys.path]))

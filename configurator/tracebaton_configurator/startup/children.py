@@ -1,8 +1,8 @@
 """`OTEL_TRACEBATON_CHILDREN=false`: the programs that an application runs start as they would without the launcher.
 
 The launcher works by PYTHONPATH, so every Python program that the application runs, a tool with telemetry of its own
-perhaps, is instrumented as well. Its workers should be, and are still: `multiprocessing` starts them past
-`subprocess.Popen`, which is the one place that this patches (checked with CPython 3.10 to 3.13; `asyncio` and
+perhaps, is below it as well. Its workers should be, and are still: `multiprocessing` starts them past
+`subprocess.Popen`, which is the one place that this patches (checked with CPython 3.10 to 3.14; `asyncio` and
 `subprocess.run` go through it, `os.system`, `os.exec...` and `os.posix_spawn` do not).
 """
 
@@ -12,52 +12,55 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator import settings
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
+from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
 # Position of `env` among the arguments of `Popen`, for those who count them.
 _ENV = 10
 
 
-def leave_children_alone(launcher_directory: str, here: str, private: Collection[str]) -> Callable[[], None]:
+def leave_children_alone(
+    environ: Mapping[str, str], launcher_directory: str, here: str | None = None
+) -> Callable[[], None]:
     """Patch `Popen` for commands of this process. Returns what undoes it.
 
-    `launcher_directory` is that of upstream's `sitecustomize`, `here` the working directory that the launcher put
-    behind it, and `private` the variables by which workers are told what their parent found out or said.
+    `environ` is this process's own. `launcher_directory` is that of the launcher's `sitecustomize`, and `here` the
+    working directory that upstream's launcher put behind it.
     """
     original = subprocess.Popen.__init__
 
     def start(self: Any, *args: Any, **kwargs: Any) -> None:
         if len(args) > _ENV:
             given = args[_ENV]
-            args = (*args[:_ENV], _as_before(given, launcher_directory, here, private), *args[_ENV + 1 :])
+            args = (*args[:_ENV], _as_before(given, environ, launcher_directory, here), *args[_ENV + 1 :])
         else:
-            kwargs["env"] = _as_before(kwargs.get("env"), launcher_directory, here, private)
+            kwargs["env"] = _as_before(kwargs.get("env"), environ, launcher_directory, here)
         original(self, *args, **kwargs)
-
-    subprocess.Popen.__init__ = start  # type: ignore[method-assign]
 
     def undo() -> None:
         subprocess.Popen.__init__ = original  # type: ignore[method-assign]
 
+    def patch() -> None:
+        subprocess.Popen.__init__ = start  # type: ignore[method-assign]
+
+    apply("children", patch)
     return undo
 
 
-def _as_before(given: Any, launcher_directory: str, here: str, private: Collection[str]) -> Any:
+def _as_before(given: Any, environ: Mapping[str, str], launcher_directory: str, here: str | None) -> Any:
     """`given`, or this process's environment, less what the launcher has put there; something unforeseen stays."""
     try:
-        environ: Mapping[str, str] = settings.environment() if given is None else given
-        found = environ.get("PYTHONPATH", "")
-        paths = found.split(os.pathsep)
+        found: Mapping[str, str] = environ if given is None else given
+        paths = found.get("PYTHONPATH", "").split(os.pathsep)
         if launcher_directory not in paths:
             return given  # made from scratch: nothing of the launcher's is in there
-        cleaned = {name: value for name, value in environ.items() if name not in private}
+        cleaned = {name: value for name, value in found.items() if not name.startswith("_OTEL_TRACEBATON_")}
         at = paths.index(launcher_directory)
-        # The launcher puts both in front, each where it is not there already.
-        del paths[at : at + 2 if paths[at + 1 : at + 2] == [here] else at + 1]
+        # Upstream's launcher puts both in front, each where it is not there already.
+        del paths[at : at + 2 if here is not None and paths[at + 1 : at + 2] == [here] else at + 1]
         if paths:
             cleaned["PYTHONPATH"] = os.pathsep.join(paths)
         else:

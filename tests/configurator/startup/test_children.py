@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracebaton_configurator.children import leave_children_alone
+from tracebaton_configurator.startup.children import leave_children_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LAUNCHER, HERE, PRIVATE = "/launcher", "/here", "_NAME"
+LAUNCHER, HERE, PRIVATE = "/launcher", "/here", "_OTEL_TRACEBATON_SERVICE_NAME"
 SHOW = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
 OURS = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton", PRIVATE: "shop"}
 
@@ -25,7 +25,7 @@ OURS = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "traceba
 def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {**OURS, "PYTHONPATH": f"{LAUNCHER}:{HERE}", "OTEL_SERVICE_NAME": "shop"}.items():
         monkeypatch.setenv(name, value)
-    undo = leave_children_alone(LAUNCHER, HERE, (PRIVATE,))
+    undo = leave_children_alone(os.environ, LAUNCHER, HERE)
     yield
     undo()
 
@@ -82,6 +82,6 @@ def test_a_wrong_environment_is_for_popen_to_judge() -> None:
 
 def test_undone_afterwards() -> None:
     before = subprocess.Popen.__init__
-    undo = leave_children_alone(LAUNCHER, HERE, (PRIVATE,))
+    undo = leave_children_alone(os.environ, LAUNCHER, HERE)
     undo()
     assert subprocess.Popen.__init__ is before

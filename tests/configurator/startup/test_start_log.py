@@ -7,14 +7,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from tracebaton_configurator import announce, once
-from tracebaton_configurator.announce import start_line
-from tracebaton_configurator.configurator import OpenTelemetryConfigurator
-from tracebaton_configurator.distro import TracebatonDistro
+from tracebaton_configurator import once
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.pipeline import Pipeline
+from tracebaton_configurator.sampling.sampler import DecidedSampler
 from tracebaton_configurator.settings import Settings, current, read_settings
+from tracebaton_configurator.startup import start_log
+from tracebaton_configurator.startup.start_log import start_line
+from tracebaton_configurator.startup.state import ProcessState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +28,12 @@ def read(**environ: str) -> Settings:
     return read_settings({"OTEL_SERVICE_NAME": "shop", **environ}, COMMAND, "/srv/agent-a")
 
 
+def made(no_gate: str | None = None) -> Pipeline:
+    return Pipeline((), "SAMPLER", DecidedSampler(ALWAYS_OFF), None, no_gate)
+
+
 def line_for(no_gate: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
-    pipeline = Pipeline((), "SAMPLER", None, no_gate)
+    pipeline = made(no_gate)
     return start_line(read(**environ), pipeline, ("fastapi", "httpx"), skipped)
 
 
@@ -93,8 +99,7 @@ class TestOnce:
 class TestWhatIsSaid:
     @pytest.fixture(autouse=True)
     def fresh(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setattr(TracebatonDistro, "configured", True)
-        monkeypatch.setattr(OpenTelemetryConfigurator, "configured", True)
+        monkeypatch.setattr(start_log, "STATE", ProcessState(distro=True, configurator=True))
         monkeypatch.setenv(once.SAID, "")
         yield
         current.cache_clear()
@@ -113,8 +118,9 @@ class TestWhatIsSaid:
     def test_off_says_why(self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture) -> None:
         monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
         current.cache_clear()
-        announce.say_what_is_on()
-        announce.say_what_is_on()  # as a worker would
+        start_log.say_what_is_on()
+        monkeypatch.setattr(start_log.STATE, "announced", False)  # as in a worker
+        start_log.say_what_is_on()
         assert [(record.levelname, record.getMessage()) for record in lines.records] == [
             ("INFO", "Tracing is off: OTEL_SDK_DISABLED=true."),
             ("DEBUG", "Tracing is off: OTEL_SDK_DISABLED=true."),
@@ -123,17 +129,17 @@ class TestWhatIsSaid:
     def test_after_a_failure_nothing_more_is_said(
         self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(OpenTelemetryConfigurator, "failed", RuntimeError("no luck"))
-        announce.warn_if_another_distro_won()
-        announce.say_what_is_on()
+        monkeypatch.setattr(start_log.STATE, "failed", RuntimeError("no luck"))
+        start_log.warn_if_another_distro_won()
+        start_log.say_what_is_on()
         assert lines.records == []
 
     def test_a_line_that_cannot_be_made_does_not_stop_the_application(
         self, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(OpenTelemetryConfigurator, "pipeline", Pipeline((), "SAMPLER", None, None))
-        monkeypatch.setattr(announce, "_versions", lambda: 1 / 0)
+        monkeypatch.setattr(start_log.STATE, "pipeline", made())
+        monkeypatch.setattr(start_log, "_versions", lambda: 1 / 0)
         current.cache_clear()
-        announce.say_what_is_on()
+        start_log.say_what_is_on()
         (record,) = lines.records
         assert record.getMessage().startswith("Tracing is on, and what of it is on cannot be said: ZeroDivisionError")

@@ -1,7 +1,9 @@
-"""What is said at the start of a process: one line, and a warning where something else than this distro won.
+"""The start-up log: one line that says what is on, and a warning where something else than this distro was chosen.
 
-Upstream's launcher calls these two through the entry points `opentelemetry_pre_instrument` and
-`opentelemetry_post_instrument`, in every process and whichever distro it took.
+Below `tracebaton run` the line comes with the first sign that the process is one to be traced: the first line of a
+server's log, the first request, or the first span. Upstream's launcher calls two functions of this module through the
+entry points `opentelemetry_pre_instrument` and `opentelemetry_post_instrument`, in every process and whichever distro
+it took.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import Context, attach, detach
+
 from tracebaton_configurator import settings
 from tracebaton_configurator._version import __version__
-from tracebaton_configurator.configurator import OpenTelemetryConfigurator
-from tracebaton_configurator.distro import TracebatonDistro
-from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs import hook, own
 from tracebaton_configurator.once import is_new
+from tracebaton_configurator.startup import instrumentations
+from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +28,10 @@ if TYPE_CHECKING:
 
 def warn_if_another_distro_won() -> None:
     """One line that says what to set, where upstream took another distro or configurator than this one."""
-    if OpenTelemetryConfigurator.failed is not None:
+    if STATE.failed is not None:
         return
     lost = " and ".join(
-        name
-        for name, won in (
-            ("distro", TracebatonDistro.configured),
-            ("configurator", OpenTelemetryConfigurator.configured),
-        )
-        if not won
+        name for name, won in (("distro", STATE.distro), ("configurator", STATE.configurator)) if not won
     )
     try:
         here = settings.current()
@@ -52,38 +51,71 @@ def warn_if_another_distro_won() -> None:
 
 
 def say_what_is_on() -> None:
-    """The line at the start, once the instrumentations are loaded, which the gate is told as well."""
-    if OpenTelemetryConfigurator.failed is not None or not TracebatonDistro.configured:
+    """At the end of upstream's loader, when all instrumentations are known; its second run changes nothing."""
+    if STATE.announced or STATE.failed is not None or not STATE.distro:
         return
+    STATE.announced = True
     here = settings.current()
-    pipeline = OpenTelemetryConfigurator.pipeline
     if here.helper:
         return
     if here.disabled:
         _say("Tracing is off: OTEL_SDK_DISABLED=true.")
+    elif STATE.pipeline is not None:  # else another configurator won, which was said
+        instrumentations.finish()
+        say_start_line()
+
+
+def say_at_the_first_sign() -> None:
+    """Have `say_start_line` called where something is served or traced for the first time."""
+    pipeline = STATE.pipeline
+    hook.on_server_line = say_start_line
+    if pipeline is not None:
+        pipeline.sampling.on_first = say_start_line
+        if pipeline.session is not None:
+            pipeline.session.engine.on_first = say_start_line
+
+
+def say_start_line() -> None:
+    """Once a process, and once for all workers. Does not raise, as it may be called in a request."""
+    pipeline = STATE.pipeline
+    if STATE.start_said or pipeline is None:
         return
-    if pipeline is None:
-        return  # another configurator won, which was said
-    distro = TracebatonDistro()
+    STATE.start_said = True
+    hook.on_server_line = pipeline.sampling.on_first = None
     if pipeline.session is not None:
-        try:
-            pipeline.session.finish(distro.instrumented)
-        except Exception as error:  # noqa: BLE001 (without the gate upstream's path is taken)
-            own.error("The gate does not fit, upstream's path is taken: %s: %s", type(error).__name__, error)
+        pipeline.session.engine.on_first = None
     try:
-        _say(start_line(here, pipeline, distro.instrumented, distro.skipped))
+        token = attach(Context())  # it is no line of the request that happens to come first
+        try:
+            waiting = instrumentations.will_be_instrumented()
+            here = settings.current()
+            # A worker may have imported more by now than the process that started it, and means the same.
+            same = start_line(here, pipeline, (), ())
+            _say(start_line(here, pipeline, sorted(STATE.instrumented), STATE.skipped, waiting), same)
+        finally:
+            detach(token)
     except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
         own.error("Tracing is on, and what of it is on cannot be said: %s: %s", type(error).__name__, error)
 
 
-def start_line(here: settings.Settings, pipeline: Pipeline, instrumented: Sequence[str], skipped: Sequence[str]) -> str:
-    """What an operator wants to know of a traced process, the usual case without what goes without saying."""
+def start_line(
+    here: settings.Settings,
+    pipeline: Pipeline,
+    instrumented: Sequence[str],
+    skipped: Sequence[str],
+    waiting: Sequence[str] = (),
+) -> str:
+    """What an operator wants to know of a traced process, the usual case without what goes without saying.
+
+    `waiting` are the instrumentations that are put in place when the application imports their library.
+    """
     parts = [
         f"service {here.service_name!r}"
         + (" (derived from the command; OTEL_SERVICE_NAME sets another)" if here.service_name_derived else ""),
         _destination(here),
         f"sampler {pipeline.sampler}",
-        f"instrumented: {', '.join(instrumented) or 'nothing'}",
+        *([f"instrumented: {', '.join(instrumented) or 'nothing'}"] if instrumented or not waiting else []),
+        *([f"instrumented on import: {', '.join(waiting)}"] if waiting else []),
     ]
     if skipped:
         parts.append(f"skipped: {', '.join(skipped)}")
@@ -91,15 +123,15 @@ def start_line(here: settings.Settings, pipeline: Pipeline, instrumented: Sequen
         parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
     if here.spool_dir and any(name.startswith("otlp") for name in here.traces_exporters):
         parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
-    if not here.children:
+    if here.children == "false":
         parts.append("programs that it runs are not instrumented")
     aside = f"; unrecorded requests take upstream's path, because {pipeline.no_gate}" if pipeline.no_gate else ""
     return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
 
 
-def _say(line: str) -> None:
-    """At DEBUG in a worker that says the same as the process that started it."""
-    if is_new(line):
+def _say(line: str, same: str | None = None) -> None:
+    """At DEBUG in a worker that says the `same` as the process that started it."""
+    if is_new(same or line):
         own.info("%s", line)
     else:
         own.debug("%s", line)

@@ -1,0 +1,107 @@
+"""Every part of somebody else's code that this package replaces: what, in which versions that was checked, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """`versions` are those of `library` that it was checked with; `replaces` has dotted names; `why` is a clause."""
+
+    name: str
+    library: str
+    versions: str
+    replaces: str
+    why: str
+
+
+CATALOGUE = {
+    patch.name: patch
+    for patch in (
+        Patch(
+            "children",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
+        ),
+        Patch(
+            "fastapi",
+            "opentelemetry-instrumentation-fastapi",
+            "0.63b0 to 0.66b2",
+            "FastAPIInstrumentor.instrument_app",
+            "requests are sampled before upstream's middleware begins its work",
+        ),
+        Patch(
+            "fastapi-arguments",
+            "opentelemetry-instrumentation-fastapi",
+            "0.63b0 to 0.66b2",
+            "FastAPIInstrumentor.instrument_app",
+            "an application that instruments itself has its own arguments",
+        ),
+        Patch(
+            "fastapi-telemetry",
+            "fastapi",
+            "0.142 to 0.165",
+            "fastapi.FastAPI.__call__",
+            "requests are sampled before FastAPI's own telemetry begins a span",
+        ),
+        Patch(
+            "header-decoding",
+            "opentelemetry-instrumentation-asgi",
+            "0.63b0 to 0.66b2",
+            "opentelemetry.instrumentation.asgi._decode_header_item",
+            "header bytes that upstream does not survive fail no request",
+        ),
+        Patch(
+            "http-clients",
+            "opentelemetry-instrumentation-requests, -urllib, -urllib3, -aiohttp-client",
+            "0.66b1",
+            "is_http_instrumentation_enabled of each",
+            "calls below an unsampled request carry its trace context on",
+        ),
+        Patch(
+            "httpx",
+            "httpx",
+            "0.28",
+            "HTTPTransport.handle_request, AsyncHTTPTransport.handle_async_request",
+            "calls below an unsampled request carry its trace context on",
+        ),
+        Patch(
+            "loguru",
+            "loguru",
+            "0.6.0 to 0.7.3",
+            "loguru._handler.Handler.emit, and write of its sinks",
+            "each line has the ids of its request",
+        ),
+        Patch(
+            "meter-provider",
+            "opentelemetry-api",
+            "1.42.0 to 1.45.2",
+            "opentelemetry.metrics._internal._set_meter_provider",
+            "metrics of the application's own count every request",
+        ),
+        Patch(
+            "starlette",
+            "opentelemetry-instrumentation-starlette",
+            "0.66b1",
+            "Starlette.build_middleware_stack",
+            "requests are sampled before upstream's middleware begins its work",
+        ),
+        Patch(
+            "structlog",
+            "structlog",
+            "24.1 to 26.1",
+            "the processors, and the loggers that print",
+            "each line has the ids of its request",
+        ),
+        Patch(
+            "tracer-provider",
+            "opentelemetry-api",
+            "1.42.0 to 1.45.2",
+            "opentelemetry.trace._set_tracer_provider",
+            "an application's own exporters get what is recorded",
+        ),
+    )
+}

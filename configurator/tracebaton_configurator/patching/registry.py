@@ -1,0 +1,63 @@
+"""What became of each patch of the catalogue in this process.
+
+A patch that does not fit declines, and the library stays as it was. `OTEL_TRACEBATON_DISABLED_PATCHES` names those that
+are not applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.patching.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import ModuleType
+
+Status = Literal["waiting", "applied", "declined", "disabled"]
+
+
+class Outcome(NamedTuple):
+    """`reason` says why a patch declined."""
+
+    status: Status
+    reason: str = ""
+
+
+_outcomes: dict[str, Outcome] = {}
+_disabled: frozenset[str] = frozenset()
+
+
+def disable(names: Collection[str]) -> None:
+    """Have the patches of these names left out from now on."""
+    global _disabled  # noqa: PLW0603 (a setting of the process)
+    _disabled = frozenset(names)
+
+
+def apply(name: str, replace: Callable[[], object]) -> bool:
+    """Call `replace`, which raises, or returns False, where the library is not as expected; whether it was applied.
+
+    `name` is one of the catalogue's (KeyError).
+    """
+    patch = CATALOGUE[name]
+    if name in _disabled:
+        _outcomes[name] = Outcome("disabled")
+        return False
+    try:
+        fits = replace() is not False
+        reason = "" if fits else f"{patch.replaces} is not there"
+    except Exception as error:  # noqa: BLE001 (the library stays as it was)
+        fits, reason = False, f"{type(error).__name__}: {error}"
+    _outcomes[name] = Outcome("applied" if fits else "declined", reason)
+    return fits
+
+
+def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], object]) -> None:
+    """`apply` when `module` has been imported; at once where it has been already."""
+    on_import.after(module, lambda imported: apply(name, lambda: replace(imported)))
+
+
+def outcome(name: str) -> Outcome:
+    """What became of the patch of that name; it waits where its library has not been imported."""
+    return _outcomes.get(name, Outcome("waiting"))

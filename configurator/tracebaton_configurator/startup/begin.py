@@ -1,0 +1,125 @@
+"""The first thing that runs in a process below a launcher: watch for a library that is traced, and cost nothing else.
+
+Every Python below the launcher pays for what is imported here, a formatter or a health check included. So this looks at
+the environment by itself, as little as it can; `settings` reads all of it when the process turns out to be traced.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
+from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.startup.watched import INSTRUMENTATIONS, LATE, LIBRARIES, SERVERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+# Where our `sitecustomize` lies, beside this module.
+AUTOLOAD = f"{__file__.rpartition('/')[0]}/autoload"
+# What a traced process leaves to those that it starts; see `startup.family`.
+PARENT = "_OTEL_TRACEBATON_PARENT"
+_begun = False
+
+
+def begin(environ: MutableMapping[str, str], directory: str) -> None:
+    """Called by our `sitecustomize`, which lies in `directory`. Does not raise."""
+    global _begun  # noqa: PLW0603 (once a process, whoever calls)
+    if _begun:
+        return
+    _begun = True
+    try:
+        if is_true(environ, "OTEL_SDK_DISABLED") or is_helper(sys.orig_argv):
+            return
+        _keep_layer_behind()
+        if {environ.get(name, NAME) for name in (DISTRO, CONFIGURATOR)} != {NAME}:
+            from opentelemetry.instrumentation.auto_instrumentation import initialize
+
+            initialize()  # another distro was chosen: it starts as it does under upstream's launcher
+            return
+        watch(environ, _bring_up_by_ourselves)
+        if environ.get("OTEL_TRACEBATON_CHILDREN", "").strip().lower() == "false":
+            on_import.after("subprocess", lambda _: _leave_children_alone(environ, directory))
+    except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
+        sys.stderr.write(f"ERROR: tracebaton: Tracing could not begin: {type(error).__name__}: {error}\n")
+
+
+def watch(environ: Mapping[str, str], bring_up: Callable[[], object]) -> None:
+    """Call `bring_up`, which may be called more than once, when the process imports something that is traced.
+
+    Under `OTEL_TRACEBATON_STRICT` that is now, in the first process of a container: a wrong setting is to end it before
+    the application begins.
+    """
+    on_import.before("httpx", _leave_out_httpx_client)
+
+    def come(_: object) -> None:
+        bring_up()
+
+    servers: tuple[str, ...] = (*SERVERS, *LATE)
+    if _is_spawned_worker(sys.orig_argv):
+        servers = tuple(name for name in servers if name != "uvicorn")
+    for name in (*servers, *LIBRARIES):
+        on_import.after(name, come)
+    for name in INSTRUMENTATIONS.keys() - set(LIBRARIES):
+        on_import.after(name, lambda module: bring_up() if _is_installed(module.__name__) else None)
+    on_import.when_opentelemetry_is_complete(bring_up)
+    if is_true(environ, "OTEL_TRACEBATON_STRICT") and PARENT not in environ:
+        bring_up()
+
+
+def is_true(environ: Mapping[str, str], variable: str) -> bool:
+    return environ.get(variable, "").strip().lower() == "true"
+
+
+def is_helper(command: list[str]) -> bool:
+    """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
+    return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
+
+
+def _is_spawned_worker(command: list[str]) -> bool:
+    """Lib/multiprocessing/spawn.py, `get_command_line`."""
+    return any(argument.startswith("from multiprocessing.spawn import") for argument in command)
+
+
+def _bring_up_by_ourselves() -> None:
+    from tracebaton_configurator.startup.bring_up import bring_up_by_ourselves
+
+    bring_up_by_ourselves()
+
+
+def _leave_out_httpx_client() -> None:
+    from tracebaton_configurator.startup.import_paths import leave_out_httpx_client
+
+    leave_out_httpx_client()
+
+
+def _leave_children_alone(environ: MutableMapping[str, str], directory: str) -> None:
+    from tracebaton_configurator.startup.children import leave_children_alone
+
+    leave_children_alone(environ, directory)
+
+
+def _keep_layer_behind() -> None:
+    """See `import_paths.put_layer_behind`, which is worth its import only where there is such a layer."""
+    import os
+
+    root = os.path.normpath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))  # noqa: PTH118, PTH120
+    if root in sys.path and os.path.exists(os.path.join(root, ".tracebaton-layer")):  # noqa: PTH110, PTH118
+        from tracebaton_configurator.startup.import_paths import put_layer_behind
+
+        put_layer_behind(root)
+
+
+def _is_installed(library: str) -> bool:
+    """Whether there is an instrumentation for a library that is no sign by itself of a process that is traced."""
+    import os
+    from importlib.machinery import PathFinder
+
+    spec = PathFinder.find_spec("opentelemetry")
+    names = [name.replace("-", "_") for name in INSTRUMENTATIONS[library]]
+    return any(
+        os.path.isdir(os.path.join(place, "instrumentation", name))  # noqa: PTH112, PTH118 (imports pathlib)
+        for place in (spec.submodule_search_locations or () if spec is not None else ())
+        for name in names
+    )

@@ -1,0 +1,112 @@
+"""From a process that has imported something to one that is traced: log hook, provider, what waits for libraries."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+from tracebaton_configurator import settings
+from tracebaton_configurator.logs import captured, hook, own, trouble
+from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.problems import report, report_failure
+from tracebaton_configurator.startup import family, instrumentations, start_log
+from tracebaton_configurator.startup.quick_imports import without_collections
+from tracebaton_configurator.startup.state import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def bring_up() -> None:
+    """Once a process; a second call does nothing, in a forked child either. Never raises.
+
+    Whatever goes wrong, the application runs, untraced, and one line says why. Under `OTEL_TRACEBATON_STRICT=true` a
+    wrong setting, and whatever else goes wrong, ends the process here, with status 78.
+    """
+    if STATE.brought_up:
+        return
+    if not on_import.is_complete():
+        on_import.when_opentelemetry_is_complete(bring_up)
+        return
+    STATE.brought_up = True
+    on_import.on_error = _say_failed
+    try:
+        if STATE.failed is not None:
+            raise STATE.failed
+        with without_collections():
+            _configure()
+    except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
+        STATE.failed = error
+        report_failure(error, strict=settings.wants_strict(settings.environment()))
+        return
+    instrumentations.attach()
+
+
+def bring_up_by_ourselves() -> None:
+    """`bring_up` below `tracebaton run`, where upstream's loader has not been: this is what it does, in its order.
+
+    See opentelemetry/instrumentation/auto_instrumentation/_load.py, 0.63b0 to 0.66b2. It asks for each group of entry
+    points by itself, which reads the metadata of everything that is installed again and again.
+    """
+    if STATE.brought_up or not on_import.is_complete():
+        bring_up()  # which knows what to do then
+        return
+    STATE.distro = STATE.configurator = True
+    behind: Iterable[EntryPoint] = ()
+    try:
+        found = entry_points()
+        before = found.select(group="opentelemetry_pre_instrument")
+        points = list(found.select(group="opentelemetry_instrumentor"))
+        behind = found.select(group="opentelemetry_post_instrument")
+        for point in before:
+            _call(point)
+        instrumentations.take(points, settings.current().disabled_instrumentations)
+    except Exception as error:  # noqa: BLE001 (see `bring_up`)
+        STATE.failed = STATE.failed or error
+    bring_up()
+    instrumentations.finish()
+    for point in behind:
+        _call(point)
+
+
+def _configure() -> None:
+    here = settings.current()
+    settings.hand_down(here)
+    environ = settings.environment()
+    captured.streams = family.captured_streams(environ) if here.children == "serving" else frozenset()
+    family.leave_word(environ)
+    registry.disable(here.disabled_patches)
+    hook.install(here.logs, here.service_name)
+    trouble.install()
+    report(here.problems, strict=here.strict)
+    from tracebaton_configurator.pipeline import start
+
+    pipeline = start(here, STATE.launcher_version or _launcher_version())
+    STATE.pipeline = pipeline
+    start_log.say_at_the_first_sign()
+
+
+def _launcher_version() -> str:
+    from opentelemetry.instrumentation.version import __version__
+
+    return __version__
+
+
+def _call(point: EntryPoint) -> None:
+    """One of somebody else's; ours are for upstream's launcher."""
+    if point.value.startswith("tracebaton_configurator."):
+        return
+    try:
+        point.load()()
+    except Exception as error:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
+        own.error("%s = %s failed: %s: %s", point.group, point.name, type(error).__name__, error)
+
+
+def _say_failed(callback: object, error: Exception) -> None:
+    name = getattr(callback, "__qualname__", type(callback).__name__)
+    own.error("What waits for an import failed (%s): %s: %s", name, type(error).__name__, error)
+
+
+def working_directory() -> str:
+    return os.getcwd()  # noqa: PTH109 (pathlib would be imported for this)

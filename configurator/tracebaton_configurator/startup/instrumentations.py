@@ -1,0 +1,179 @@
+"""OpenTelemetry's instrumentations, each put in place when the application has imported its library."""
+
+from __future__ import annotations
+
+import logging
+import re
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
+from typing import TYPE_CHECKING, Any
+
+from tracebaton_configurator import settings
+from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.startup.quick_imports import without_collections
+from tracebaton_configurator.startup.state import STATE
+from tracebaton_configurator.startup.watched import INSTRUMENTATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import ModuleType
+
+# The instrumentations whose ASGI middleware takes `exclude_spans` (fastapi since 0.49b0).
+_ASGI = ("fastapi", "starlette")
+_MODULES = {name: module for module, names in INSTRUMENTATIONS.items() for name in names}
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+# What is to be put in place: the entry point's name, and what loads it.
+_taken: dict[str, tuple[EntryPoint, Callable[[], object]]] = {}
+
+
+def take(points: Sequence[EntryPoint], disabled: Collection[str]) -> None:
+    """Remember these until tracing is up, less those that the user has named (or all, by `*`)."""
+    if "*" in disabled:
+        return
+    for point in points:
+        if point.name not in disabled:
+            take_one(point, lambda point=point: _load_checked(point))  # type: ignore[misc]
+
+
+def take_one(point: EntryPoint, load: Callable[[], object]) -> None:
+    """The first of a name is taken, and that once: upstream's loader may run a second time."""
+    if point.name in _taken:
+        return
+    _taken[point.name] = (point, load)
+    if STATE.pipeline is not None:
+        _wait_for_library(point, load)
+
+
+def attach() -> None:
+    """Let each wait for its library, now that there is a provider."""
+    for point, load in list(_taken.values()):
+        _wait_for_library(point, load)
+
+
+def finish() -> None:
+    """Called when all have been taken: a FastAPI that none of them is for traces itself."""
+    session = STATE.pipeline.session if STATE.pipeline is not None else None
+    if session is not None:
+        _or_upstreams_way("fastapi", lambda: session.finish(lambda: "fastapi" in STATE.instrumented))
+
+
+def will_be_instrumented() -> list[str]:
+    """Those that wait for a library which is installed, and may yet be imported."""
+    return sorted(name for name, modules in STATE.waiting.items() if any(map(_is_there, modules)))
+
+
+def instrument(name: str, load: Callable[[], object]) -> None:
+    """One that fails is reported in one line and skipped, never raised: upstream gives up on all that follow then."""
+    if name in STATE.instrumented or name in STATE.skipped or STATE.failed is not None:
+        return
+    STATE.waiting.pop(name, None)
+    session = STATE.pipeline.session if STATE.pipeline is not None else None
+    if session is not None:
+        _or_upstreams_way(name, lambda: session.instrumenting(name))
+    try:
+        with without_collections():
+            loaded = load()
+    except ModuleNotFoundError as error:
+        # The usual case of an instrumentation whose library this application does not use: nothing is missing.
+        own.debug("Instrumentation %s was skipped: %s", name, error)
+        return
+    except Exception as error:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
+        STATE.skipped.append(name)
+        own.error(
+            "Instrumentation %s failed and was skipped, the others go on: %s: %s", name, type(error).__name__, error
+        )
+        return
+    if loaded is False:
+        return
+    STATE.instrumented.append(name)
+    if session is not None:
+        _or_upstreams_way(name, lambda: session.instrumented(name))
+    if name == "fastapi" and STATE.pipeline is not None:
+        registry.apply("fastapi-arguments", _respect_own_instrumentation)
+
+
+def arguments_for(name: str) -> dict[str, Any]:
+    """What an instrumentation is given beyond what upstream's loader gives it."""
+    asked = settings.current().asgi_event_spans
+    return {"exclude_spans": ["receive", "send"]} if name in _ASGI and not asked else {}
+
+
+def modules_of(point: EntryPoint) -> tuple[str, ...]:
+    """The modules whose import says that the library is used; empty where nobody can know.
+
+    A distribution names its libraries by their distributions, as requirements of the extras `instruments` and
+    `instruments-any` (opentelemetry/instrumentation/dependencies.py).
+    """
+    known = _MODULES.get(point.name)
+    if known is not None:
+        return (known,)
+    wanted = [text for text in (point.dist.requires or () if point.dist is not None else ()) if "instruments" in text]
+    names = [match[1] for text in wanted if (match := _REQUIREMENT.match(text))]
+    return tuple(dict.fromkeys(module for name in names for module in _top_modules(name)))
+
+
+def _wait_for_library(point: EntryPoint, load: Callable[[], object]) -> None:
+    name = point.name
+    modules = modules_of(point)
+    if not modules:
+        instrument(name, load)
+        return
+    STATE.waiting[name] = modules
+
+    def come(_: ModuleType) -> None:
+        instrument(name, load)
+
+    for module in modules:
+        on_import.after(module, come)
+
+
+def _load_checked(point: EntryPoint) -> bool:
+    """As upstream's loader: not where the library has a version that the instrumentation is not for."""
+    from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
+
+    conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
+    if conflict:
+        wrong_version = bool(conflict.found or getattr(conflict, "found_any", None))
+        message = conflict._format_message(point.name) if hasattr(conflict, "_format_message") else str(conflict)  # noqa: SLF001
+        own.log(
+            logging.ERROR if wrong_version else logging.DEBUG, "Instrumentation %s was skipped: %s", point.name, message
+        )
+        return False
+    point.load()().instrument(skip_dep_check=True, **arguments_for(point.name))
+    return True
+
+
+def _top_modules(name: str) -> tuple[str, ...]:
+    """The import packages of a distribution; a guess from its name where it does not say."""
+    try:
+        stated = distribution(name).read_text("top_level.txt")
+    except PackageNotFoundError:
+        # Perhaps it is spelt otherwise; an import that never happens costs nothing.
+        stated = None
+    tops = tuple(line.strip() for line in (stated or "").splitlines() if line.strip() and not line.startswith("_"))
+    return tops or (re.sub(r"[-.]+", "_", name),)
+
+
+def _is_there(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _or_upstreams_way(name: str, fit: Callable[[], object]) -> None:
+    """Where the fast path does not fit, what is loaded works as upstream made it."""
+    try:
+        fit()
+    except ImportError:
+        return  # the library that the instrumentation is for is not there
+    except Exception as error:  # noqa: BLE001 (see above)
+        own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
+
+
+def _respect_own_instrumentation() -> None:
+    from tracebaton_configurator.company import respect_own_instrumentation
+
+    respect_own_instrumentation()
