@@ -1,15 +1,16 @@
 """The applications of the harness, read from `apps/`.
 
 To add one, put an unmodified program there, as `apps/NAME.py` (or `apps/NAME/main.py` where it needs files beside it),
-and say above its code, in comments, how it is started, what it is asked and how it ends. It is TOML, in the form that PEP
-723 has for scripts:
+and say above its code, in comments, how it is started, what it is asked and how it ends. It is TOML, in the form that
+PEP 723 has for scripts:
 
     # /// equality
     # command = ["uvicorn", "NAME:app", "--port", "{port}"]
     # requests = ["GET /", "POST /chat {}", {method = "PUT", path = "/x", headers = {a = "b"}, body = "c", repeat = 9}]
     # ///
 
-Where there is no program of one's own, `apps/NAME.toml` or `apps/NAME/main.toml` says the same. That is all: test_equality.py runs every one.
+Where there is no program of one's own, `apps/NAME.toml` or `apps/NAME/main.toml` says the same. That is all:
+test_equality.py runs every one.
 
     command     the words of it; {port} is a free port, {here} the program's directory, {out} an empty one for its files
     requests    sent one after the other, then the GETs of them once more over one connection that is kept; the first is
@@ -17,8 +18,8 @@ Where there is no program of one's own, `apps/NAME.toml` or `apps/NAME/main.toml
     ready       for a program that serves nothing and is ended: what it prints when it is ready
     ends        "SIGTERM" (the default of what is asked or waited for), "SIGINT", or "itself"
     env         further variables
-    needs       "redis": {redis} is the URL of a server; "venv": an environment of its own, into which `site-packages/` and
-                `user-site/` beside the program are laid; "package:NAME": skipped where it is not installed
+    needs       "venv": an environment of its own, into which `site-packages/` and `user-site/` beside the program are
+                laid; "package:NAME": skipped where it is not installed. A redis-server is there at REDIS_URL for all
     spans       how many spans at least have to arrive at 100 % (default 1 for what is asked, else 0)
     silent      true: not one byte more than plain, and not one span
     cases       tables by name, each of which replaces some of the above: one program, started in several ways

@@ -85,7 +85,7 @@ def _threads(variant: Variant, before: Process, after: Process) -> Iterator[str]
 
 
 def _kinds(process: Process, receiver: int) -> Counter[str]:
-    """Descriptors by kind, with the port of the receiver called that, and without the names that differ in any two runs."""
+    """Descriptors by kind, with the port of the receiver called that, and without names that differ in any two runs."""
     kinds: Counter[str] = Counter()
     for kind, count in process.descriptors.items():
         named = "tcp connected to {receiver}" if kind == f"tcp connected to {receiver}" else kind

@@ -40,10 +40,12 @@ BETWEEN_ANY_TWO_RUNS = (
         rb"(?m)^.*ASGI transport error: .*\n", b"", "granian says so where it notices early that a client has left"
     ),
     _declared(
-        rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?|\d\d/\w{3}/\d{4}[: ]\d\d:\d\d:\d\d( [+-]\d{4})?",
+        rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?"
+        rb"|\d\d/\w{3}/\d{4}[: ]\d\d:\d\d:\d\d( [+-]\d{4})?",
         b"TIME",
         "the time of a log line",
     ),
+    _declared(rb"(?<=tracker_fd=)\d+|(?<=pipe_handle=)\d+", b"N", "what is open is compared where it is open"),
     _declared(rb"0x[0-9a-f]{6,}", b"ADDRESS", "where an object happens to lie"),
 )
 # Between plain and traced.
@@ -55,7 +57,14 @@ TRACED_OUTPUT = (
     ),
     _declared(rb'(?m)^\{[^\n]*"logger": "tracebaton"[^\n]*\n', b"", "the same as JSON"),
     _declared(
-        rb'(?m)^(?P<margin>[ |+]*)File "[^"\n]*/(opentelemetry|tracebaton_configurator|wrapt)/[^\n]*\n((?P=margin)  [^\n]*\n)*',
+        rb'(?m)^(?P<margin>[ |+]*)File "[^"\n]*/starlette/middleware/errors\.py"[^\n]*\n((?P=margin)  [^\n]*\n)*'
+        rb'(?=(?P=margin)File "[^"\n]*/opentelemetry/instrumentation/asgi/)',
+        b"",
+        "the second ServerErrorMiddleware, which upstream's instrumentation of FastAPI puts around its own",
+    ),
+    _declared(
+        rb'(?m)^(?P<margin>[ |+]*)File "[^"\n]*/(opentelemetry|tracebaton_configurator|wrapt)/[^\n]*\n'
+        rb"((?P=margin)  [^\n]*\n)*",
         b"",
         "frames of the middleware that a request passes, in tracebacks of what it raised",
     ),
@@ -65,6 +74,8 @@ TRACED_OUTPUT = (
         "variables that operators set, and those by which child processes are found: PYTHONPATH has our directory",
     ),
 )
+# What a formatter writes behind a message, which is no part of it: uvicorn's, in its access log, a status's phrase.
+ADDED_TO_MESSAGES = re.compile(r'(?m)(HTTP/1\.1" \d{3}) [A-Z][A-Za-z \'-]*$')
 # Fields that a line that is JSON already gains.
 TRACED_FIELDS = ("trace_id", "span_id", "trace_flags", "service.name")
 # What a process may have open beside its own, by kind, and how often. None where tracing is disabled.

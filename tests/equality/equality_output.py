@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from equality_differences import BETWEEN_ANY_TWO_RUNS, TRACED_FIELDS, TRACED_OUTPUT
+from equality_differences import ADDED_TO_MESSAGES, BETWEEN_ANY_TWO_RUNS, TRACED_FIELDS, TRACED_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,21 +31,23 @@ def readable(output: bytes, *, own_lines: bool) -> str:
 
 def text_differences(plain: str, traced: str, *, ordered: bool) -> Iterator[str]:
     """Line by line, in their order or, of several processes, in any."""
-    if ordered and plain != traced and sorted(plain.splitlines()) == sorted(traced.splitlines()):
+    in_order = plain.splitlines() == traced.splitlines()
+    if ordered and not in_order and sorted(plain.splitlines()) == sorted(traced.splitlines()):
         yield "the lines are the same, in another order"
     before, after = Counter(plain.splitlines()), Counter(traced.splitlines())
     yield from (f"lacks {line!r}" for line in (before - after).elements())
     yield from (f"has {line!r}" for line in (after - before).elements())
-    if plain != traced and before == after and not ordered and plain.count("\n") != traced.count("\n"):
+    if before == after and plain.count("\n") != traced.count("\n"):
         yield "differs in how it ends"
 
 
 def record_differences(plain: str, traced: str) -> Iterator[str]:
-    """Of lines that were shaped as JSON: each message, with its traceback, ends a line (or some) of plain's, and none is left.
+    """Of lines that were shaped as JSON: each message, with its traceback, ends lines of plain's, and none is left.
 
     What is in front of a message, the application's own format, cannot be known and is not compared.
     """
     left = "\n".join(_without_ids(line) for line in plain.splitlines()) + "\n"
+    left = ADDED_TO_MESSAGES.sub(r"\1", left)
     messages, texts = [], []
     for line in traced.splitlines():
         record = _record(line)

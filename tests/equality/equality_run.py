@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,13 +46,13 @@ class Observation:
 
 
 def observe(app: App, variant: Variant, environ: Mapping[str, str]) -> Observation:
-    """`environ` holds what the variants have in common, the place of the receiver for one. Call it in a thread that waits."""
+    """`environ` is what the variants have in common, the receiver's endpoint for one. The thread must outlive it."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="equality-")))
         port = Port()
         stack.callback(port.release)
         (place / "out").mkdir()
-        words = {"port": port.number, "here": app.here, "out": place / "out", "redis": environ.get("REDIS_URL", "")}
+        words = {"port": port.number, "here": app.here, "out": place / "out"}
         own = {name: value.format(**words) for name, value in app.env.items()}
         # A variable of the application's stays its own, whatever the variant says.
         variables = child_environ({"PYTHONHASHSEED": "0", **environ, **variant.env, **own})
@@ -125,7 +125,7 @@ def _first_answer(app: App, running: subprocess.Popen[bytes], port: int) -> byte
     while True:
         try:
             return ask(port, app.requests[0])
-        except ConnectionRefusedError:
+        except ConnectionRefusedError:  # noqa: PERF203 (that is what is waited for)
             if running.poll() is not None:
                 raise RuntimeError(f"it ended with status {running.returncode} before it listened") from None
             if time.monotonic() > deadline:
@@ -134,15 +134,18 @@ def _first_answer(app: App, running: subprocess.Popen[bytes], port: int) -> byte
 
 
 def _settled(pid: int) -> list[process_tree.Process]:
-    """The processes once two looks in a row show the same: a connection that we closed is gone, a thread is there."""
-    last: list[list[process_tree.Process]] = [[]]
+    """The processes once two looks in a row show the same, and none has worked in between: all workers have started,
+    connections that we closed are gone.
+    """
+    looks: list[tuple[float, list[process_tree.Process]]] = [(-1.0, [])]
 
     def same() -> bool:
-        before, last[0] = last[0], process_tree.processes(process_tree.session(pid))
-        return bool(before) and before == last[0]
+        found = process_tree.session(pid)
+        looks.append((process_tree.cpu_seconds(found), process_tree.processes(found)))
+        return looks[-1] == looks[-2]
 
-    wait_for(same, 5, 0.1)
-    return last[0]
+    wait_for(same, 5, 0.15)
+    return looks[-1][1]
 
 
 def _wait(running: subprocess.Popen[bytes]) -> tuple[int, int, os.resource.struct_rusage]:  # type: ignore[name-defined]
@@ -159,8 +162,6 @@ def _wait(running: subprocess.Popen[bytes]) -> tuple[int, int, os.resource.struc
 def _kill(running: subprocess.Popen[bytes]) -> None:
     """Whatever is left of the session; a worker that outlives its master is not waited for."""
     for pid in process_tree.session(running.pid):
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
     running.wait()

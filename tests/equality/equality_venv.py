@@ -1,4 +1,4 @@
-"""An environment in which an application has a site-packages and a user site of its own, on top of the one that runs."""
+"""An environment in which an application has a site-packages and a user site of its own, on top of the tests' own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lay_out(here: Path, place: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Make it below `place`, with what lies in `site-packages` and `user-site` of `here`; returns the variables for it."""
+    """Make it below `place`, with what lies in `site-packages` and `user-site` of `here`; returns its variables."""
     venv = place / "venv"
     # A user site is looked at only where the system's packages are wanted, too (site.py, `venv`).
     making = [sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", str(venv)]

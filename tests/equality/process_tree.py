@@ -31,11 +31,8 @@ class Process:
 
 def session(pid: int) -> list[int]:
     """Every process of the session that `pid` leads, however it is related."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))) and int(fields[3]) == pid and fields[0] != "Z":
-            found.append(int(entry.name))
-    return sorted(found)
+    everything = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return sorted(one for one in everything if (fields := _stat(one)) and int(fields[3]) == pid and fields[0] != "Z")
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -1,4 +1,4 @@
-"""The promise: with tracing a process answers what it answered, starts as it started, ends as it ended, prints what it printed.
+"""The promise: with tracing a process answers, starts, ends and prints as it does without.
 
 Every application of `apps/` runs plain and in each way of tracing it; equality_apps.py says how to add one, and
 equality_differences.py what may differ.

@@ -76,7 +76,7 @@ how = sys.argv[1]
 atexit.register(os.write, 1, b"atexit ran\n")
 import httpx  # noqa: E402, F401 (a library that is traced)
 
-print(signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1), threading.active_count(), flush=True)
+print(signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1), flush=True)
 if how == "exit 3":
     sys.exit(3)
 elif how == "exit text":

@@ -97,7 +97,7 @@ async def teapot_answer(_: Request, error: TeapotError) -> JSONResponse:
 
 
 @app.middleware("http")
-async def middle(request: Request, call_next):  # noqa: ANN001, ANN201
+async def middle(request: Request, call_next):
     if request.url.path == "/middle-error":
         raise RuntimeError("in the middleware")
     response = await call_next(request)

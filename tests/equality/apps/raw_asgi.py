@@ -9,7 +9,7 @@
 import json
 
 
-async def app(scope, receive, send):  # noqa: ANN001, ANN201
+async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         while True:
             message = await receive()

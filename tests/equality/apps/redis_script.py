@@ -2,7 +2,6 @@
 
 # /// equality
 # command = ["python", "redis_script.py"]
-# needs = ["redis"]
 # spans = 3
 # ///
 

@@ -46,7 +46,6 @@ executable {sys.executable} {sys.prefix}
 hooks {sys.excepthook.__name__} {sys.unraisablehook.__name__} {threading.excepthook.__name__} {sys.displayhook.__name__}
 trace {sys.gettrace()} {sys.getprofile()} {sys.getrecursionlimit()} {sys.getswitchinterval()} {gc.isenabled()} {gc.get_threshold()}
 warnings {warnings.filters}
-threads {threading.active_count()}
 builtins {sorted(vars(builtins))}
 signals {[signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)]}
 locale {locale.getlocale()} {sys.stdout.encoding} {sys.stdout.errors} {os.umask(0o22)}
@@ -59,7 +58,7 @@ ENVIRONMENT = "".join(
 print(SAID + ENVIRONMENT, end="", flush=True)
 
 
-async def app(scope, receive, send):  # noqa: ANN001, ANN201
+async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})

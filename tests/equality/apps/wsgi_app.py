@@ -9,7 +9,7 @@
 import logging
 
 
-def application(environ, start_response):  # noqa: ANN001, ANN201
+def application(environ, start_response):
     if environ["PATH_INFO"] == "/error":
         raise ValueError("as it was meant to")
     logging.getLogger("wsgi").warning("served %s", environ["PATH_INFO"])
