@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 class DutyCycle:
-    """Within the block the session that `pid` leads runs for `share` of each `period` (seconds), and else stands still."""
+    """Within the block the session that `pid` leads runs for `share` of each `period`, in seconds, on one core."""
 
     def __init__(self, pid: int, share: float, period: float = 0.1) -> None:
         self._pid = pid
+        # What it starts inherits this: a share of one core is the share of all processes together.
+        os.sched_setaffinity(pid, {max(os.sched_getaffinity(0))})
         self._runs, self._stands = period * share, period * (1 - share)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._turn, daemon=True)

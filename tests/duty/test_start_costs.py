@@ -1,8 +1,8 @@
 """What tracing adds to a start: a Python that serves nothing pays next to nothing, a server little.
 
 The promises are in CPU time: 30 ms and 3 MiB for `python3 -c pass`; 0.05 s for a server of one route, and 0.12 s once
-its first span is delivered. Time depends on what else a machine does, so the tests hold instructions, as a share of what
-the same start executes without tracing, and print the rest.
+its first span is delivered. Time depends on what else a machine does, so the tests hold instructions, as a share of
+what the same start executes without tracing, and print the rest.
 """
 
 from __future__ import annotations
