@@ -28,6 +28,8 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import own, trouble
 from tracebaton_configurator.problems import report
+from tracebaton_configurator.redaction import text as redaction
+from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
 from tracebaton_configurator.resource import build_resource, renew_in_children
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
@@ -82,6 +84,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     resource = build_resource(here.service_name, launcher_version)
     decided = DecidedSampler(sampling.sampler)
     provider = TracerProvider(sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False)
+    redaction.use(here.redact)
+    provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
     deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
     renew_in_children(provider)
     ends = [provider.shutdown, *_start_other_signals(here, resource), _say_held_back]

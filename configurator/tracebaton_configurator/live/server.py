@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.live.address import AVAILABLE, is_here, name_for, peer_of
 from tracebaton_configurator.live.client import ask_parent
+from tracebaton_configurator.live.container import namespace
 from tracebaton_configurator.live.message import encode, receive
 from tracebaton_configurator.live.operations import RequestError, perform
 from tracebaton_configurator.logs import own
@@ -129,7 +130,7 @@ class Server:
             request = receive(connection, time.monotonic() + _SECONDS)
             if request is None:
                 raise RequestError("there is no request")
-            if request.get("service", self._service) != self._service:
+            if request.get("service", self._service) != self._service or not _is_of(request.get("container")):
                 return {"other_service": True}
             if request.get("do") == "state":
                 return self._control.state()
@@ -141,6 +142,10 @@ class Server:
             return {"error": f"{error}; nothing was changed"}
         except Exception as error:  # noqa: BLE001 (a defect here: it is told to whoever asked)
             return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _is_of(container: object) -> bool:
+    return container is None or container == namespace()
 
 
 def _refusal(sentence: str) -> dict[str, Any]:

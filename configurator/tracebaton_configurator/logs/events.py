@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from tracebaton_configurator.logs.formatter import SHOWN
 from tracebaton_configurator.logs.ids import current_ids, remembered_ids
 from tracebaton_configurator.logs.objects import as_object, with_ids
 
@@ -53,8 +54,10 @@ def lacking(own: Mapping[str, Any], ids: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in ids.items() if not own.get(name)}
 
 
-def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any], ids: Mapping[str, str]) -> str:
-    """The event in the shape of `JsonLines`, its fields as extras."""
+def line_of_event(
+    json_lines: JsonLines, event: Event, fields: Mapping[str, Any], ids: Mapping[str, str], *, shown: bool = False
+) -> str:
+    """The event in the shape of `JsonLines`, its fields as extras; `shown`: the application's own text shows them."""
     record = object.__new__(logging.LogRecord)  # its __init__ asks for the thread, the process and more that is unused
     record.__dict__.update(_EMPTY)
     record.name, record.levelname, record.msg = event.logger, event.level, event.message
@@ -71,6 +74,8 @@ def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any]
     else:
         record.__dict__.update(fields)
     record.__dict__.update(ids)
+    if shown:
+        record.__dict__[SHOWN] = True
     return json_lines.format(record)
 
 

@@ -169,7 +169,7 @@ class _Renderer:
         """The line for an event dict as it reached the renderer."""
         assert self._json_lines is not None  # noqa: S101 (see above)
         event, fields = read(event_dict, method_name, logger, self._record, self._renderer, stamped=self.timestamps)
-        return line_of_event(self._json_lines, event, fields, self.ids_of(event_dict, event))
+        return line_of_event(self._json_lines, event, fields, self.ids_of(event_dict, event), shown=True)
 
     def ids_of(self, own: dict[str, Any], event: Event | None = None) -> dict[str, str]:
         """The ids that belong to these fields: those of the record, or else of this moment."""

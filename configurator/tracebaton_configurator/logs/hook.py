@@ -18,6 +18,7 @@ from tracebaton_configurator.logs import libraries
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
+from tracebaton_configurator.logs.known_formatters import default_formatter, is_known
 from tracebaton_configurator.logs.objects import object_with_ids
 
 if TYPE_CHECKING:
@@ -26,13 +27,6 @@ if TYPE_CHECKING:
 _handle = logging.Logger.handle
 _format = logging.Handler.format
 
-# Formatters whose text holds nothing that the record does not: they need not run when JSON is wanted.
-_TEXT_ONLY = (
-    ("logging", "Formatter"),
-    ("uvicorn.logging", "DefaultFormatter"),
-    ("uvicorn.logging", "AccessFormatter"),
-    ("uvicorn.logging", "ColourizedFormatter"),
-)
 # The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
 # Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
 _WRITTEN_AFTERWARDS = ("gunicorn.access",)
@@ -45,12 +39,15 @@ on_server_line: Callable[[], object] | None = None
 _SERVERS = frozenset(("uvicorn", "gunicorn", "hypercorn", "granian", "_granian", "daphne"))
 
 
-def install(mode: str, service_name: str) -> Callable[[], None]:
-    """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it."""
+def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked") -> Callable[[], None]:
+    """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it.
+
+    `extras` says what is written beside the message: `masked`, `all`, `none`, or the names of those that are.
+    """
     if mode == "off":
         return lambda: None
     logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
-    json_lines = JsonLines(service_name) if mode == "json" else None
+    json_lines = JsonLines(service_name, extras) if mode == "json" else None
     format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
     logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
     libraries.install(json_lines)
@@ -114,9 +111,9 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
         try:
             text = _format(self, record)
             own = object_with_ids(text, record, one_line=True)
-            return own or json_lines.format_with_message(record, _message_in(text, record))
+            return own or _line_of_text(text, record, json_lines)
         except Exception as error:  # noqa: BLE001 (a broken format string fails in every formatter)
-            return json_lines.format_broken(record, error)
+            return json_lines.format_broken(record, error, hide=not _writes_text(formatter))
 
     return format_record
 
@@ -124,9 +121,8 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
 def _writes_text(formatter: logging.Formatter | None) -> bool:
     """Whether this formatter is known to write text, and only what is on the record."""
     if formatter is None:
-        return True
-    kind = type(formatter)
-    if (kind.__module__, kind.__qualname__) not in _TEXT_ONLY:
+        return is_known(default_formatter())
+    if not is_known(formatter):
         return False
     # `Formatter('{"message": "%(message)s"}')` is a common way to write JSON by hand; `{levelname}` is a field.
     opening = "{{" if isinstance(formatter._style, logging.StrFormatStyle) else "{"  # noqa: SLF001
@@ -137,11 +133,18 @@ def _adds_nothing(formatter: logging.Formatter | None) -> bool:
     return formatter is None or formatter._fmt in _MESSAGE_ONLY  # noqa: SLF001
 
 
-def _message_in(text: str, record: logging.LogRecord) -> str:
-    """What stands for the message of a record that a formatter of the application's own has made text of.
+def _line_of_text(text: str, record: logging.LogRecord, json_lines: JsonLines) -> str:
+    """The line for the text that a formatter of the application's own has made of a record.
 
-    Its message where the text shows it unchanged; else the whole text, for such a formatter may well be there to hide
-    secrets, and what it hid must stay hidden.
+    Message, traceback and stack are fields of their own where the text shows each of them unchanged. Else the whole
+    text is the message and nothing else of the record is written but its ids: such a formatter may well be there to
+    hide secrets, and what it hid must stay hidden.
     """
-    message = record.getMessage()
-    return message if message in text else text
+    parts = [record.getMessage()]
+    if record.exc_text or record.exc_info:
+        parts.append(record.exc_text or json_lines.formatException(record.exc_info))  # type: ignore[arg-type]
+    if record.stack_info:
+        parts.append(record.stack_info)
+    if all(part in text for part in parts):
+        return json_lines.format_with_message(record, parts[0])
+    return json_lines.format_text(record, text)

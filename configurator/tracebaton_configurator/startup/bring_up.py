@@ -77,7 +77,7 @@ def _configure() -> None:
     captured.streams = family.captured_streams(environ) if here.children == "serving" else frozenset()
     family.leave_word(environ)
     registry.disable(here.disabled_patches)
-    hook.install(here.logs, here.service_name)
+    hook.install(here.logs, here.service_name, here.log_extras)
     trouble.install()
     report(here.problems, strict=here.strict)
     from tracebaton_configurator.pipeline import start
