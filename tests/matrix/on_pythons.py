@@ -1,10 +1,11 @@
 """Runs tests on other Pythons than its own: python tests/matrix/on_pythons.py 3.10 3.14 -- tests/equality
 
-A Python that cannot be had is said in capitals, and a failure.
+A Python that cannot be had is said in capitals; with CI=true it is a failure.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -44,7 +45,8 @@ def run(version: str, arguments: Sequence[str]) -> bool | None:
 def main(arguments: Sequence[str]) -> int:
     at = arguments.index("--")
     outcomes = [run(version, arguments[at + 1 :]) for version in arguments[:at]]
-    return 0 if all(outcomes) else 1
+    absent_is_well = os.environ.get("CI") != "true"
+    return 0 if all(passed or (passed is None and absent_is_well) for passed in outcomes) else 1
 
 
 if __name__ == "__main__":

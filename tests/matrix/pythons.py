@@ -3,6 +3,8 @@
 A Python is looked for as `python3.X` on PATH, then under pyenv, then as the image `python:3.X-slim`; one that cannot be
 had is reported, never passed over. Environments are kept outside the checkout, in `$XDG_CACHE_HOME/tracebaton/pythons`,
 and made by the Makefile's own rule.
+
+    python tests/matrix/pythons.py 3.10 3.14      # those of them that need an image, one a line
 """
 
 from __future__ import annotations
@@ -52,9 +54,9 @@ class Interpreter:
 
 def find(version: str) -> Interpreter:
     """The interpreter for `3.13`, or `3.13t` for a free-threaded one. Raises NotHereError."""
-    for program in _programs(version):
-        if _version_of(program) == version:
-            return Interpreter(version, program)
+    program = installed(version)
+    if program is not None:
+        return Interpreter(version, program)
     if version.endswith("t"):
         raise NotHereError(f"no python{version} on PATH or under pyenv; there is no official image of one")
     return Interpreter(version, "python3", _image(version))
@@ -88,6 +90,11 @@ def prepared(interpreter: Interpreter) -> Iterator[tuple[str, ...]]:
         stamp.write_text(built)
         laid.write_text(str(ROOT))
         yield (*outside, str(venv / "bin" / "python"))
+
+
+def installed(version: str) -> str | None:
+    """The program, where this machine has one."""
+    return next((program for program in _programs(version) if _version_of(program) == version), None)
 
 
 def _programs(version: str) -> Iterator[str]:
@@ -163,3 +170,7 @@ def _cache() -> Path:
 def pytest_command(python: Sequence[str], *arguments: str) -> list[str]:
     """Nothing is left in the checkout, which other Pythons test at another time."""
     return [*python, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{version}\n" for version in sys.argv[1:] if installed(version) is None)
