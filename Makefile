@@ -6,9 +6,10 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # exactly their own release of it: so they are put beside the environment, and only the tests for them look there. So
 # are the older releases of python-json-logger that an application may have pinned, and what applications with telemetry
 # of their own use.
+PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
-.PHONY: bench clean demo lint matrix test types
+.PHONY: bench clean demo equality lint matrix test types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -37,8 +38,11 @@ demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heart
 test: $(VENV)/dev.installed  ## everything
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
-matrix: $(VENV)/dev.installed  ## every cell of the version matrix; CELL='oldest' those with that in their name
+matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Python; CELL='oldest' those with that in their name
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
+
+equality: $(VENV)/dev.installed  ## applications with tracing and without, on other Pythons: PYTHONS='3.10 3.14'
+	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short tests/equality --variants 'default,100 %'
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)

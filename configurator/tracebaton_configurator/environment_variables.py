@@ -18,9 +18,9 @@ OTEL_TRACEBATON_LOGS = "OTEL_TRACEBATON_LOGS"
 """`json` (default), `inject` (keep the application's formats, add the ids) or `off`."""
 
 OTEL_TRACEBATON_LOG_EXTRAS = "OTEL_TRACEBATON_LOG_EXTRAS"
-"""What of extras is written in the mode `json`: `masked` (default), `all`, `none`, or their names (`user,order`).
+"""What JSON lines have beside the message: `masked` (default), `all`, `none`, or the names of the fields to write.
 
-`masked`: all of them, with `[masked]` in place of what stands under the name of a secret, at any depth.
+`masked`: all of it, with the values under secret-looking names masked at any depth.
 """
 
 OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
@@ -33,7 +33,13 @@ OTEL_TRACEBATON_SPOOL_MAX_MB = "OTEL_TRACEBATON_SPOOL_MAX_MB"
 """How many megabytes may wait there (default `64`)."""
 
 OTEL_TRACEBATON_TRUST_PARENT = "OTEL_TRACEBATON_TRUST_PARENT"
-"""`true` (default), `false`, or the networks whose callers' trace context is continued (`10.0.0.0/8,127.0.0.1`)."""
+"""`true` (default), `false`, or the networks whose callers' trace context is continued (`10.0.0.0/8,127.0.0.1`).
+
+A wrong value is as good as `false`.
+"""
+
+OTEL_TRACEBATON_REDACT = "OTEL_TRACEBATON_REDACT"
+"""Names of query parameters and headers, besides the built-in ones, whose values are not exported (`iban,-code`)."""
 
 OTEL_TRACEBATON_CHILDREN = "OTEL_TRACEBATON_CHILDREN"
 """What happens in the programs that a traced Python starts: `serving` (default), `true` or `false`.

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tracebaton_configurator.logs import trouble
+from tracebaton_configurator.redaction.spans import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,10 @@ class SharedSpans(SpanProcessor):
             self._provider.add_span_processor(self)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        for processor in self._wanting():
+        wanting = list(self._wanting())
+        if wanting:
+            redact(span)  # some export what has begun, as logfire does
+        for processor in wanting:
             _guarded(processor.on_start, span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 # Of an interpreter's options, those that keep PYTHONPATH or `sitecustomize` out (python --help).
 _IGNORES = {"I": "-I ignores PYTHONPATH", "E": "-E ignores PYTHONPATH", "S": "-S imports no sitecustomize"}
+# Programs that start another one in an environment of their own making.
+_CLEANING = ("sudo", "doas")
+_CLEANING_AT_LOGIN = ("su", "runuser")
 _WITH_VALUE = ("-X", "-W", "--check-hash-based-pycs")
 # Where a zip archive has its directory, in which the name of this file stands for a pex.
 _ENDING = 1 << 16
@@ -46,7 +49,12 @@ def keeps_us_out(program: str, arguments: Sequence[str]) -> str | None:
 
 
 def _judge(program: str, arguments: Sequence[str], *, ask: bool) -> str | None:
-    shown = " ".join([os.path.basename(program), *arguments[:1]])  # noqa: PTH119 (imports pathlib)
+    name = os.path.basename(program)  # noqa: PTH119 (imports pathlib)
+    shown = " ".join([name, *arguments[:1]])
+    if name == "env":
+        return _of_env(arguments, ask=ask)
+    if name in _CLEANING or (name in _CLEANING_AT_LOGIN and {"-", "-l", "--login"} & set(arguments)):
+        return f"{name} hands no environment on, by which tracing starts: put `tracebaton run` behind it."
     if _is_python(program):
         return _of_interpreter(program, arguments, shown, ask=ask)
     first_line, ending = _ends_of(program)
@@ -59,6 +67,24 @@ def _judge(program: str, arguments: Sequence[str], *, ask: bool) -> str | None:
         if words and _is_python(words[0]):
             return _of_interpreter(words[0], words[1:], shown, ask=ask)
     return None
+
+
+def _of_env(arguments: Sequence[str], *, ask: bool) -> str | None:
+    """`env [OPTION ...] [NAME=VALUE ...] COMMAND` (coreutils)."""
+    rest = list(arguments)
+    while rest and (rest[0].startswith("-") or "=" in rest[0]):
+        word = rest.pop(0)
+        cleans = word in ("-", "-i", "--ignore-environment", "-uPYTHONPATH", "--unset=PYTHONPATH")
+        unsets = word in ("-u", "--unset") and rest[:1] == ["PYTHONPATH"]
+        if cleans or unsets or word.startswith("PYTHONPATH="):
+            return (
+                f"env {word} takes PYTHONPATH away, by which tracing starts: {' '.join(rest[-1:])!r} runs untraced. "
+                "Put `tracebaton run` behind it."
+            )
+        if word in ("-u", "--unset", "-C", "--chdir"):
+            del rest[:1]
+    program = which(rest[0]) if rest else None
+    return _judge(program, rest[1:], ask=ask) if program is not None else None
 
 
 def _is_python(path: str) -> bool:

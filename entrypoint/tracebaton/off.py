@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracebaton.control import WHERE, add_duration, add_selection
+from tracebaton.control import WHERE, add_duration, add_target, for_words
 
 if TYPE_CHECKING:
     import argparse
@@ -17,13 +17,11 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_duration(parser)
-    add_selection(parser)
+    add_target(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Returns 0 when every process complied."""
-    from tracebaton.control.render import in_brief, show
-    from tracebaton.control.talk import ask_all
+    """Returns 0 when every process complied; see `tell`."""
+    from tracebaton.control.target import tell
 
-    request = {"do": "off", "seconds": args.seconds}
-    return show(ask_all(request, args.service), args.service, as_json=args.json, line=in_brief)
+    return tell({"do": "off", "seconds": args.seconds}, args, ["off", *for_words(args)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracebaton.control import WHERE, add_selection
+from tracebaton.control import WHERE, add_target
 
 if TYPE_CHECKING:
     import argparse
@@ -13,12 +13,11 @@ DESCRIPTION = f"Switches tracing on again in the running processes of this conta
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_selection(parser)
+    add_target(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Returns 0 when every process complied."""
-    from tracebaton.control.render import in_brief, show
-    from tracebaton.control.talk import ask_all
+    """Returns 0 when every process complied; see `tell`."""
+    from tracebaton.control.target import tell
 
-    return show(ask_all({"do": "on"}, args.service), args.service, as_json=args.json, line=in_brief)
+    return tell({"do": "on"}, args, ["on"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tracebaton.control import WHERE, add_duration, add_selection
+from tracebaton.control import WHERE, add_duration, add_target, for_words
 
 if TYPE_CHECKING:
     import argparse
@@ -20,13 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=["sampling"], metavar="sampling", help="what to set")
     parser.add_argument("rules", metavar="RULES", help="rules such as 'POST /agents/{name}/chat=1, *=10%%', or reset")
     add_duration(parser)
-    add_selection(parser)
+    add_target(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Returns 0 when every process complied, 2 for rules that are none: then no process has been told."""
-    from tracebaton.control.render import in_brief, show
-    from tracebaton.control.talk import ask_all
+    """Returns 0 when every process complied, 2 for rules that are none: then no process has been told; see `tell`."""
+    from tracebaton.control.target import tell
     from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 
     if args.rules.strip().lower() == "reset":
@@ -44,4 +43,4 @@ def main(args: argparse.Namespace) -> int:
             print(f"tracebaton: {sentence}", file=sys.stderr)  # noqa: T201
             return 2
         request = {"do": "set", "rules": args.rules, "seconds": args.seconds}
-    return show(ask_all(request, args.service), args.service, as_json=args.json, line=in_brief)
+    return tell(request, args, ["set", "sampling", args.rules, *for_words(args)])

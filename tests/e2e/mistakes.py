@@ -122,12 +122,12 @@ IN_THE_LOG = [
     Mistake(
         "a limit that is no number",
         {"OTEL_ATTRIBUTE_COUNT_LIMIT": "many"},
-        ("runs untraced", "OTEL_ATTRIBUTE_COUNT_LIMIT must be a non-negative integer but got many"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT='many' is not a limit", "a whole number from 0", "128 is used"),
     ),
     Mistake(
         "a resource attribute without a value",
         {"OTEL_RESOURCE_ATTRIBUTES": "production"},
-        ("Invalid key value resource attribute pair production",),
+        ("OTEL_RESOURCE_ATTRIBUTES='production' is wrong in part 1", "key=value,key=value", "that part is left out"),
     ),
     Mistake(
         "an argument for a sampler that has none",
@@ -222,7 +222,8 @@ BY_THE_DOCTOR = [
     doctor("the one instrumentation that matters is disabled", {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "fastapi"},
            "the fastapi instrumentation is disabled", "do not disable fastapi"),
     doctor("URLs are excluded by a glob", {"OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "*health"},
-           "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS='*health' is not a list of regular expressions", "write health"),
+           "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS='*health' is not a list of regular expressions",
+           "it is read as text, with * for anything, which is the expression '.*health'"),
     doctor("a detector that there is not", {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "proces"},
            "'proces' is unknown (did you mean process?)", "it is left out"),
     doctor("a convention that there is not", {"OTEL_SEMCONV_STABILITY_OPT_IN": "htp"},

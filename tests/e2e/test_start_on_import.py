@@ -164,9 +164,11 @@ class TestInitializeTwice:
     COUNT = (
         "from opentelemetry import trace\n"
         "provider = trace.get_tracer_provider()\n"
+        "before = provider._active_span_processor._span_processors\n"
         "from opentelemetry.instrumentation.auto_instrumentation import initialize\n"
         "{again}\n"
-        "print(len(provider._active_span_processor._span_processors), trace.get_tracer_provider() is provider)\n"
+        "same = provider._active_span_processor._span_processors == before\n"
+        "print(same, trace.get_tracer_provider() is provider)\n"
     )
 
     @pytest.mark.parametrize("launcher", ["tracebaton", "opentelemetry-instrument"])
@@ -195,7 +197,7 @@ class TestInitializeTwice:
             check=False,
             env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
         )
-        assert done.stdout == "1 True\n", done.stderr
+        assert done.stdout == "True True\n", done.stderr
         assert "ERROR" not in done.stderr
         assert done.stderr.count("Tracing is on") <= 1
 
@@ -324,3 +326,20 @@ class TestChildren:
         run = "print(subprocess.run(tool, capture_output=True, text=True).stderr)"
         done = python(self.parent(run), OTEL_TRACEBATON_CHILDREN="false")
         assert done.stdout == "INFO:root:tool\n\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_worker_is_called_like_the_program_that_started_it(tmp_path: Path, method: str) -> None:
+    """Also where that one has imported nothing that is traced, and left no word."""
+    app = tmp_path / "shop.py"
+    app.write_text(
+        "import multiprocessing\n"
+        "def work():\n"
+        "    from opentelemetry import trace\n"
+        "    print(trace.get_tracer_provider().resource.attributes['service.name'])\n"
+        f"if __name__ == '__main__':\n"
+        f"    context = multiprocessing.get_context({method!r})\n"
+        "    worker = context.Process(target=work)\n"
+        "    worker.start(); worker.join()\n"
+    )
+    assert start(sys.executable, str(app), directory=tmp_path, OTEL_SERVICE_NAME="").stdout == "shop\n"

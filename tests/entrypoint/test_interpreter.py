@@ -73,6 +73,26 @@ def test_an_environment_without_tracebaton(tmp_path: Path) -> None:
     assert why.startswith(f"the environment of {python} has no tracebaton: 'python app.py' runs untraced.")
 
 
+@pytest.mark.parametrize(
+    "arguments", [["-i"], ["-"], ["-u", "PYTHONPATH"], ["A=1", "--unset=PYTHONPATH"], ["PYTHONPATH=/app"]]
+)
+def test_env_that_takes_the_path_away(arguments: list[str]) -> None:
+    why = why_untraced("/usr/bin/env", [*arguments, "uvicorn", "main:app"])
+    assert why is not None
+    assert "takes PYTHONPATH away" in why
+
+
+def test_env_that_leaves_it() -> None:
+    assert why_untraced("/usr/bin/env", ["-u", "HOME", "A=1", sys.executable, "app.py"]) is None
+    why = why_untraced("/usr/bin/env", ["A=1", sys.executable, "-I", "app.py"])
+    assert why is not None
+    assert "-I ignores PYTHONPATH" in why
+
+
+def test_sudo_hands_no_environment_on() -> None:
+    assert str(why_untraced("/usr/bin/sudo", ["uvicorn"])).startswith("sudo hands no environment on")
+
+
 @pytest.mark.parametrize("program", ["/bin/sh", "/bin/true"])
 def test_what_is_no_python_is_not_judged(program: str) -> None:
     assert why_untraced(program, ["-c", "x"]) is None

@@ -8,7 +8,11 @@ from urllib.parse import unquote, urlsplit
 from tracebaton_configurator.export.wire import Tls, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+# Shorter values are no secrets, and masking them would leave nothing of a sentence; so would words such as "Bearer".
+_SHORTEST_SECRET = 3
+_LONG_WORD = 8
 
 
 class Endpoint(Protocol):
@@ -46,6 +50,22 @@ class Address:
         self._tls = Tls(*endpoint.tls)
         self.proxy = urlsplit(endpoint.proxy) if endpoint.proxy else None
         self.proxy_credentials = _basic(self.proxy.username, self.proxy.password) if self.proxy else None
+        self._secrets = _secrets(
+            [value for _, value in endpoint.headers],
+            [
+                parts.username,
+                parts.password,
+                self.credentials,
+                *(one.partition("=")[2] for one in parts.query.split("&")),
+            ],
+            [self.proxy.username, self.proxy.password, self.proxy_credentials] if self.proxy else [],
+        )
+
+    def hide(self, text: str) -> str:
+        """`text` without the values of headers and credentials that were set: a library may quote them."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def connect(self, protocols: list[str], left: Callable[[], float], *, tunnel: bool) -> Wire:
         """A connection to the receiver, or to the proxy, through it where `tunnel` is true (OSError)."""
@@ -77,6 +97,14 @@ class Address:
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
         if not status.partition(" ")[2].startswith("2"):
             raise ConnectionError(f"the proxy refused: {status}")
+
+
+def _secrets(*groups: Sequence[str | None]) -> tuple[str, ...]:
+    """What is to be masked, the longest first: each value, as it is and percent-decoded, and its longer words."""
+    values = {one for group in groups for value in group if value for one in (value, unquote(value))}
+    words = {word for value in values for word in value.split() if len(word) >= _LONG_WORD}
+    found = {one for one in (*values, *words) if len(one) >= _SHORTEST_SECRET}
+    return tuple(sorted(found | {repr(one)[1:-1] for one in found}, key=len, reverse=True))
 
 
 def _basic(user: str | None, password: str | None) -> str | None:

@@ -73,12 +73,12 @@ class GrpcClient:
             reused = self._connection is not None
             try:
                 connection = self._open(left)
-                reply = connection.call(head, message, left)
+                reply = connection.call(head, message, left, self._address.hide)
             except (OSError, ProtocolError) as error:
                 self.close()
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
-                return no_answer(_words(error))
+                return no_answer(_words(error), self._address.hide, error)
             if connection.worn:
                 self.close()
             return reply
@@ -122,14 +122,17 @@ class _Connection:
             return False
         return not self.worn
 
-    def call(self, head: list[tuple[str, str]], message: bytes, left: Left) -> Reply:
+    def call(self, head: list[tuple[str, str]], message: bytes, left: Left, hide: Callable[[str], str]) -> Reply:
         """One unary call (OSError, ProtocolError). Once the answer is complete, nothing that follows can spoil it."""
         http2 = self._http2
         self._calls += 1
         self.worn = self._calls >= _MOST_CALLS
         stream = http2.get_next_available_stream_id()
         answer = _Answer(stream)
-        http2.send_headers(stream, head)
+        try:
+            http2.send_headers(stream, head)
+        except ProtocolError:  # quotes the header, with its secret value
+            raise _UnsendableError("gRPC does not allow such a request; look at the headers that were set") from None
         try:
             self._exchange(stream, memoryview(message), answer, left)
         except ConnectionError:
@@ -140,7 +143,7 @@ class _Connection:
             if not answer.ended:
                 raise
             self.worn = True
-        return answer.reply()
+        return answer.reply(hide)
 
     def _exchange(self, stream: int, rest: memoryview, answer: _Answer, left: Left) -> None:
         http2 = self._http2
@@ -247,14 +250,14 @@ class _Answer:
             self.problem = f"the receiver reset the call ({_name(event.error_code)})"
             self.ended = True
 
-    def reply(self) -> Reply:
+    def reply(self, hide: Callable[[str], str]) -> Reply:
         if "grpc-status" not in self._headers and self.problem:
-            return no_answer(self.problem)
+            return no_answer(self.problem, hide)
         body = self._body
         if body[:1] == b"\1":
             # Compressed although none was offered; the status has said what matters.
             body = b""
-        return of_grpc(self._headers.get(":status", ""), self._headers, body)
+        return of_grpc(self._headers.get(":status", ""), self._headers, body, hide)
 
 
 def _text(part: bytes | str) -> str:
@@ -268,8 +271,12 @@ def _name(code: ErrorCodes | int | None) -> str:
         return str(code)
 
 
+class _UnsendableError(ProtocolError):
+    """h2 refuses the request itself, before anything of it is sent."""
+
+
 def _words(error: Exception) -> str:
-    if isinstance(error, ProtocolError):
+    if isinstance(error, ProtocolError) and not isinstance(error, _UnsendableError):
         return f"what answers there does not speak gRPC ({type(error).__name__}: {error})"
     return str(error) or type(error).__name__
 

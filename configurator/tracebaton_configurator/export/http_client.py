@@ -62,16 +62,16 @@ class HttpClient:
             reused = self._wire is not None
             try:
                 reply = self._post(self._open(left), payload, left)
-            except h11.LocalProtocolError:  # says which header, with its secret value
+            except h11.LocalProtocolError:  # quotes the header, with its secret value
                 self.close()
                 return no_answer("HTTP does not allow such a request; look at the headers and the path that were set")
             except (OSError, h11.ProtocolError) as error:
                 self.close()
                 if isinstance(error, h11.ProtocolError):
-                    return no_answer(f"what answers there does not speak HTTP/1.1 ({error})")
+                    return no_answer(f"what answers there does not speak HTTP/1.1 ({error})", self._address.hide)
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
-                return no_answer(str(error) or type(error).__name__)
+                return no_answer(str(error) or type(error).__name__, self._address.hide, error)
             http = self._http
             # What came behind an answer must not be taken for the next one.
             if http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]:
@@ -130,6 +130,6 @@ class HttpClient:
             elif isinstance(event, h11.Data):
                 body = (body + bytes(event.data))[:_LONGEST_ANSWER]
             elif isinstance(event, h11.EndOfMessage):
-                return of_http(status, headers, body)
+                return of_http(status, headers, body, self._address.hide)
             elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
                 raise broken or ConnectionResetError("the receiver closed the connection without an answer")

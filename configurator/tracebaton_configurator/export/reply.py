@@ -7,7 +7,7 @@ protobuf is imported only where an answer carries a message, which a plain succe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -15,7 +15,9 @@ from urllib.parse import unquote
 from tracebaton_configurator.export.forks import importing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Hide = Callable[[str], str]
 
 _CODES = (
     "OK",
@@ -62,20 +64,23 @@ class Reply:
     """`reason` is empty for a plain success; `wait` is in seconds, where the receiver said how long.
 
     `rejected` is the number of spans that a receiver did not take out of a batch that it took (partial success).
+    `cut`: it ended the connection without an answer.
     """
 
     verdict: Verdict
     reason: str = ""
     wait: float | None = None
     rejected: int = 0
+    cut: bool = field(default=False, compare=False)
 
 
-def no_answer(reason: str) -> Reply:
-    """The receiver was not reached, or did not answer as one."""
-    return Reply(Verdict.RETRY, printable(reason))
+def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> Reply:
+    """The receiver was not reached, or did not answer as one. `hide` masks what must not be shown, here and below."""
+    cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+    return Reply(Verdict.RETRY, printable(hide(reason)), cut=cut)
 
 
-def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes) -> Reply:
+def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> Reply:
     """From the response's status, its headers and trailers together, and its body with gRPC's framing."""
     number = headers.get("grpc-status")
     message = _unquoted(headers.get("grpc-message", ""))
@@ -89,9 +94,9 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes) -> Reply:
     else:
         code = _number(number, 2)
     if code == 0:
-        return _success(body[5:])
+        return _success(body[5:], hide)
     name = _CODES[code] if code < len(_CODES) else f"status {code}"
-    reason = printable(f"{name}: {message}" if message else name)
+    reason = printable(hide(f"{name}: {message}" if message else name))
     wait = _retry_info(headers.get("grpc-status-details-bin"))
     # A rate that is too large is none that a smaller batch would help against: it comes with a wait, or as UNAVAILABLE.
     if wait is None and name in _OF_SIZE and _TOO_LARGE.search(message):
@@ -101,16 +106,17 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes) -> Reply:
     return Reply(Verdict.REFUSED, reason)
 
 
-def of_http(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> Reply:
     """From the response's status, headers (names in lower case) and body."""
     if 200 <= status < 300:
-        return _success(body if "protobuf" in headers.get("content-type", "protobuf") else b"")
+        return _success(body if "protobuf" in headers.get("content-type", "protobuf") else b"", hide)
     reason = f"HTTP status {status}"
     if "protobuf" in headers.get("content-type", ""):
         reason += _status_message(body)
     elif "text/plain" in headers.get("content-type", "") and body.strip():
-        reason += f": {body[:_LONGEST_TEXT].decode(errors='replace').strip()}"
-    reason = printable(reason)
+        # More than is shown, so that a value to be masked is not cut before it is found.
+        reason += f": {body[: _LONGEST_TEXT * 10].decode(errors='replace').strip()}"
+    reason = printable(hide(reason))
     if status == 413:
         return Reply(Verdict.SPLIT, reason)
     if status in _RETRYABLE_HTTP:
@@ -123,7 +129,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_TEXT])
 
 
-def _success(message: bytes) -> Reply:
+def _success(message: bytes, hide: Hide) -> Reply:
     """ExportTraceServiceResponse, whose `partial_success` says what was left out of the batch."""
     if not message:
         return Reply(Verdict.DELIVERED)
@@ -134,7 +140,7 @@ def _success(message: bytes) -> Reply:
         partial = ExportTraceServiceResponse.FromString(message).partial_success
     except Exception:  # noqa: BLE001 (it said that it has the batch; what else it said is not needed)
         return Reply(Verdict.DELIVERED)
-    return Reply(Verdict.DELIVERED, printable(partial.error_message), rejected=max(0, partial.rejected_spans))
+    return Reply(Verdict.DELIVERED, printable(hide(partial.error_message)), rejected=max(0, partial.rejected_spans))
 
 
 def _number(text: str, otherwise: int) -> int:

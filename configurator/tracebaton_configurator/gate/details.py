@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.util.http import redact_query_parameters
-
-from tracebaton_configurator.gate.upstream import collect_request_attributes
+from tracebaton_configurator.gate.upstream_asgi import collect_request_attributes
+from tracebaton_configurator.redaction.text import current
+from tracebaton_configurator.redaction.upstream import with_redacted_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -55,7 +55,8 @@ class Details:
         try:
             return self._remembered(scope)
         except Exception:  # noqa: BLE001 (a request does not fail for what its span is called)
-            return str(scope.get("method", "HTTP")), {}
+            method = scope.get("method")
+            return method if isinstance(method, str) else "HTTP", {}
 
     def error_type(self, _: Exception) -> str | None:
         """Upstream's middleware says the status."""
@@ -116,7 +117,7 @@ class Details:
     def _ask(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Upstream, in the order of `OpenTelemetryMiddleware.__call__`."""
         name, additional = self._span_details(scope)
-        attributes: dict[str, Any] = collect_request_attributes(scope, self.mode)
+        attributes: dict[str, Any] = collect_request_attributes(with_redacted_query(scope), self.mode)
         attributes.update(additional)
         return name, without_secrets(attributes)
 
@@ -147,11 +148,8 @@ def _with_headers(scope: MutableMapping[str, Any], host: bytes | None, agent: by
 
 
 def without_secrets(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The same with `url.query` redacted by upstream's own list, which upstream applies to `http.url` only.
-
-    https://opentelemetry.io/docs/specs/semconv/attributes-registry/url/ (checked with 0.63b0 to 0.66b2)
-    """
+    """The same with what is secret in `url.query` hidden, which upstream does in `http.url` only."""
     query = attributes.get("url.query")
     if isinstance(query, str) and query:
-        attributes["url.query"] = redact_query_parameters(f"?{query}")[1:]
+        attributes["url.query"] = current().query(query)
     return attributes

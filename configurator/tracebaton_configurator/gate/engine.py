@@ -10,7 +10,8 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, get_current_span
 
-from tracebaton_configurator.gate.upstream import CURRENT_SPAN, asgi_getter
+from tracebaton_configurator.gate.guard import report
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN
 from tracebaton_configurator.sampling.sampler import trace_state_for
 from tracebaton_configurator.sampling.threshold import randomness_of
 from tracebaton_configurator.w3c.headers import read_context
@@ -82,10 +83,23 @@ class Start:
     * `claimed`: that of a caller who is not trusted, to link to;
     * `base`: the OpenTelemetry context that the request starts in: baggage and no span;
     * `learn`: whether the table wants to know its route;
-    * `excluded`: whether it is to leave no span whatever happens.
+    * `excluded`: whether it is to leave no span whatever happens;
+    * `method` and `path` by which it was decided.
     """
 
-    __slots__ = ("base", "claimed", "excluded", "learn", "parent", "random", "recorded", "trace_id", "trace_state")
+    __slots__ = (
+        "base",
+        "claimed",
+        "excluded",
+        "learn",
+        "method",
+        "parent",
+        "path",
+        "random",
+        "recorded",
+        "trace_id",
+        "trace_state",
+    )
 
     def __init__(self, base: Context, *, recorded: bool, trace_id: int, trace_state: TraceState | None) -> None:
         self.base = base
@@ -97,6 +111,7 @@ class Start:
         self.excluded = False
         self.learn = False
         self.random = False
+        self.method = self.path = ""
 
     def exclude(self) -> None:
         """Take the decision back: this request is not to be traced."""
@@ -142,6 +157,28 @@ class Engine:
         """To be called when an application is about to serve."""
         if self.on_first is not None:
             self.on_first()
+
+    def begin(self, scope: MutableMapping[str, Any], excluded: Callable[[Any], bool] | None = None) -> Start | None:
+        """Decide about the request of this ASGI scope. Never raises: None for one that cannot be understood."""
+        try:
+            # A WebSocket's handshake is a GET (RFC 6455, section 4.1).
+            method = scope["method"] if scope["type"] == "http" else "GET"
+            start = self.start(scope, method)
+            start.method, start.path = method, scope["path"]
+            if excluded is not None and excluded(scope):
+                start.exclude()
+        except Exception as error:  # noqa: BLE001 (a scope that is not ASGI's; what it is is for the application to say)
+            report("A request cannot be understood and is served untraced", error)
+            return None
+        return start
+
+    def learn(self, start: Start, scope: MutableMapping[str, Any]) -> None:
+        """Learn the route of a request that has been answered. Never raises."""
+        if start.learn:
+            try:
+                self.roots.learn(start.method, start.path, scope)  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 (routes and the values in a path are the application's objects)
+                report("The route of a request could not be learnt", error)
 
     def start(self, scope: MutableMapping[str, Any], method: str) -> Start:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""
@@ -189,6 +226,8 @@ class Engine:
     @staticmethod
     def _extract(scope: MutableMapping[str, Any], base: Context) -> Context:
         """What the configured propagators read, for a system that propagates in another format than W3C's."""
+        from tracebaton_configurator.gate.upstream_asgi import asgi_getter
+
         try:
             return propagate.extract(dict(scope), context=base, getter=asgi_getter)
         except Exception:  # noqa: BLE001 (upstream's getter raises on some bytes that are not UTF-8)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
+from tracebaton_configurator.gate.guard import report
 from tracebaton_configurator.logs.ids import Ids, remember_ids
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.sampling.sampler import Decided, decision
@@ -44,9 +45,12 @@ async def record_by(
         nonlocal linked
         if not linked:
             linked = True
-            span = get_current_span()
-            if start.claimed is not None and hasattr(span, "add_link"):
-                span.add_link(start.claimed)
+            try:
+                span = get_current_span()
+                if start.claimed is not None and hasattr(span, "add_link"):
+                    span.add_link(start.claimed)
+            except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
+                report("A span could not be linked", failure)
         return send(message)
 
     try:

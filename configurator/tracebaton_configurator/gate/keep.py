@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.instrumentation.asgi import set_status_code
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.gate.engine import parent_context
-from tracebaton_configurator.logs import trouble
+from tracebaton_configurator.gate.guard import note_error, report
 from tracebaton_configurator.sampling.sampler import Decided, decision
 
 if TYPE_CHECKING:
@@ -76,8 +75,7 @@ class Keeper:
             self._make(details, scope, start, identity, outcome, "error" if failed else "slow")
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
-            sentence = f"The span of a request that failed could not be kept: {type(problem).__name__}: {problem}"
-            trouble.report("kept", sentence)
+            report("The span of a request that failed could not be kept", problem)
 
     def _make(
         self,
@@ -106,9 +104,10 @@ class Keeper:
             decision.reset(pending)
         error = outcome.error
         if error is not None:
-            span.record_exception(error, timestamp=outcome.ended)
-            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            note_error(span, error, outcome.ended)
         if outcome.status:
+            from tracebaton_configurator.gate.upstream_asgi import set_status_code
+
             set_status_code(span, outcome.status, None, details.mode)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:

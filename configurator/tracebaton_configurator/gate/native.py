@@ -16,12 +16,10 @@ from opentelemetry.trace import get_tracer
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.stack import PASSED
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
-from tracebaton_configurator.gate.upstream import (
-    CURRENT_SPAN,
-    SUPPRESS_INSTRUMENTATION,
-    StabilityMode,
-)
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.gate.upstream_asgi import StabilityMode
 from tracebaton_configurator.patching.registry import apply_on_import
+from tracebaton_configurator.redaction.upstream import with_redacted_query
 from tracebaton_configurator.sampling.routes import template_of
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
     async def __call__(self: Any, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: N807
         if engine.on_first is not None:
             engine.serve()
-        kind = scope["type"]
+        kind = scope.get("type")
         current = context_api.get_current()
         if (
             kind not in ("http", "websocket")
@@ -68,9 +66,11 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
             return
-        method = scope["method"] if kind == "http" else "GET"
-        path = scope["path"]
-        start = engine.start(scope, method)
+        start = engine.begin(scope)
+        if start is None:
+            scope[_SWITCH] = None
+            await pass_untraced(original.__get__(self), scope, receive, send)
+            return
         scope[PASSED] = start.recorded
         try:
             if start.recorded or engine.aside:
@@ -79,8 +79,7 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
                 scope[_SWITCH] = None
                 await pass_unrecorded(original.__get__(self), scope, receive, send, start, engine, keeper, details)
         finally:
-            if start.learn:
-                engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
+            engine.learn(start, scope)
 
     fastapi.FastAPI.__call__ = __call__
     return True
@@ -116,7 +115,7 @@ class _NativeDetails:
             if scope.get("http_version"):
                 attributes["network.protocol.version"] = scope["http_version"]
             if scope.get("query_string"):
-                attributes["url.query"] = self._redacted(scope["query_string"])
+                attributes["url.query"] = self._redacted(with_redacted_query(scope)["query_string"])
         attributes.update(self._server_attributes(scope))
         if template is None:
             return method, attributes

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.asgi import set_status_code
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.gate.engine import parent_context
+from tracebaton_configurator.gate.guard import end, note_error, report
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN
+from tracebaton_configurator.gate.upstream_asgi import set_status_code
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.sampler import Decided, decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from opentelemetry.trace import Span
 
     from tracebaton_configurator.gate.details import Details
     from tracebaton_configurator.gate.engine import Start
@@ -61,41 +64,58 @@ class Recorder:
         send: Callable[[Message], Awaitable[None]],
         start: Start,
     ) -> None:
-        name, attributes = self._details.of(scope)
-        parent = parent_context(start)
-        pending = decision.set(Decided(start.trace_id, start.trace_state))
-        try:
-            span = self._details.tracer.start_span(
-                name,
-                context=parent,
-                kind=SpanKind.SERVER,
-                attributes=attributes,
-                links=[Link(start.claimed)] if start.claimed is not None else None,
-            )
-        finally:
-            decision.reset(pending)
-        mode = self._details.mode
+        span = self._start(scope, start)
+        if span is None:
+            await self._inner(scope, receive, send)
+            return
 
         async def otel_send(message: Message) -> None:
-            kind = message["type"]
-            if kind == "http.response.start":
-                set_status_code(span, message["status"], None, mode)
+            last = self._take(span, message)
             await send(message)
-            if kind == "http.response.body" and not message.get("more_body", False):
-                span.end()
+            if last:
+                end(span)
 
-        token = context_api.attach(Context({**parent, CURRENT_SPAN: span}))
+        token = context_api.attach(Context({**parent_context(start), CURRENT_SPAN: span}))
         try:
             await self._inner(scope, receive, otel_send)
         except Exception as error:
             remember_ids(error)
-            # As `trace.use_span` does.
             if span.is_recording():
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+                note_error(span, error)
             raise
         finally:
             context_api.detach(token)
             ended_request.set(span.get_span_context())
-            if span.is_recording():
-                span.end()
+            end(span)
+
+    def _start(self, scope: MutableMapping[str, Any], start: Start) -> Span | None:
+        try:
+            name, attributes = self._details.of(scope)
+            pending = decision.set(Decided(start.trace_id, start.trace_state))
+            try:
+                return self._details.tracer.start_span(
+                    name,
+                    context=parent_context(start),
+                    kind=SpanKind.SERVER,
+                    attributes=attributes,
+                    links=[Link(start.claimed)] if start.claimed is not None else None,
+                )
+            finally:
+                decision.reset(pending)
+        except Exception as error:  # noqa: BLE001 (a span processor of the application's, say)
+            report("The span of a request could not be made", error)
+            return None
+
+    def _take(self, span: Span, message: Message) -> bool:
+        """Note what the application answers; whether nothing comes after it. Never raises.
+
+        What is wrong with a message is for the server to say, to which it goes as it is.
+        """
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                set_status_code(span, message["status"], None, self._details.mode)
+            return kind == "http.response.body" and not message.get("more_body", False)
+        except Exception as error:  # noqa: BLE001 (see above)
+            report("An answer could not be understood", error)
+            return False

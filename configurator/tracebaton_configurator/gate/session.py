@@ -8,7 +8,6 @@ from opentelemetry import propagate
 
 from tracebaton_configurator.gate import clients
 from tracebaton_configurator.gate.engine import Engine, Roots
-from tracebaton_configurator.gate.hostile import survive_any_header
 from tracebaton_configurator.gate.keep import Keeper
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.registry import apply
@@ -49,13 +48,15 @@ class Session:
 
     def instrumented(self, name: str) -> None:
         """Called when it has been loaded."""
-        if name == "fastapi":
+        if name in ("fastapi", "starlette"):
+            from tracebaton_configurator.gate.hostile import survive_any_header
+
             apply("header-decoding", survive_any_header)
+        if name == "fastapi":
             apply("fastapi", lambda: _gate_fastapi(self))
         elif name == "starlette":
             from tracebaton_configurator.gate.stack import put_gate_on_starlette
 
-            apply("header-decoding", survive_any_header)
             apply("starlette", lambda: put_gate_on_starlette(self, event_spans=self._event_spans))
         clients.hand_on_through(name)
 

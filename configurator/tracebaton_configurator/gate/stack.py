@@ -16,11 +16,10 @@ from tracebaton_configurator.gate.details import Details
 from tracebaton_configurator.gate.foreign import record_by
 from tracebaton_configurator.gate.recorded import Recorder
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
-from tracebaton_configurator.gate.upstream import (
-    CURRENT_SPAN,
-    SUPPRESS_INSTRUMENTATION,
-    OpenTelemetryMiddleware,
-)
+from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.gate.upstream_asgi import OpenTelemetryMiddleware
+from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.redaction.upstream import install_for_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -59,7 +58,7 @@ class Gate:
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
+        kind = scope.get("type")
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -77,12 +76,10 @@ class Gate:
             scope["fastapi.telemetry"] = None
             await pass_untraced(self._inner, scope, receive, send)
             return
-        # A WebSocket's handshake is a GET (RFC 6455, section 4.1).
-        method = scope["method"] if kind == "http" else "GET"
-        path = scope["path"]
-        start = self._engine.start(scope, method)
-        if self._excluded and _is_excluded(self._excluded, scope):
-            start.exclude()
+        start = self._engine.begin(scope, self._is_excluded if self._excluded else None)
+        if start is None:
+            await pass_untraced(self._inner, scope, receive, send)
+            return
         scope[PASSED] = start.recorded
         try:
             if self._engine.aside and not start.excluded and _is_utf8(scope.get("query_string", b"")):
@@ -102,23 +99,21 @@ class Gate:
                     self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
                 )
         finally:
-            if start.learn:
-                self._engine.roots.learn(method, path, scope)  # type: ignore[arg-type]
+            self._engine.learn(start, scope)
+
+    def _is_excluded(self, scope: Scope) -> bool:
+        """As `OpenTelemetryMiddleware.__call__` finds out."""
+        from opentelemetry.instrumentation.asgi import get_host_port_url_tuple
+
+        return self._excluded is not None and bool(self._excluded.url_disabled(get_host_port_url_tuple(scope)[2]))
 
 
-def _is_utf8(text: bytes) -> bool:
+def _is_utf8(text: Any) -> bool:
     try:
         text.decode()
-    except ValueError:
+    except (AttributeError, ValueError):
         return False
     return True
-
-
-def _is_excluded(excluded: Any, scope: Scope) -> bool:
-    """As `OpenTelemetryMiddleware.__call__` finds out."""
-    from opentelemetry.instrumentation.asgi import get_host_port_url_tuple
-
-    return bool(excluded.url_disabled(get_host_port_url_tuple(scope)[2]))
 
 
 class Session(Protocol):
@@ -130,6 +125,7 @@ class Session(Protocol):
 
 def put_gate_on(app: Any, session: Session) -> None:
     """Let the stack that the FastAPI application `app` is going to build have a gate on top."""
+    apply("asgi-redaction", install_for_asgi)
     build = app.build_middleware_stack
 
     def build_with_gate() -> App:
@@ -154,6 +150,7 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
     """
     from starlette.applications import Starlette
 
+    apply("asgi-redaction", install_for_asgi)
     build = Starlette.build_middleware_stack
 
     def build_with_gate(self: Any) -> App:

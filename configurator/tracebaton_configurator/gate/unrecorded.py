@@ -12,6 +12,7 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
+from tracebaton_configurator.gate.guard import report
 from tracebaton_configurator.gate.keep import Outcome
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.ids import ended as ended_request
@@ -56,11 +57,14 @@ async def pass_unrecorded(
     # No coroutine of its own: what it returns is awaited in its place.
     def watched(message: Message) -> Awaitable[None]:
         nonlocal status, ended
-        kind = message["type"]
-        if kind == "http.response.start":
-            status = message["status"]
-        elif kind == "http.response.body" and not message.get("more_body"):
-            ended = time_ns()  # what comes after it, background tasks, is not the request
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                status = int(message["status"])
+            elif kind == "http.response.body" and not message.get("more_body"):
+                ended = time_ns()  # what comes after it, background tasks, is not the request
+        except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
+            report("An answer could not be understood", failure)
         return send(message)
 
     error: Exception | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tracebaton_configurator._version import __version__
+from tracebaton_configurator.live.container import container
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.patching.registry import outcome
 
@@ -34,6 +35,7 @@ def describe(
         "service": here.service_name,
         "command": command_of(sys.argv),
         "version": __version__,
+        "container": container()._asdict(),
         **control.describe(),
         "exporters": [_exporter(here, processor) for processor in deliveries],
         "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],

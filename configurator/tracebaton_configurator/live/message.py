@@ -1,10 +1,11 @@
 """What is said over a control connection: one line of JSON each way, both of them objects.
 
 A request has `do`: `status`, `state`, `on`, `off`, `set` or `reset`; `rules` (text) and `seconds` (a number, or null
-for no end) where they belong; and `service` where only processes of that service are meant. An answer has
+for no end) where they belong; and `service` where only processes of that service are meant, `container` where only
+those of the container with that mount namespace are. An answer has
 
 * `error`, a sentence, where the request changed nothing; with `refused`, whoever asked has no business here;
-* `other_service`, true, where another service was meant;
+* `other_service`, true, where another service or another container was meant;
 * or else what `describe` makes, and for `state` what `Control.state` makes.
 """
 
@@ -15,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
+    import _socket as socket
 
 # Rules are 64 Ki characters at most, each of which JSON may write in twelve.
 _LONGEST = 1024 * 1024

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import _socket as socket  # neither gevent nor eventlet replaces this one
 import os
-import socket
-import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator import native
 from tracebaton_configurator.live.address import AVAILABLE, is_here, name_for, peer_of
 from tracebaton_configurator.live.client import ask_parent
+from tracebaton_configurator.live.container import namespace
 from tracebaton_configurator.live.message import encode, receive
 from tracebaton_configurator.live.operations import RequestError, perform
 from tracebaton_configurator.logs import own
@@ -81,7 +82,7 @@ class Server:
             return
         self._open = [listener]
         try:
-            threading.Thread(target=self._serve, args=(listener,), name="tracebaton-control", daemon=True).start()
+            native.Thread.start(lambda: self._serve(listener))
         except Exception as error:  # noqa: BLE001 (tracing works without)
             self._give_up(listener, error)
 
@@ -97,14 +98,14 @@ class Server:
             _say(self._control.expire())
             try:
                 listener.settimeout(self._control.seconds_left())
-                connection, _ = listener.accept()
+                connection = socket.socket(fileno=listener._accept()[0])  # type: ignore[attr-defined]  # noqa: SLF001 (as `accept` does)
             except TimeoutError:
                 continue
             except OSError:  # the process has no file descriptor to spare, say
-                time.sleep(_SECONDS)
+                native.sleep(_SECONDS)
                 continue
             self._open = [listener, connection]
-            with connection:
+            with closing(connection):
                 self._serve_one(connection)
             self._open = [listener]
 
@@ -129,7 +130,7 @@ class Server:
             request = receive(connection, time.monotonic() + _SECONDS)
             if request is None:
                 raise RequestError("there is no request")
-            if request.get("service", self._service) != self._service:
+            if request.get("service", self._service) != self._service or not _is_of(request.get("container")):
                 return {"other_service": True}
             if request.get("do") == "state":
                 return self._control.state()
@@ -141,6 +142,10 @@ class Server:
             return {"error": f"{error}; nothing was changed"}
         except Exception as error:  # noqa: BLE001 (a defect here: it is told to whoever asked)
             return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _is_of(container: object) -> bool:
+    return container is None or container == namespace()
 
 
 def _refusal(sentence: str) -> dict[str, Any]:

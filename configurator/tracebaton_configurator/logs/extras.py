@@ -11,8 +11,6 @@ from tracebaton_configurator.logs.values import bounded_repr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tracebaton_configurator.settings.log_extras import LogExtras
-
 
 class Extras:
     """What the setting says. A set of names: those extras are written, even one with a secret-looking name.
@@ -22,7 +20,7 @@ class Extras:
     nothing in front of the standard library's text could have taken a field out of it; no field of it is left out.
     """
 
-    def __init__(self, setting: LogExtras = "masked") -> None:
+    def __init__(self, setting: str | frozenset[str] = "masked") -> None:
         self.masks = setting != "all"
         self.shown_repr: Callable[[object], str] = masked_repr if self.masks else bounded_repr
         self._names = setting if isinstance(setting, frozenset) else frozenset() if setting == "none" else None

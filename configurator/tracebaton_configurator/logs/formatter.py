@@ -8,7 +8,7 @@ from copy import copy
 from datetime import datetime, timezone
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:  # python-json-logger 3 and 4
     from pythonjsonlogger.json import JsonFormatter
@@ -19,9 +19,6 @@ from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.masking import shows_its_items
 from tracebaton_configurator.logs.values import plain, without_lone_surrogates
-
-if TYPE_CHECKING:
-    from tracebaton_configurator.settings.log_extras import LogExtras
 
 # What the standard library puts on a record, in this Python, and formatters add.
 _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
@@ -46,7 +43,7 @@ class JsonLines(JsonFormatter):
     Holds no lock, and its caches are replaced as a whole: a signal handler may log while a line is being made.
     """
 
-    def __init__(self, service_name: str, extras: LogExtras = "masked") -> None:
+    def __init__(self, service_name: str, extras: str | frozenset[str] = "masked") -> None:
         super().__init__(reserved_attrs=_STANDARD)
         self.extras = Extras(extras)
         self._encode = JSONEncoder(default=self.extras.shown_repr, allow_nan=False).encode

@@ -26,7 +26,6 @@ from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.settings.log_extras import LogExtras
 
 _handle = logging.Logger.handle
 _format = logging.Handler.format
@@ -44,7 +43,7 @@ on_server_line: Callable[[], object] | None = None
 _SERVERS = frozenset(("uvicorn", "gunicorn", "hypercorn", "granian", "_granian", "daphne"))
 
 
-def install(mode: str, service_name: str, extras: LogExtras = "masked") -> Callable[[], None]:
+def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked") -> Callable[[], None]:
     """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it.
 
     `extras` says what mode `json` writes of those; see `OTEL_TRACEBATON_LOG_EXTRAS`.

@@ -18,21 +18,21 @@ _MOST_VALUES = 10_000  # containers, and names in them; their plain values are n
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _OPEN = (int, float, type(None))  # bool is an int: none of these is hidden
 # What a processor, a patcher or a filter of the application's own has put in a secret's place.
-_MASKED_ALREADY = re.compile(r"[*\u2022]+|[\[<(*]*(?:masked|redacted|filtered|hidden|removed)[\]>)*]*", re.IGNORECASE)
+_MASKED_ALREADY = re.compile(r"|[*\u2022]+|[\[<(*]*(?:masked|redacted|filtered|hidden|removed)[\]>)*]*", re.IGNORECASE)
 _NAMES_OF_NAMES = ("name", "key", "header", "field")
 
 
 def masked(value: Any) -> Any:
     """`value`, or a copy of it in which what is secret reads `[masked]`. Never raises.
 
-    Looked into are dicts, lists and tuples. A pair in a list of them (headers of ASGI, for instance, also as bytes), a
-    tuple of two and `{"name": ..., "value": ...}` count as a name and its value, and so do the fields of a named tuple.
+    Looked into are dicts, lists and tuples. A list or tuple of two (headers of ASGI, for instance, also as bytes) and
+    `{"name": ..., "value": ...}` count as a name and its value, and so do the fields of a named tuple.
     What JSON has no form for is left to `masked_repr`.
     """
     if type(value) in _PLAIN:
         return value
     try:
-        return value if _is_clean(value, 0) else _Walk().masked(value, 0, in_list=False)
+        return value if _is_clean(value, 0) else _Walk().masked(value, 0)
     except Exception:  # noqa: BLE001 (a container of the application's own may raise anything)
         return masked_repr(value)
 
@@ -58,7 +58,7 @@ def _is_clean(value: Any, depth: int) -> bool:
             ):
                 return False
         return "value" not in value
-    return kind is list and _PLAIN.issuperset(map(type, value))
+    return kind is list and _PLAIN.issuperset(map(type, value)) and (len(value) != 2 or verdict_of(value[0]) is False)
 
 
 class _Walk:
@@ -66,7 +66,7 @@ class _Walk:
         self._left = _MOST_VALUES
         self._above: list[int] = []
 
-    def masked(self, value: Any, depth: int, *, in_list: bool) -> Any:
+    def masked(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind in _PLAIN:
             return value
@@ -85,7 +85,7 @@ class _Walk:
         try:
             if isinstance(value, dict):
                 return self._dict(value, depth + 1)
-            return self._sequence(value, depth + 1, in_list=in_list)
+            return self._sequence(value, depth + 1)
         finally:
             self._above.pop()
 
@@ -103,26 +103,26 @@ class _Walk:
                 is_secret = False
                 if type(name) not in _PLAIN:
                     shown, changed = masked_repr(name), True
-            made[shown] = _shown(item) if is_secret else self.masked(item, depth, in_list=False)
+            made[shown] = _shown(item) if is_secret else self.masked(item, depth)
             changed |= made[shown] is not item
         return made if changed else value
 
-    def _sequence(self, value: Any, depth: int, *, in_list: bool) -> Any:
-        if type(value) in (list, tuple) and not (len(value) == 2 and (in_list or type(value) is tuple)):
+    def _sequence(self, value: Any, depth: int) -> Any:
+        if type(value) in (list, tuple) and len(value) != 2:
             if _PLAIN.issuperset(map(type, value)):
                 return value
             made = []
             for item in value:
-                made.append(self.masked(item, depth, in_list=True))
+                made.append(self.masked(item, depth))
                 if self._left < 0:  # that was the mark of what is left out
                     return made
         elif fields := getattr(type(value), "_fields", None):
             made = [
-                _shown(item) if is_secret_name(name) else self.masked(item, depth, in_list=True)
+                _shown(item) if is_secret_name(name) else self.masked(item, depth)
                 for name, item in zip(fields, value, strict=False)
             ]
         else:
-            made = [self.masked(item, depth, in_list=True) for item in value]
+            made = [self.masked(item, depth) for item in value]
             if len(made) == 2 and isinstance(value[0], (str, bytes)) and is_secret_name(value[0]):
                 made[1] = _shown(value[1])
         if type(value) in (list, tuple) and all(new is old for new, old in zip(made, value, strict=True)):

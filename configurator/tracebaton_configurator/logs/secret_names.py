@@ -19,7 +19,7 @@ _SECRET = _words("""
 _PAIRS = frozenset(
     (first, second)
     for firsts, seconds in (
-        ("api access private secret signing encryption master auth session", "key keys"),
+        ("api access private secret signing encryption master auth session ssh account", "key keys"),
         ("api access refresh auth bearer csrf xsrf session id security", "token tokens"),
         ("session", "id ids"),
         ("db user smtp mail redis admin root", "pass"),
@@ -44,6 +44,8 @@ _COUNTED_AFTER = _words("""
     count counts counter limit limits usage used budget length len size type types rate rates price cost total index
     number num per endpoint url uri expiry expires expiration exp ttl bucket ids logprob logprobs ms seconds
 """)
+# What such a name says about a secret, without holding one: `password_policy`, `authorization_endpoint`.
+_ABOUT = _words("budget count counts endpoint expires expiry length limit limits policy size ttl type types usage")
 _MOST_NAMES, _LONGEST_NAME = 2000, 100
 _known: dict[object, bool] = {}
 verdict_of = _known.get
@@ -66,6 +68,8 @@ def _is_secret(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     if words == ["auth"]:
         return True
+    if words and words[-1] in _ABOUT:
+        return False
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         if word in _SECRET or word in _TOGETHER or (before, word) in _PAIRS:
             return True

@@ -102,7 +102,12 @@ def template_of(scope: dict[str, Any], path: str) -> str | None:
 def _with_names(path: str, parameters: dict[str, Any], *, all_of_them: bool) -> str | None:
     """`path` with names for the values that are whole segments of it, or several; None where one is not in it."""
     for name, value in parameters.items():
-        text = str(value)
+        try:
+            text = str(value)
+        except Exception:  # noqa: BLE001 (what a converter makes of a segment is the application's, and may have no text)
+            if all_of_them:
+                return None
+            continue
         if "/" in text and f"/{text}" in path:
             path = path.replace(f"/{text}", f"/{{{name}:path}}", 1)
             continue

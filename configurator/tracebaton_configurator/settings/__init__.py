@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from re import compile as regex
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
-from tracebaton_configurator.settings import contradictions
+from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
-from tracebaton_configurator.settings.log_extras import ACCEPTED, parse_log_extras
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
 from tracebaton_configurator.settings.service_name import derive_service_name
@@ -24,8 +24,6 @@ from tracebaton_configurator.settings.service_name import derive_service_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
-
-    from tracebaton_configurator.settings.log_extras import LogExtras
 
 __all__ = [
     "CONFIGURATOR",
@@ -49,6 +47,11 @@ Children = Literal["serving", "true", "false"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
+
+
+_NAME = regex(r"-?[\w.$\[\]-]*\w[\w.$\[\]-]*")
+# Meant as a switch, which there is not: what is written would only be the name of a parameter.
+_NO_NAMES = ("none", "off", "on", "true", "false", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Settings:
     keep_slower_than: float | None
     asgi_event_spans: bool
     logs: LogMode
-    log_extras: LogExtras
+    log_extras: str | frozenset[str]
     shutdown_timeout: float
     spool_dir: str | None
     spool_max_mb: int
@@ -87,14 +90,16 @@ class Settings:
     children: Children
     disabled_instrumentations: frozenset[str]
     disabled_patches: frozenset[str]
+    redact: tuple[str, ...]
     given: frozenset[str]
     problems: tuple[Problem, ...]
+    changes: tuple[tuple[str, str | None], ...] = field(default=(), compare=False, repr=False)
 
 
 @cache
 def current() -> Settings:
     """The settings of this process, read when first asked for."""
-    return read_settings(os.environ, sys.orig_argv, os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
+    return read_settings(os.environ, _command(), os.getcwd())  # noqa: PTH109 (pathlib would be imported for this)
 
 
 def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
@@ -121,17 +126,18 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
         asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
-        log_extras=reader.parsed(ours.OTEL_TRACEBATON_LOG_EXTRAS, parse_log_extras, "masked", ACCEPTED, "masked"),
+        log_extras=reader.parsed(
+            ours.OTEL_TRACEBATON_LOG_EXTRAS,
+            _parse_extras,
+            "masked",
+            "masked, all, none, or names such as room,tenant.id",
+            "masked",
+        ),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
-        trust_parent=reader.parsed(
-            ours.OTEL_TRACEBATON_TRUST_PARENT,
-            _parse_trust,
-            True,  # noqa: FBT003
-            "true, false or networks such as 10.0.0.0/8,127.0.0.1",
-            "true",
-        ),
+        trust_parent=_read_trust(reader),
+        redact=_read_redact(reader),
         children=cast(
             "Children", reader.choice(ours.OTEL_TRACEBATON_CHILDREN, ("serving", "true", "false"), "serving")
         ),
@@ -146,7 +152,8 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
     contradictions.check_insecure(reader, settings.endpoint)
     contradictions.check_propagators(reader)
     batch_size = contradictions.check_batch(reader, settings.batch_size, settings.queue_size)
-    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems))
+    changes = upstream.judge(reader, settings.endpoint, batch_size)
+    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems), changes=changes)
 
 
 def environment() -> MutableMapping[str, str]:
@@ -165,9 +172,40 @@ def wants_strict(environ: Mapping[str, str]) -> bool:
 
 
 def hand_down(settings: Settings) -> None:
-    """Leave in the environment what upstream's loader and child processes need and cannot find out by themselves."""
-    if settings.service_name_derived and not settings.disabled:
+    """Leave in the environment what upstream and child processes need and cannot find out, or survive, by themselves.
+
+    Where tracing is off, nothing is changed. To be called before the SDK and the instrumentations are imported.
+    """
+    if settings.disabled:
+        return
+    if settings.service_name_derived:
         os.environ[INHERITED_NAME] = settings.service_name
+    for name, value in settings.changes:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _command() -> list[str]:
+    """The command line of this process; in a worker that multiprocessing has spawned, that of the process behind it.
+
+    Its own says nothing of the application (Lib/multiprocessing/spawn.py, forkserver.py). Where the other one cannot be
+    read, it has to do.
+    """
+    command, pid = sys.orig_argv, "self"
+    for _ in range(3):
+        if _is_helper(command) or not any(part.startswith("from multiprocessing.") for part in command):
+            return command
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                pid = file.read().rpartition(")")[2].split()[1]
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+                above = file.read().rstrip("\0").split("\0")
+        except (OSError, IndexError):
+            break
+        command = above
+    return sys.orig_argv
 
 
 def _is_helper(command: Sequence[str]) -> bool:
@@ -193,6 +231,48 @@ def _listed(reader: Reader, variable: str) -> frozenset[str]:
     return frozenset(name.strip() for name in (reader.text(variable) or "").split(",") if name.strip())
 
 
+def _parse_extras(value: str) -> str | frozenset[str]:
+    if value.lower() in ("masked", "all", "none"):
+        return value.lower()
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    # Whoever writes `true` or `off` means no extra of that name, and would lose all others.
+    is_word = value.lower() in ("true", "false", "on", "off", "yes", "no", "mask", "redact")
+    if is_word or not names or not all(name.replace(".", "_").replace("-", "_").isidentifier() for name in names):
+        raise ValueError("is neither a mode nor a list of names")
+    reserved = sorted({"masked", "all", "none"} & {name.lower() for name in names})
+    if reserved:
+        raise ValueError(f"combines {reserved[0]} with names")
+    return frozenset(names)
+
+
+def _read_trust(reader: Reader) -> bool | tuple[IPv4Network | IPv6Network, ...]:
+    """Whoever sets it means to keep somebody out, so a mistake closes: it lets nobody in."""
+    variable = ours.OTEL_TRACEBATON_TRUST_PARENT
+    value = reader.text(variable)
+    if value is None:
+        return True
+    try:
+        return _parse_trust(value)
+    except ValueError as error:
+        accepted = "true, false or networks such as 10.0.0.0/8,127.0.0.1"
+        reader.wrong(variable, str(error), accepted, "false is used: no caller is trusted")
+        return False
+
+
+def _read_redact(reader: Reader) -> tuple[str, ...]:
+    """Names that are added to the built-in list; one that begins with `-` is taken off it."""
+    variable = ours.OTEL_TRACEBATON_REDACT
+    names = [name.strip() for name in (reader.text(variable) or "").split(",") if name.strip()]
+    right = [name for name in names if _NAME.fullmatch(name) and name.lower() not in _NO_NAMES]
+    if len(right) < len(names):
+        wrong = ", ".join(repr(name) for name in names if name not in right)
+        accepted = "names of query parameters and headers, -name for one that is not to be hidden"
+        reader.wrong(
+            variable, f"has {wrong}, which is no name", accepted, "the built-in names and the right ones apply"
+        )
+    return tuple(right)
+
+
 def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
     lowered = value.lower()
     if lowered in ("true", "false"):
@@ -201,6 +281,8 @@ def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
 
     networks = [part.strip() for part in value.split(",") if part.strip()]
     try:
+        if not networks:
+            raise ValueError
         return tuple(ip_network(part, strict=False) for part in networks)
     except ValueError:
         raise ValueError("is neither a boolean nor a list of networks") from None

@@ -6,9 +6,11 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from re import compile as regex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tracebaton_configurator.settings.headers import read_headers
 from tracebaton_configurator.settings.problem import Problem
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 GRPC = "grpc"
 HTTP = "http/protobuf"
+SECONDS = "a number of seconds above 0"
 _ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
@@ -25,6 +28,9 @@ _HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 # In the order in which upstream's exporters look: grpcio's, then those that everybody knows.
 _PROXY = {GRPC: ("grpc_proxy", "https_proxy", "http_proxy"), HTTP: ("{scheme}_proxy", "all_proxy")}
 _TLS = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
+# `urlsplit` drops tabs and line breaks without a word, and what HTTP refuses later costs every export.
+_NOT_IN_URL = regex(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]")
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 _DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 
 
@@ -65,7 +71,7 @@ def read_endpoint(reader: Reader) -> Endpoint:
     variable = reader.first_set(*_ENDPOINT)
     url = reader.text(*_ENDPOINT)
     if url is not None:
-        url = _checked(reader, variable, url)
+        url = checked_url(reader, variable, url, _INSECURE)
     if url is None:
         protocol = protocol or GRPC
         url = _DEFAULT[protocol]
@@ -81,8 +87,8 @@ def read_endpoint(reader: Reader) -> Endpoint:
         url,
         protocol,
         reader.choice(reader.first_set(*_COMPRESSION), known, "none"),
-        reader.parsed(reader.first_set(*_TIMEOUT), _parse_seconds, 10.0, "a number of seconds above 0", "10"),
-        _read_headers(reader),
+        reader.parsed(reader.first_set(*_TIMEOUT), parse_seconds, 10.0, SECONDS, "10"),
+        read_headers(reader, *_HEADERS, grpc=protocol == GRPC),
         _read_proxy(reader, url, protocol),
         _read_tls(reader),
     )
@@ -141,7 +147,8 @@ def _read_tls(reader: Reader) -> tuple[str | None, str | None, str | None]:
     return certificate, key, client
 
 
-def _parse_seconds(value: str) -> float:
+def parse_seconds(value: str) -> float:
+    """Up to an hour (ValueError)."""
     try:
         seconds = float(value)
     except ValueError:
@@ -149,19 +156,6 @@ def _parse_seconds(value: str) -> float:
     if not 0.0 < seconds <= 3600.0:
         raise ValueError("is not a number of seconds")
     return seconds
-
-
-def _read_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
-    """`name=value` pairs, percent-encoded (specification, "Specifying headers via environment variables")."""
-    variable = reader.first_set(*_HEADERS)
-    headers: dict[str, str] = {}
-    for pair in (reader.text(*_HEADERS) or "").split(","):
-        name, separator, value = pair.partition("=")
-        if pair.strip() and not (separator and name.strip()):
-            reader.wrong(variable, "has a part without a name", "name=value,name=value", "that part is left out")
-        elif pair.strip():
-            headers[unquote(name.strip()).lower()] = unquote(value.strip())
-    return tuple(headers.items())
 
 
 def _read_protocol(reader: Reader) -> str | None:
@@ -176,13 +170,15 @@ def _read_protocol(reader: Reader) -> str | None:
     return None
 
 
-def _checked(reader: Reader, variable: str, url: str) -> str | None:
+def checked_url(reader: Reader, variable: str, url: str, insecure_variables: tuple[str, ...]) -> str | None:
+    """The URL of a receiver, with the scheme that is meant where it has none; None, and said, for one that is wrong."""
     accepted = "http://HOST:PORT or https://HOST:PORT"
     if "://" not in url:
         # Upstream would silently speak TLS to `otel-collector:4317`, which is never what was meant; an explicit
         # INSECURE variable says what was.
-        insecure = reader.text(*_INSECURE)
-        scheme = "https" if insecure is not None and insecure.lower() == "false" else "http"
+        insecure = reader.text(*insecure_variables)
+        # Whoever set it wrong meant something by it: nothing is sent in plaintext for a typo.
+        scheme = "http" if insecure is None or insecure.lower() == "true" else "https"
         if insecure is None:
             reader.wrong(variable, "has no scheme", accepted, f"{scheme}:// is assumed")
         url = f"{scheme}://{url}"
@@ -191,7 +187,12 @@ def _checked(reader: Reader, variable: str, url: str) -> str | None:
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, or out of range
         valid = False
+    reason = "is not a URL of a receiver"
+    if valid and (_NOT_IN_URL.search(url) or _CONTROL.search(unquote(url))):
+        valid, reason = False, "has a space, a line break or another control character"
+    elif valid and not (parts.path + parts.query).isascii():
+        valid, reason = False, "has a path that is not percent-encoded"
     if not valid:
-        reader.wrong(variable, "is not a URL of a receiver", accepted, "the default endpoint on localhost is used")
+        reader.wrong(variable, reason, accepted, "the default endpoint on localhost is used")
         return None
     return url

@@ -16,10 +16,13 @@ def masked(variable: str, value: str) -> str:
     if variable.endswith(_SECRET_SUFFIXES):
         return "***"
     shown = _USERINFO.sub("***@", value)
-    if variable.endswith(_URL_SUFFIXES) and "@" in value:
-        # Somebody's password, wherever it stands: without a scheme before it, or with a / or @ in it.
-        scheme, separator, _ = value.rpartition("@")[0].partition("://")
-        shown = f"{scheme + separator if separator else ''}***@{value.rpartition('@')[2]}"
+    if variable.endswith(_URL_SUFFIXES):
+        if "@" in value:
+            # Somebody's password, wherever it stands: without a scheme before it, or with a / or @ in it.
+            scheme, separator, _ = value.rpartition("@")[0].partition("://")
+            shown = f"{scheme + separator if separator else ''}***@{value.rpartition('@')[2]}"
+        before, separator, _ = shown.partition("?")
+        shown = f"{before}?***" if separator else shown  # a query may hold a key
     return shown if len(shown) <= 200 else shown[:200] + "..."
 
 

@@ -9,6 +9,7 @@ from tracebaton_configurator.settings.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from re import Pattern
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -47,6 +48,14 @@ class Reader:
             if value:
                 return value
         return None
+
+    def raw(self, variable: str) -> str | None:
+        """As it stands in the environment."""
+        return self._environ.get(variable)
+
+    def names_like(self, pattern: Pattern[str]) -> list[str]:
+        """The variables that there are, empty ones too, whose whole name matches."""
+        return sorted(name for name in self._environ if pattern.fullmatch(name))
 
     def first_set(self, *variables: str) -> str:
         """The name of the variable that `text` would take; the last one when none is set."""

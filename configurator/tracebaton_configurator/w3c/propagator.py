@@ -152,7 +152,10 @@ class CallersPropagator(CompositePropagator):
     ) -> None:
         # Baggage alone would go, too; and not every propagator sees that a trace id of zeros is none.
         if not self.off or get_current_span(context).get_span_context().is_valid:
-            super().inject(carrier, context, setter)
+            try:
+                super().inject(carrier, context, setter)
+            except Exception as error:  # noqa: BLE001 (a propagator of somebody else's must not fail the application's call)
+                _say_failed("written", error)
 
     def extract(
         self,
@@ -166,7 +169,11 @@ class CallersPropagator(CompositePropagator):
             return get_current() if context is None else context
         if self.off:
             return Context() if context is None else context
-        extracted = super().extract(carrier, context, getter)
+        try:
+            extracted = super().extract(carrier, context, getter)
+        except Exception as error:  # noqa: BLE001 (as above: the request goes on without what the caller sent)
+            _say_failed("read", error)
+            extracted = context  # type: ignore[assignment]  # None is dealt with below
         return Context() if extracted is None else extracted
 
 
@@ -184,6 +191,12 @@ def install() -> tuple[str, ...]:
         parts = getattr(ours, "_propagators", None) if type(ours) is CompositePropagator else None
         propagate.set_global_textmap(CallersPropagator([ours] if parts is None else list(parts)))
     return tuple(replaced)
+
+
+def _say_failed(what: str, error: Exception) -> None:
+    from tracebaton_configurator.logs import trouble
+
+    trouble.report(f"propagator {what}", f"Trace headers could not be {what}: {type(error).__name__}")
 
 
 def _in_place_of(propagator: textmap.TextMapPropagator, replaced: list[str]) -> textmap.TextMapPropagator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["WHERE", "add_duration", "add_selection"]
+__all__ = ["WHERE", "add_duration", "add_selection", "add_target", "for_words"]
 
 WHERE = (
     "Run it in the container (docker exec), as the application's user or root. The state lives in the memory of the "
@@ -21,6 +21,19 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a process")
 
 
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """As `add_selection`, for a command that changes something."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--service",
+        metavar="NAME",
+        help="the processes of this service, wherever they can be reached from here (default: those of this container; "
+        "where that is more than one service, or another container can be reached, nothing is changed)",
+    )
+    which.add_argument("--all", action="store_true", help="every traced process that can be reached from here")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a process")
+
+
 def add_duration(parser: argparse.ArgumentParser) -> None:
     """Declare `--for`."""
     parser.add_argument(
@@ -30,6 +43,11 @@ def add_duration(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="take it back by itself after this time, such as 90s, 10m or 1h",
     )
+
+
+def for_words(args: argparse.Namespace) -> list[str]:
+    """What was given as `--for`, to be said again."""
+    return [] if args.seconds is None else ["--for", f"{args.seconds:g}s"]
 
 
 def _duration(text: str) -> float:

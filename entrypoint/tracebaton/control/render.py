@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracebaton.control.talk import why_none
+from tracebaton_configurator.live.container import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,20 +16,32 @@ if TYPE_CHECKING:
     from tracebaton.control.talk import Answers
 
 
+# Of a sentence that a process says, which may be anybody's.
+_LONGEST = 1000
+
+
 def show(answers: Answers, service: str | None, *, as_json: bool, line: Callable[[dict[str, Any]], str]) -> int:
     """Print every process by `line`, or as JSON; returns the exit status: 0, or 1 if one failed or there is none."""
     failures = list(answers.failures)
     for process in answers.processes:
-        text = json.dumps(process) if as_json else _written(process, line)
+        text = _written(process, json.dumps if as_json else lambda one: line(printable(one)))
         if text is None:
             failures.append(f"Process {process['pid']} answers with something else than this version's processes do.")
         else:
             print(text, flush=True)  # noqa: T201
     for failure in failures:
-        print(f"tracebaton: {_printable(failure)}", file=sys.stderr)  # noqa: T201
+        print(f"tracebaton: {printable(failure[:_LONGEST])}", file=sys.stderr)  # noqa: T201
     if not answers.processes and not failures:
         print(f"tracebaton: {why_none(service)}", file=sys.stderr)  # noqa: T201
     return 0 if answers.processes and not failures else 1
+
+
+def elsewhere(process: dict[str, Any]) -> str:
+    """What to call the container of a process; empty for that of this process."""
+    said = process.get("container")
+    if not isinstance(said, dict) or said.get("namespace") == namespace():
+        return ""
+    return str(said.get("name") or f"mount namespace {said.get('namespace')}")
 
 
 def in_brief(process: dict[str, Any]) -> str:
@@ -40,6 +53,8 @@ def in_full(process: dict[str, Any]) -> str:
     """The process with its exporters and counters."""
     lines = [f"{_head(process)}, tracebaton {process['version']}", f"  tracing   {_state(process)}"]
     lines.append(f"  sampling  {_sampler(process)}")
+    if where := elsewhere(process):
+        lines.append(f"  container {where}, another one")
     for exporter in process["exporters"]:
         lines += _exporter(exporter)
     lines += [f"  exporter  {name}" for name in process["other_exporters"]]
@@ -53,18 +68,18 @@ def in_full(process: dict[str, Any]) -> str:
 
 def _written(process: dict[str, Any], line: Callable[[dict[str, Any]], str]) -> str | None:
     try:
-        return line(_printable(process))
+        return line(process)
     except Exception:  # noqa: BLE001 (another version's, or of somebody who only pretends to be a traced process)
         return None
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """All texts in it without what would speak to the terminal: root is told things by the processes of others."""
     if isinstance(value, str):
         return "".join(char if char.isprintable() else " " for char in value)
     if isinstance(value, dict):
-        return {_printable(name): _printable(one) for name, one in value.items()}
-    return [_printable(one) for one in value] if isinstance(value, list) else value
+        return {printable(name): printable(one) for name, one in value.items()}
+    return [printable(one) for one in value] if isinstance(value, list) else value
 
 
 def _head(process: dict[str, Any]) -> str:
@@ -96,7 +111,8 @@ def _exporter(exporter: dict[str, Any]) -> list[str]:
     )
     lines += [f"  lost      {number} because {reason}" for reason, number in sorted(counters["dropped"].items())]
     if exporter["spool"]:
-        lines.append(f"  spool     {exporter['spool']}")
+        corrupt = counters.get("corrupt_files", 0)
+        lines.append(f"  spool     {exporter['spool']}" + (f", {corrupt} corrupt files set aside" if corrupt else ""))
     return lines
 
 

@@ -1,14 +1,13 @@
-"""Values that the settings do not judge, because OpenTelemetry itself reads them, or the pipeline when it is built."""
+"""Values that the pipeline judges when it is built, and lists of names, each with the nearest right one."""
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import nearest
-from tracebaton.doctor.secrets import shown
 from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.settings.upstream import CONVENTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from tracebaton.doctor.situation import Situation
 
 __all__ = ["wrong_values"]
-
-_CONVENTIONS = ("http", "http/dup", "database", "database/dup", "gen_ai_latest_experimental")
 
 
 def wrong_values(situation: Situation) -> Iterator[tuple[str, str]]:
@@ -35,54 +32,17 @@ def wrong_values(situation: Situation) -> Iterator[tuple[str, str]]:
         known = _names("opentelemetry_id_generator")
         wrong = [here.id_generator] if here.id_generator not in known else []
         yield from _unknown("OTEL_PYTHON_ID_GENERATOR", wrong, known, "random is used")
-    yield from _limits(environ)
     yield from _lists(environ)
-    yield from _attributes(environ)
-    yield from _excluded_urls(environ)
-
-
-def _limits(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """opentelemetry/sdk/trace/__init__.py, `SpanLimits`: it raises."""
-    for name, value in environ.items():
-        given = value.strip()
-        if not re.fullmatch(r"OTEL_(?!LOGRECORD_)[A-Z_]+_LIMIT", name) or given.lower() in ("", "none", "unset"):
-            continue
-        if not re.fullmatch(r"\+?[0-9]+", given):
-            yield (
-                name,
-                f"{shown(name, value)} is not a limit: accepted is a whole number from 0; tracing does not start",
-            )
 
 
 def _lists(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     detectors = _names("opentelemetry_resource_detector") | {"*"}
     yield from _each(environ, "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", detectors, "it is left out")
-    yield from _each(environ, "OTEL_SEMCONV_STABILITY_OPT_IN", set(_CONVENTIONS), "it changes nothing")
+    yield from _each(environ, "OTEL_SEMCONV_STABILITY_OPT_IN", set(CONVENTIONS), "it changes nothing")
     disabled = _names("opentelemetry_instrumentor") | {"*"}
     yield from _each(
         environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", disabled, "nothing of that name is loaded anyway"
     )
-
-
-def _attributes(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    name = "OTEL_RESOURCE_ATTRIBUTES"
-    for number, pair in enumerate(environ.get(name, "").split(","), 1):
-        key, separator, _ = pair.partition("=")
-        if pair.strip() and not (separator and key.strip()):
-            yield name, f"{name} is wrong in part {number}: accepted is key=value,key=value; that part is left out"
-
-
-def _excluded_urls(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, value in environ.items():
-        if name.startswith("OTEL_PYTHON_") and name.endswith("EXCLUDED_URLS"):
-            try:
-                re.compile("|".join(part.strip() for part in value.split(",")))
-            except re.error as problem:
-                sentence = (
-                    f"{shown(name, value)} is not a list of regular expressions ({problem}): the instrumentation that "
-                    "reads it fails and is skipped; write health, not *health"
-                )
-                yield name, sentence
 
 
 def _each(environ: Mapping[str, str], name: str, known: set[str], effect: str) -> Iterator[tuple[str, str]]:

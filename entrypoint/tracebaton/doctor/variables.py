@@ -30,7 +30,9 @@ def check(situation: Situation) -> Iterator[Finding]:
     if not names:
         yield ok("no OTEL_* variable is set: the defaults hold")
         return
-    problems = [*((one.variable, str(one)) for one in here.problems), *wrong_values(situation)]
+    named = list(wrong_values(situation))
+    told = {variable for variable, _ in named}  # with the nearest right name, where the settings have none
+    problems = [*((one.variable, str(one)) for one in here.problems if one.variable not in told), *named]
     for variable, sentence in problems:
         yield error(sentence, f"correct {variable}, or unset it")
     wrong = {variable for variable, _ in problems}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import socketserver
-import sys
-import threading
+from contextlib import closing
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -14,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from google.rpc import code_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tracebaton.view.http_body import DeadlineReader, RefusedError, decompress, read_body
-from tracebaton.view.intake import BusyError, Intake, MalformedError
+from tracebaton.view.connections import ConnectionServer
+from tracebaton.view.http_body import DeadlineReader, RefusedError, decompress, read_body, skip_body
+from tracebaton.view.intake import BusyError, MalformedError
+from tracebaton.view.parts import TooManyPartsError
 from tracebaton.view.payload import parse_json, parse_protobuf
 
 if TYPE_CHECKING:
     import socket
+
+    from tracebaton.view.budget import Hold
 
 __all__ = ["HttpReceiver"]
 
@@ -30,66 +32,18 @@ _DROPPED = frozenset({"/v1/metrics", "/v1/logs"})  # accepted, so that an export
 
 _RPC_CODES = {
     HTTPStatus.BAD_REQUEST: code_pb2.INVALID_ARGUMENT,
+    HTTPStatus.FORBIDDEN: code_pb2.PERMISSION_DENIED,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: code_pb2.RESOURCE_EXHAUSTED,
     HTTPStatus.SERVICE_UNAVAILABLE: code_pb2.UNAVAILABLE,
 }
 
 
-class HttpReceiver(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Serves each connection in a thread, of which there are so many and no more; call `serve_forever` in one too."""
+class HttpReceiver(ConnectionServer):
+    no_room = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False  # a hanging client does not delay the end
-    request_queue_size = 128
-
-    def __init__(
-        self,
-        address: tuple[Any, ...],
-        family: socket.AddressFamily,
-        intake: Intake,
-        *,
-        max_body: int = 64 * 1024 * 1024,
-        max_connections: int = 64,
-        request_seconds: float = 30.0,
-    ) -> None:
-        """Bind and listen; raises OSError.
-
-        `request_seconds`: how long a connection may take for a request, from the first byte waited for to the last.
-        """
-        self.address_family = family
-        self.intake = intake
-        self.max_body = max_body
-        self.request_seconds = request_seconds
-        self._connections = threading.Semaphore(max_connections)
-        super().__init__(address, _Handler)
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._connections.acquire(blocking=False):
-            request.setblocking(False)  # noqa: FBT003
-            request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self._connections.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._connections.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that goes away is its own affair; anything else is a defect of ours and gets its traceback.
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
+    def __init__(self, address: tuple[Any, ...], family: socket.AddressFamily, **shared: Any) -> None:
+        """Bind and listen; raises OSError. `shared` is as for ConnectionServer."""
+        super().__init__(address, family, _Handler, **shared)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,18 +55,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._reader = DeadlineReader(self.connection)
+        self._peer = self.server.connections.of(self.connection)
+        self._reader = DeadlineReader(self.connection, on_first=self._peer.receive)
         self.rfile = io.BufferedReader(self._reader)
 
     def handle_one_request(self) -> None:
-        self._reader.allow(self.server.request_seconds)
+        limits = self.server.limits
+        wait = limits.idle_seconds if self._peer.resting else limits.request_seconds
+        self._reader.await_request(wait, limits.request_seconds)
         super().handle_one_request()
+        self._peer.rest()
+
+    def parse_request(self) -> bool:
+        parsed = super().parse_request()
+        self._reader.head_read()
+        return parsed
 
     def do_POST(self) -> None:
         try:
-            # Before anything is refused: an answer to a client that is still sending gets lost.
-            body = read_body(self.rfile, self.headers, self.server.max_body)
-            self._answer(self._export(body))
+            with closing(self.server.budget.hold(self._peer.drop)) as hold:
+                rejected = self._export(hold)
+            self._answer(rejected)
         except RefusedError as refusal:
             self._refuse(refusal)
 
@@ -120,33 +83,59 @@ class _Handler(BaseHTTPRequestHandler):
         known = self._path() in {_TRACES, *_DROPPED}
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
         # These may carry a body too, which nobody reads.
-        self._refuse(RefusedError(status, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs", framing_lost=True))
+        refusal = RefusedError(status, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs", framing_lost=True)
+        self._refuse(self._foreign() or refusal)
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 -- the names are the base class's
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the base class's
         """Stay quiet: a line on stderr for each request would bury the traces."""
 
-    def _export(self, body: bytes) -> int:
+    def _export(self, hold: Hold) -> int:
         """Take in the payload; return how many of its spans were rejected."""
-        path = self._path()
-        if path not in {_TRACES, *_DROPPED}:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs")
-        content_type = self._content_type()
-        if content_type not in {_PROTOBUF, _JSON}:
-            raise RefusedError(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type {content_type!r:.80} is not {_PROTOBUF} or {_JSON}"
-            )
-        if path in _DROPPED:
+        path, content_type = self._path(), self._content_type()
+        # Before anything is refused the body is read: an answer to a client that is still sending gets lost.
+        refusal = self._refusal(path, content_type)
+        if refusal is not None or path in _DROPPED:
+            skip_body(self.rfile, self.headers)
+            if refusal is not None:
+                raise refusal
             return 0
-        plain = decompress(body, self.headers.get("Content-Encoding", ""), self.server.max_body)
+        limit = self.server.limits.max_body
+        body = [read_body(self.rfile, self.headers, limit, hold.add)]
+        hold.complete = True
+        coding = self.headers.get("Content-Encoding", "")
         parse = parse_json if content_type == _JSON else parse_protobuf
+        self._peer.busy = True
         try:
-            return self.server.intake.accept(lambda: parse(plain))
+            # Popped, so that what was compressed is not held any longer.
+            return self.server.intake.accept(lambda: parse(decompress(body.pop(), coding, limit)))
         except MalformedError as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
+        except TooManyPartsError as error:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
         except BusyError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        finally:
+            self._peer.busy = False
+
+    def _foreign(self) -> RefusedError | None:
+        if len(self.headers.get_all("Host", [])) != 1:
+            return RefusedError(HTTPStatus.BAD_REQUEST, "there has to be one Host header", framing_lost=True)
+        sentence = self.server.access.refusal({name.lower(): value for name, value in self.headers.items()})
+        return RefusedError(HTTPStatus.FORBIDDEN, sentence, framing_lost=True) if sentence is not None else None
+
+    def _refusal(self, path: str, content_type: str) -> RefusedError | None:
+        foreign = self._foreign()
+        if foreign is not None:
+            return foreign
+        if path not in {_TRACES, *_DROPPED}:
+            return RefusedError(HTTPStatus.NOT_FOUND, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs")
+        if content_type not in {_PROTOBUF, _JSON}:
+            return RefusedError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type {content_type!r:.80} is not {_PROTOBUF} or {_JSON}"
+            )
+        return None
 
     def _answer(self, rejected: int) -> None:
         response = ExportTraceServiceResponse()
@@ -168,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer in the encoding of the request, as OTLP asks; in JSON, which a human can read, if it was neither."""
         as_protobuf = self._content_type() == _PROTOBUF
         body = protobuf if as_protobuf else json.dumps(document).encode()
+        self.connection.settimeout(self.server.limits.send_seconds)
         self.send_response(status)
         self.send_header("Content-Type", _PROTOBUF if as_protobuf else _JSON)
         self.send_header("Content-Length", str(len(body)))

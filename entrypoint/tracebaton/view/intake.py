@@ -42,11 +42,11 @@ STOP = _Stop.STOP
 class Intake:
     """Takes payloads from any number of threads and hands spans to one.
 
-    A payload holds one of a few slots from before it is decoded until it is taken out: that bounds the memory when
-    clients are faster than the printing.
+    A payload holds one of a few slots from before it is decompressed until it is taken out: that bounds the memory,
+    however many clients there are and however much faster than the printing.
     """
 
-    def __init__(self, *, slots: int = 8, patience: float = 5.0) -> None:
+    def __init__(self, *, slots: int = 1, patience: float = 5.0) -> None:
         """`patience`: seconds a client waits for a slot before it is told to come back later."""
         # SimpleQueue.put is re-entrant, so that a signal handler may interrupt this very thread in the middle of one.
         self._queue: queue.SimpleQueue[list[Span] | _Stop] = queue.SimpleQueue()
@@ -67,7 +67,8 @@ class Intake:
     def accept(self, parse: Callable[[], ExportTraceServiceRequest]) -> int:
         """Decode a payload and queue its spans; return how many spans were rejected for invalid ids.
 
-        `parse` returns the message or raises ValueError, which becomes MalformedError. Raises BusyError.
+        `parse` decompresses and returns the message, or raises ValueError, which becomes MalformedError. Raises
+        BusyError, and whatever else `parse` raises.
         """
         if not self._slots.acquire(timeout=self._patience) or self._closed:
             raise BusyError(_BUSY)
@@ -86,7 +87,10 @@ class Intake:
             if self._closed:
                 raise BusyError(_BUSY)
             self.rejected += rejected
-            self._put(spans)
+            if spans:
+                self._put(spans)
+            else:
+                self._slots.release()
         return rejected
 
     def stop(self) -> None:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rich.console import Console
+from rich.text import Text
 
-from tracebaton.view.render import render
+from tracebaton.view.render import render_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tracebaton.view.store import Trace, TraceStore
 
 __all__ = ["JsonOutput", "Output", "TreeOutput", "to_json"]
+
+# Characters that are prepared for the stream at once.
+_PART = 65536
 
 
 class Output(Protocol):
@@ -57,13 +61,21 @@ class TreeOutput:
 
     def _print(self, traces: Iterable[Trace]) -> None:
         for trace in traces:
-            text = render(trace, ascii_only=self._console.options.ascii_only)
-            with self._console.capture() as captured:
-                # soft_wrap: a line is never broken or cut. The text ends its last line itself; print adds an empty one.
-                self._console.print(text, soft_wrap=True)
-            encoding = self._stream.encoding or "utf-8"
-            self._stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
+            part = Text()
+            for line in render_lines(trace, ascii_only=self._console.options.ascii_only):
+                part.append_text(line)
+                if len(part) > _PART:
+                    self._write(part)
+                    part = Text()
+            self._write(part.append("\n"))  # an empty line
             self._stream.flush()
+
+    def _write(self, text: Text) -> None:
+        with self._console.capture() as captured:
+            # soft_wrap: a line is never broken or cut.
+            self._console.print(text, soft_wrap=True, end="")
+        encoding = self._stream.encoding or "utf-8"
+        self._stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
 
 
 class JsonOutput:
@@ -73,7 +85,11 @@ class JsonOutput:
         self._stream = stream
 
     def add(self, spans: list[Span]) -> None:
-        self._stream.writelines(to_json(span) + "\n" for span in spans)
+        for span in spans:
+            text = to_json(span)
+            for start in range(0, len(text), _PART):  # the stream encodes what it is given as a whole
+                self._stream.write(text[start : start + _PART])
+            self._stream.write("\n")
         self._stream.flush()
 
     def print_due(self) -> None:

@@ -11,6 +11,8 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tracebaton.view.parts import check_json, check_protobuf
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,23 +22,30 @@ __all__ = ["parse_json", "parse_protobuf"]
 _ID_FIELDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
 
 
-def parse_protobuf(body: bytes) -> ExportTraceServiceRequest:
-    """Parse an OTLP/protobuf export request; raises ValueError when it is not one."""
+def parse_protobuf(body: bytes | bytearray) -> ExportTraceServiceRequest:
+    """Parse an OTLP/protobuf export request; raises ValueError when it is not one, and TooManyPartsError."""
     try:
-        return ExportTraceServiceRequest.FromString(body)
-    except DecodeError as error:
+        check_protobuf(body)
+        return ExportTraceServiceRequest.FromString(body)  # type: ignore[arg-type] # any bytes-like object
+    except (DecodeError, ValueError) as error:
         raise ValueError(f"not an OTLP protobuf message: {error}") from error
 
 
-def parse_json(body: bytes) -> ExportTraceServiceRequest:
+def parse_json(body: bytes | bytearray) -> ExportTraceServiceRequest:
     """Parse an OTLP/JSON export request; unknown fields are ignored; raises ValueError when it is not one.
+
+    Raises TooManyPartsError, too.
 
     Differs from protobuf's own JSON mapping in one thing: ids are hex there and not base64
     (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
     """
     request = ExportTraceServiceRequest()
+    check_json(body)
     try:
-        document = json.loads(body)
+        text = body.decode()
+        del body  # a text of wide characters is four times as large
+        document = json.loads(text)
+        del text
         if not isinstance(document, dict):
             raise TypeError("an export request is a JSON object")
         for span in _spans(document):

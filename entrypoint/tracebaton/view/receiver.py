@@ -8,6 +8,9 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from tracebaton.view.access import Access
+from tracebaton.view.budget import Budget
+from tracebaton.view.connections import Limits
 from tracebaton.view.grpc_receiver import GrpcReceiver
 from tracebaton.view.http_receiver import HttpReceiver
 
@@ -27,26 +30,31 @@ class Receiver:
     def __init__(self, intake: Intake, host: str, grpc_port: int, http_port: int) -> None:
         """Bind both ports (0: any free one) and start serving; raises CannotListenError."""
         family, address = _resolve(host)
-        _check_free(family, address, grpc_port, "--grpc-port")
+        limits = Limits()
+        shared = {
+            "intake": intake,
+            "access": Access(address, host),
+            "budget": Budget(2 * limits.max_body),
+            "limits": limits,
+        }
         try:
-            self._grpc = GrpcReceiver(f"{_in_url(address)}:{grpc_port}", intake)
+            self._grpc = GrpcReceiver((address, grpc_port), family, **shared)
         except OSError as error:
             raise _cannot_listen(error, address, grpc_port, "--grpc-port") from error
         try:
-            self._http = HttpReceiver((address, http_port), family, intake)
+            self._http = HttpReceiver((address, http_port), family, **shared)
         except OSError as error:
-            self._grpc.stop(0)
+            self._grpc.server_close()
             raise _cannot_listen(error, address, http_port, "--http-port") from error
         self.grpc_url = f"grpc://{_in_url(address)}:{self._grpc.port}"
         self.http_url = f"http://{_in_url(address)}:{self._http.port}"
-        self._grpc.start()
-        threading.Thread(target=self._http.serve_forever, args=(0.05,), name="otlp-http", daemon=True).start()
+        for server, name in ((self._grpc, "otlp-grpc"), (self._http, "otlp-http")):
+            threading.Thread(target=server.serve_forever, args=(0.05,), name=name, daemon=True).start()
 
     def stop(self, grace: float = 0.5) -> None:
-        """Take no new requests, and give those in flight `grace` seconds."""
-        self._http.shutdown()
-        self._http.server_close()
-        self._grpc.stop(grace)
+        """Take no new requests, and give those that are complete `grace` seconds."""
+        for server in (self._http, self._grpc):
+            server.stop(grace)
 
 
 def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
@@ -57,16 +65,6 @@ def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
             f"cannot listen on {host!r}, which is no address of this machine; see --host"
         ) from error
     return family, str(address[0])
-
-
-def _check_free(family: socket.AddressFamily, address: str, port: int, option: str) -> None:
-    """Raise CannotListenError with the system's reason, which gRPC would only log, in a line of its own."""
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            raise _cannot_listen(error, address, port, option) from error
 
 
 def _cannot_listen(error: OSError, address: str, port: int, option: str) -> CannotListenError:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from tracebaton.view.spans import Span
     from tracebaton.view.store import Trace
 
-__all__ = ["render"]
+__all__ = ["render", "render_lines"]
 
 # A span deeper than this is not indented further: a chain of 10 000 would fill the screen with guides, and memory too.
 _MAX_INDENT = 40
+
+# Of a name or a message: whoever sends megabytes does not mean them to be read here.
+_MAX_SHOWN = 10_000
 
 _STATUS_STYLES = {"OK": "green", "ERROR": "bold red", "UNSET": "dim"}
 
@@ -37,11 +40,17 @@ def render(trace: Trace, *, ascii_only: bool = False) -> Text:
     The first line is the summary, then comes a line for each span: service, span name, duration, status, and for an
     error its message. What a span brings along is shown as text: control characters are escaped.
     """
-    text = _summary(trace)
+    return Text().join(render_lines(trace, ascii_only=ascii_only))
+
+
+def render_lines(trace: Trace, *, ascii_only: bool = False) -> Iterator[Text]:
+    """As `render`, a line at a time: all of a large trace would take memory several times over."""
+    yield _summary(trace)
     for row in _rows(trace, _ASCII if ascii_only else _UNICODE):
+        text = Text()
         text.append(row.guides, style="dim")
         _append_span(text, row)
-    return text
+        yield text
 
 
 class _Row(NamedTuple):
@@ -167,6 +176,8 @@ def _error_message(span: Span) -> str:
 
 def _escape(text: str) -> str:
     """Show what a terminal would obey (escape sequences, line ends, direction marks) as its Python escape."""
+    if len(text) > _MAX_SHOWN:
+        return f"{_escape(text[:_MAX_SHOWN])}... ({_count(len(text) - _MAX_SHOWN, 'more character')})"
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -8,7 +8,7 @@ import signal
 import stat
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from tracebaton.view.intake import STOP, Intake
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -30,6 +31,7 @@ def run(*, host: str, grpc_port: int, http_port: int, quiet_after: float, max_tr
 
     0 for an end in order; 1, with a sentence on stderr, when it cannot listen or cannot write.
     """
+    _give_memory_back()
     intake = Intake()
     with _stop_on_signal(intake):
         # Under the handler already: importing gRPC takes long enough for a signal to arrive in between.
@@ -118,6 +120,18 @@ def _forget(stream: TextIO) -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, stream.fileno())
     os.close(devnull)
+
+
+def _give_memory_back() -> None:
+    """Have glibc return large blocks to the system when they are freed, whichever thread freed them.
+
+    It does so with blocks from 128 KiB on until the first larger one is freed; from then on it keeps those in the heap
+    of each thread (mallopt(3), M_MMAP_THRESHOLD), and of many connections that makes hundreds of megabytes.
+    """
+    with suppress(OSError, AttributeError, TypeError, ImportError):  # another C library; there it is as it is
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _say(sentence: str) -> None:

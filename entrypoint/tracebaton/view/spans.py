@@ -27,6 +27,7 @@ _STATUSES = ("UNSET", "OK", "ERROR")
 # attribute about 150.
 _SPAN_BYTES = 1024
 _ATTRIBUTE_BYTES = 160
+_LARGE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ def _weight(span: OtlpSpan) -> int:
     attributes = len(span.attributes)
     attributes += sum(1 + len(event.attributes) for event in span.events)
     attributes += sum(1 + len(link.attributes) for link in span.links)
-    return _SPAN_BYTES + span.ByteSize() + attributes * _ATTRIBUTE_BYTES
+    size = span.ByteSize()
+    # One character beyond U+FFFF makes every other one of a text four bytes wide.
+    return _SPAN_BYTES + (size if size < _LARGE else size * 4) + attributes * _ATTRIBUTE_BYTES
 
 
 def _name(names: tuple[str, ...], number: int) -> str:

@@ -60,7 +60,7 @@ class TraceStore:
         *,
         max_traces: int = 1000,
         max_spans_per_trace: int = 10_000,
-        max_bytes: int = 256 * 1024 * 1024,
+        max_bytes: int = 64 * 1024 * 1024,
         quiet_after: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

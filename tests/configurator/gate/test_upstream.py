@@ -19,7 +19,7 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from tracebaton_configurator.gate import upstream
+from tracebaton_configurator.gate import upstream, upstream_asgi
 
 
 def instrumented() -> FastAPI:
@@ -134,7 +134,7 @@ class TestFastAPIInstrumentation:
         asgi.asgi_getter = watched
         try:
             scope = {"type": "http", "path": "/x", "method": "GET", "headers": [(b"a", b"b")], "query_string": b"q=1"}
-            asgi.collect_request_attributes(scope, upstream.StabilityMode.HTTP_DUP)
+            asgi.collect_request_attributes(scope, upstream_asgi.StabilityMode.HTTP_DUP)
         finally:
             asgi.asgi_getter = before
         assert watched.asked == {"host", "user-agent"}

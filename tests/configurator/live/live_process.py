@@ -15,6 +15,7 @@ import time
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from tracebaton_configurator.gate.engine import Engine, RuleRoots
+from tracebaton_configurator.live.container import container
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.sampling.rules import effective_rules
@@ -28,7 +29,7 @@ def start(service: str) -> Control:
     sampler, ids = DecidedSampler(TracebatonSampler(table)), DecidedIds(RandomIdGenerator())
     engine = Engine(RuleRoots(table), ids, Trust(setting=True), follows_parents=True, w3c_only=True)
     control = Control(sampler, ids, engine)
-    shown = {"service": service, "command": "live_process.py", "version": "0"}
+    shown = {"service": service, "command": "live_process.py", "version": "0", "container": container()._asdict()}
     shown_too = {"exporters": [], "other_exporters": [], "kept": None}
     Server(control, service, lambda: {**shown, **control.describe(), **shown_too}).start()
     return control

@@ -18,7 +18,7 @@ from live_processes import HERE, Process, name_of, names_of
 from processes import wait_for
 
 from tracebaton_configurator.live.address import name_for
-from tracebaton_configurator.live.client import NoAnswerError, ask
+from tracebaton_configurator.live.client import NoAnswerError, ask, ask_process
 from tracebaton_configurator.live.message import receive
 
 if TYPE_CHECKING:
@@ -153,6 +153,29 @@ class TestUsers:
     def test_one_that_is_not_the_process_meant_is_not_spoken_to(self, process: Process) -> None:
         assert ask(process.name, {"do": "off"}, os.getpid()) is None
         assert process.ask()["on"] is True
+
+
+def test_sockets_that_pretend_to_be_a_process_cost_no_time(process: Process) -> None:
+    """Neither an operator's nor that of a worker that starts and looks for its parent's."""
+    real = process.name
+    with ExitStack() as stack:
+        fakes = [name_for(process.pid, os.urandom(8)) for _ in range(20)]
+        for name in fakes:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            listener.bind("\0" + name)
+            listener.listen(0)
+            full = False
+            while not full:
+                client = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                client.setblocking(False)  # noqa: FBT003
+                full = client.connect_ex("\0" + name) != 0
+        begun = time.monotonic()
+        answer = ask_process(process.pid, [*fakes, real], {"do": "status"})
+        assert answer is not None
+        assert answer.said["on"] is True
+        with pytest.raises(NoAnswerError):
+            ask_process(process.pid, fakes, {"do": "status"}, 0.5)
+        assert time.monotonic() - begun < 5
 
 
 def ask_as(uid: int, name: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ OTHERS = """
     prompt_tokens max_tokens token_count tokenCount tokenizer tokens total_tokens tokens_per_second token_type
     max_token eos_token next_page_token author authority authenticated keyboard key monkey secretary path passport
     bypass compass pass_rate session public_key sort_key cache_key description user headers
+    password_policy cookiecutter passwordless user_id
 """.split()  # noqa: SIM905 (easier to read)
 
 
@@ -65,10 +66,11 @@ def test_names_of_nothing_secret(name: str) -> None:
         ({"credentials": {"user": "a"}}, {"credentials": MASKED}),
         ({"token": 5, "secret": True, "password": None}, {"token": 5, "secret": True, "password": None}),
         ({"password": "***", "secret": "[REDACTED]"}, {"password": "***", "secret": "[REDACTED]"}),
+        ({"password": ""}, {"password": ""}),
         ([("authorization", "Bearer x"), ("a", "b")], [["authorization", MASKED], ("a", "b")]),
         ([[b"authorization", b"x"]], [[b"authorization", MASKED]]),
         (("api_key", "x"), ["api_key", MASKED]),
-        (["password", "user"], ["password", "user"]),
+        (["password", "x"], ["password", MASKED]),
         ({b"cookie": b"x"}, {b"cookie": MASKED}),
         (Pair("u", "x"), ["u", MASKED]),
         ([{"name": "DB_PASSWORD", "value": "x"}], [{"name": "DB_PASSWORD", "value": MASKED}]),

@@ -119,7 +119,7 @@ def test_empty_means_unset(empty: str) -> None:
             "OTEL_TRACEBATON_TRUST_PARENT",
             "10.0.0.0/8,localhost",
             "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/8,localhost' is neither a boolean nor a list of networks: accepted "
-            "is true, false or networks such as 10.0.0.0/8,127.0.0.1; true is used.",
+            "is true, false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
         ),
         (
             "OTEL_TRACES_EXPORTER",

@@ -176,6 +176,7 @@ def pretend() -> Iterator[Callable[[bytes], Pretender]]:
         (b"[]\n", "answers with something else: a message is no JSON object"),
         (b"x" * 2_000_000, "answers with something else: a message is longer than 1 MiB"),
         (b'{"service": "x"}\n', "answers with something else than this version's processes do"),
+        (b'{"service": "x", "command": ' + b"[" * 900 + b"]" * 900 + b"}\n", "something else than this"),
         (b'{"error": "no \\u001b[2J"}\n', "no  [2J."),
         (encode({"service": "x", "command": "y", "on": False, "off_since": 1e300}), "something else than this"),
     ],

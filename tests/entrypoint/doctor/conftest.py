@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -12,7 +14,6 @@ from tracebaton.doctor.situation import Situation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from tracebaton.doctor.finding import Finding
 
@@ -35,6 +36,12 @@ class Examine(Protocol):
 def only_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests of this process put instrumentations on the path that are no part of the environment."""
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("other-instrumentations")])
+
+
+@pytest.fixture(autouse=True)
+def programs_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: `python` is the one that tracebaton is installed in, whatever a machine calls by that name."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
 
 
 @pytest.fixture

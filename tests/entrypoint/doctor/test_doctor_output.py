@@ -96,7 +96,7 @@ def test_what_kills_others_does_not_kill_it(app_directory: Path) -> None:
         app_directory, "--no-send", OTEL_PROPAGATORS="b33", OTEL_PYTHON_CONTEXT="x", OTEL_ATTRIBUTE_COUNT_LIMIT="y"
     )
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines()[-1].startswith("tracebaton doctor: 3 errors")
+    assert done.stdout.splitlines()[-1].startswith("tracebaton doctor: 4 errors")
     assert "Traceback" not in done.stdout
 
 

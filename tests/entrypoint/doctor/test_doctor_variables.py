@@ -158,7 +158,7 @@ def test_empty_is_as_good_as_unset(diagnose: Examine) -> None:
         (
             "OTEL_ATTRIBUTE_COUNT_LIMIT",
             "many",
-            "is not a limit: accepted is a whole number from 0; tracing does not start",
+            "is not a limit: accepted is a whole number from 0; 128 is used",
         ),
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "-1", "is not a limit"),
         ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "otel,proces", "'proces' is unknown (did you mean process?)"),

@@ -8,9 +8,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # hostile.py
+
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebaton.view.intake import Intake
@@ -124,6 +128,16 @@ class View:
 @pytest.fixture
 def start_view() -> Iterator[Callable[..., View]]:
     """Starts the command on free ports and returns once it listens; ends what is left over."""
+    yield from _starting()
+
+
+@pytest.fixture(scope="module")
+def start_view_once() -> Iterator[Callable[..., View]]:
+    """The same, for a process that the tests of a module share."""
+    yield from _starting()
+
+
+def _starting() -> Iterator[Callable[..., View]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str, **popen: Any) -> View:

@@ -80,7 +80,7 @@ def test_other_signals(channel: grpc.Channel, listening: Any, signal: str, servi
 
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
 def test_too_large(channel: grpc.Channel, listening: Any, compression: grpc.Compression) -> None:
-    """More than 64 MiB, or what decompresses to that, is refused by gRPC itself."""
+    """More than 16 MiB, or what decompresses to that, is refused."""
     with pytest.raises(grpc.RpcError) as failure:
         call(channel, TRACES, bytes(65 << 20), compression=compression)
     assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -1,0 +1,3 @@
+"""Lies in the working directory, and is nobody's business there."""
+
+raise RuntimeError("the httpx.py of the working directory was imported")

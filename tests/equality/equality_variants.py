@@ -1,0 +1,29 @@
+"""How each application is run: plain, and in the ways of tracing it that operators use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Variant:
+    """`launcher` stands before the command. `text`: log lines keep the application's own format."""
+
+    name: str
+    launcher: tuple[str, ...] = ("tracebaton", "run")
+    env: Mapping[str, str] = field(default_factory=dict)
+    text: bool = False
+    traced: bool = True
+
+
+PLAIN = Variant("plain", (), text=True, traced=False)
+DEFAULT = Variant("default")
+# With formats left alone, so that output can be compared line by line; that they become JSON is compared in the others.
+FULL = Variant("100 %", env={"OTEL_TRACES_SAMPLER": "always_on", "OTEL_TRACEBATON_LOGS": "off"}, text=True)
+OFF = Variant("off", env={"OTEL_TRACES_SAMPLER": "always_off"})
+DISABLED = Variant("disabled", env={"OTEL_SDK_DISABLED": "true"}, text=True, traced=False)
+TRACED = (DEFAULT, FULL, OFF, DISABLED)
