@@ -33,6 +33,35 @@ def concurrency_model() -> str | None:
     return None
 
 
+_PATCHERS = ("gevent.monkey", "eventlet.patcher")
+
+
+def before_patching(prepare: Callable[[], object]) -> None:
+    """Call `prepare`, once, before gevent or eventlet can replace anything: when the application imports one of them.
+
+    For imports that a thread would do later: one that is under way while `get_ident` is replaced never ends, since
+    importlib's locks know their owner by it. It is called at once where one of the two is there already.
+    """
+    if any(name in sys.modules for name in _PATCHERS):
+        prepare()
+    else:
+        sys.meta_path.insert(0, _Watch(prepare))
+
+
+class _Watch:
+    """A finder that finds nothing, and leaves when it has seen what it waits for."""
+
+    def __init__(self, prepare: Callable[[], object]) -> None:
+        self._prepare = prepare
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name in _PATCHERS:
+            with suppress(ValueError):  # another thread was quicker
+                sys.meta_path.remove(self)
+                with suppress(Exception):  # whoever needs what is missing says so
+                    self._prepare()
+
+
 def _original(module: str, name: str) -> Any:
     """What a function of the standard library was before anybody replaced it."""
     patcher = sys.modules.get("eventlet.patcher")
