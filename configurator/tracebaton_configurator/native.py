@@ -49,17 +49,39 @@ def before_patching(prepare: Callable[[], object]) -> None:
 
 
 class _Watch:
-    """A finder that finds nothing, and leaves when it has seen what it waits for."""
+    """A finder that leaves when it has seen what it waits for, and lets the others find it.
+
+    Whoever looks for a module holds the lock of all imports; whoever executes it holds that of this module only. So
+    `prepare`, which may wait for an import in another thread, comes with the execution.
+    """
 
     def __init__(self, prepare: Callable[[], object]) -> None:
         self._prepare = prepare
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name in _PATCHERS:
-            with suppress(ValueError):  # another thread was quicker
-                sys.meta_path.remove(self)
-                with suppress(Exception):  # whoever needs what is missing says so
-                    self._prepare()
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in _PATCHERS:
+            return None
+        with suppress(ValueError):  # another thread was quicker
+            sys.meta_path.remove(self)
+        for finder in tuple(sys.meta_path):
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                self._prepare_before(spec.loader)
+                return spec
+        return None
+
+    def _prepare_before(self, loader: Any) -> None:
+        execute = getattr(loader, "exec_module", None)
+
+        def prepare_and_execute(module: Any) -> None:
+            with suppress(AttributeError):  # a second thread
+                del loader.exec_module
+            with suppress(Exception):  # whoever needs what is missing says so
+                self._prepare()
+            execute(module)  # type: ignore[misc]
+
+        with suppress(AttributeError):  # a loader of another kind
+            loader.exec_module = prepare_and_execute
 
 
 def _original(module: str, name: str) -> Any:
