@@ -11,13 +11,20 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 
-from tracebaton_configurator import settings
+from tracebaton_configurator import native, settings
 from tracebaton_configurator.company import keep_company
 from tracebaton_configurator.export.batching import DeliveringSpanProcessor
 from tracebaton_configurator.export.delivery import Delivery
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
-from tracebaton_configurator.export.exporters import UnknownExporterError, is_otlp, load, make_client, make_encode
+from tracebaton_configurator.export.exporters import (
+    UnknownExporterError,
+    import_all,
+    is_otlp,
+    load,
+    make_client,
+    make_encode,
+)
 from tracebaton_configurator.export.lazy import LazyExporter
 from tracebaton_configurator.export.outage import Outage
 from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
@@ -212,6 +219,7 @@ def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
         most_spans=here.queue_size,
         spool=spool,
     )
+    native.before_patching(lambda: import_all(name, here.endpoint))
     return DeliveringSpanProcessor(
         delivery,
         make_encode,
