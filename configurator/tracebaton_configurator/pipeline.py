@@ -15,11 +15,13 @@ from tracebaton_configurator import settings
 from tracebaton_configurator.company import keep_company
 from tracebaton_configurator.export.batching import DeliveringSpanProcessor
 from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
 from tracebaton_configurator.export.exporters import UnknownExporterError, is_otlp, load, make_client, make_encode
 from tracebaton_configurator.export.lazy import LazyExporter
 from tracebaton_configurator.export.outage import Outage
 from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
+from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
@@ -83,13 +85,17 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     ids = DecidedIds(_id_generator(here))
     resource = build_resource(here.service_name, launcher_version)
     decided = DecidedSampler(sampling.sampler)
-    provider = TracerProvider(sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False)
+    processors = SpanProcessors()
+    provider = TracerProvider(
+        sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False, active_span_processor=processors
+    )
     redaction.use(here.redact)
     provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
     deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
     renew_in_children(provider)
-    ends = [provider.shutdown, *_start_other_signals(here, resource), _say_held_back]
-    flush_at_exit(lambda: [end() for end in ends], here.shutdown_timeout)
+    others = _start_other_signals(here, resource)
+    others.append(Part("The last line", _say_held_back, bounded=True, needed=lambda: trouble.last_words() is not None))
+    flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
     no_gate, session = None, None
     if sampling.roots is None:
         no_gate = f"the sampler {here.sampler} is not one of those it knows"
@@ -192,7 +198,7 @@ def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> Delive
     except UnknownExporterError as error:
         report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
         return None
-    provider.add_span_processor(BoundedBatchSpanProcessor(exporter, here.batch_delay_ms, here.shutdown_timeout))
+    provider.add_span_processor(BoundedBatchSpanProcessor(name, exporter, here.batch_delay_ms, here.shutdown_timeout))
     return None
 
 
@@ -230,19 +236,20 @@ def _unknown(variable: str, name: str, known: str) -> Problem:
     return Problem(variable, name, "is unknown", known, "it is left out")
 
 
-def _start_other_signals(here: Settings, resource: Resource) -> list[Callable[[], object]]:
-    """Metrics and logs, as the standard variables ask for them; by default neither exists. Returns their shutdowns."""
+def _start_other_signals(here: Settings, resource: Resource) -> list[Part]:
+    """Metrics and logs, as the standard variables ask for them; by default neither exists. Returns their ends."""
     from tracebaton_configurator.export import signals
 
-    ends: list[Callable[[], object]] = []
-    for variable, names, begin in (
-        ("OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
-        ("OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
+    ends: list[Part] = []
+    for what, variable, names, begin in (
+        ("The export of metrics", "OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
+        ("The export of logs", "OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
     ):
         if not names:
             continue
         try:
-            ends.append(begin(names, here.endpoint.protocol, resource))
+            ends.append(Part(what, begin(names, here.endpoint.protocol, resource)))
+            sigterm.hold_for_good()  # there is always something that has not been sent yet
         except UnknownExporterError as error:
             report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)
         except Exception as error:  # noqa: BLE001 (a port that is taken, say; traces do not depend on it)

@@ -10,6 +10,7 @@ import pytest
 from fault_kinds import Healthy, Refused
 from fault_receiver import FaultyReceiver
 from harness import System
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from outage_service import UVICORN, assert_all_arrive, ids, start_maker, wait_for_makers
 from processes import wait_for
 
@@ -126,5 +127,6 @@ def test_a_spool_that_cannot_be_written_costs_a_line_and_nothing_else(
 
 
 def spooled(directory: Path) -> int:
-    """Spans on disk: the third part of each file's name."""
-    return sum(int(path.name.split("-")[2]) for path in directory.rglob("*.otlp"))
+    """Spans on disk that wait: each file is one message of OTLP."""
+    messages = [ExportTraceServiceRequest.FromString(path.read_bytes()) for path in directory.rglob("*.otlp")]
+    return sum(len(scope.spans) for one in messages for part in one.resource_spans for scope in part.scope_spans)

@@ -87,8 +87,18 @@ class Partial:
     message: str = "a fault was injected"
 
 
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A request with a span of this name makes the receiver fail: all its connections are reset, or it answers with the
+    status. Others are taken.
+    """
+
+    name: str
+    status: str | int | None = None
+
+
 Transport: TypeAlias = Healthy | Refused | Hanging | Blackholed | CutRequest
 """What happens to connections; all else happens to requests."""
 
-Fault: TypeAlias = Transport | Flapping | CutResponse | Slow | GrpcStatus | HttpStatus | TooLarge | Partial
+Fault: TypeAlias = Transport | Flapping | CutResponse | Slow | GrpcStatus | HttpStatus | TooLarge | Partial | Poison
 Protocol: TypeAlias = Literal["grpc", "http/protobuf"]

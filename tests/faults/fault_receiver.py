@@ -27,6 +27,7 @@ from fault_kinds import (
     Healthy,
     HttpStatus,
     Partial,
+    Poison,
     Protocol,
     Refused,
     Slow,
@@ -57,7 +58,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`outcome`: `ok`, `partial`, `cut`, or the status that was answered, such as `UNAVAILABLE` or `503`."""
+    """`outcome`: `ok`, `partial`, `cut`, `reset`, or the status that was answered, such as `UNAVAILABLE` or `503`."""
 
     number: int
     at: float
@@ -171,6 +172,9 @@ class FaultyReceiver:
                 self._changed.wait_for(lambda: self._closed, fault.seconds)
             spans, _ = decode(parse_protobuf(body))
             refusal = _refusal(fault, len(body), self.protocol)
+            poisoned = isinstance(fault, Poison) and any(span.name == fault.name for span in spans)
+            if isinstance(fault, Poison) and poisoned and fault.status is not None:
+                refusal = Refusal(fault.status, "a span was poison")
             outcome = "ok"
             response = ExportTraceServiceResponse()
             if refusal is not None:
@@ -179,6 +183,9 @@ class FaultyReceiver:
                 outcome, taken = "partial", spans[fault.rejected_spans :]
                 response.partial_success.rejected_spans = len(spans) - len(taken)
                 response.partial_success.error_message = fault.message
+            elif poisoned:
+                outcome, taken = "reset", []
+                self._front.reset_all()
             else:
                 taken = spans
             if isinstance(fault, CutResponse):

@@ -7,7 +7,6 @@ What `on_end` does is all that a request pays: an append to a deque, and now and
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -16,7 +15,9 @@ from weakref import WeakMethod
 
 from opentelemetry.sdk.trace import SpanProcessor
 
+from tracebaton_configurator import native
 from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.limit import RateLimit
 
@@ -61,6 +62,9 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._shutdown_timeout = shutdown_timeout
         self._born = 0
         self._last_words: str | None = None
+        self._holder = object()
+        self._held = False
+        """Whether a SIGTERM is caught because of what is queued here, or on its way."""
         self._begin()
         begin_anew = WeakMethod(self._begin_in_child)
         os.register_at_fork(after_in_child=lambda: _call(begin_anew))
@@ -92,10 +96,17 @@ class DeliveringSpanProcessor(SpanProcessor):
         if self._born and (span.start_time or 0) < self._born:
             return
         queue.append(span)
+        if not self._held:
+            self._held = True
+            sigterm.hold(self._holder)
         if len(queue) >= self._size:
             self._wake_up()
         if self._thread is None:
             self._start()
+
+    def has_something_to_end(self) -> bool:
+        """Whether `shutdown` would deliver something, or has something to say."""
+        return self._thread is not None or bool(self._queue) or bool(self.counters.dropped)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Deliver what is queued; whether all of it was within the time."""
@@ -120,7 +131,7 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._wake_up()
         thread = self._thread
         if thread is not None and thread.is_alive():
-            thread.join(max(0.0, end - time.monotonic()) + _RESERVE / 2)
+            thread.join(end - time.monotonic() + _RESERVE / 2)
         else:
             self._finish()
         self._closed = True
@@ -129,18 +140,20 @@ class DeliveringSpanProcessor(SpanProcessor):
         if words and words != self._last_words:
             self._last_words = words
             own.warning("%s", words)
+        self._let_go()
 
     def _begin(self) -> None:
         self._queue: deque[ReadableSpan] = deque()
         self._encode: Callable[[Sequence[ReadableSpan]], bytes] | None = None
         self._overflow = self.delivery.counters.overflow
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._thread: native.Thread | None = None
+        self._starting = native.allocate_lock()
         # A binary semaphore: `release` wakes the thread, and never waits for anybody.
-        self._wake = threading.Lock()
+        self._wake = native.allocate_lock()
         self._wake.acquire()
         self._closing = False
         self._closed = False
+        self._held = False
         self._rounds_begun = self._rounds_done = 0
         self._collected = 0.0
         self._limit = RateLimit(_QUIET_SECONDS)
@@ -155,9 +168,7 @@ class DeliveringSpanProcessor(SpanProcessor):
             return  # another thread is at it
         try:
             if self._thread is None and not self._closing:
-                thread = threading.Thread(target=self._run, name="tracebaton-export", daemon=True)
-                thread.start()
-                self._thread = thread
+                self._thread = native.Thread.start(self._run)
         except RuntimeError:
             pass  # no thread can be started any more: the process is ending, and its end delivers
         finally:
@@ -175,10 +186,22 @@ class DeliveringSpanProcessor(SpanProcessor):
                 self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
                 if not self._closing:
                     self._work()
+                    if self._held and not self._has_spans():
+                        self._let_go()
         finally:
             if not self._closing:
                 self._thread = None  # whatever ended it, the next span starts another
         self._finish()
+
+    def _has_spans(self) -> bool:
+        return bool(self._queue) or not self.delivery.idle
+
+    def _let_go(self) -> None:
+        self._held = False
+        sigterm.let_go(self._holder)
+        if self._has_spans() and not self._closed:  # one has ended meanwhile
+            self._held = True
+            sigterm.hold(self._holder)
 
     def _work(self) -> None:
         self._rounds_begun += 1

@@ -24,7 +24,7 @@ class Tally:
 
 
 class Counters:
-    """Numbers of spans, except for `retried`, which counts requests.
+    """Numbers of spans, except for `retried`, which counts requests, and `corrupt`, files in the spool.
 
     Every span that is taken ends up as exported or dropped; those in `spooled` were on disk meanwhile, or still are.
     """
@@ -34,6 +34,7 @@ class Counters:
         self.spooled = 0
         self.recovered = 0
         self.retried = 0
+        self.corrupt = 0
         self._dropped: Counter[str] = Counter()
         self.overflow = Tally()
 
@@ -58,6 +59,7 @@ class Counters:
             "spooled": self.spooled,
             "recovered": self.recovered,
             "retried": self.retried,
+            **({"corrupt_files": self.corrupt} if self.corrupt else {}),
         }
 
     def last_words(self) -> str | None:

@@ -6,15 +6,17 @@ Used by one thread; at the end of the process a second one may take over what th
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from tracebaton_configurator import native
+from tracebaton_configurator.export.backlog import Backlog
 from tracebaton_configurator.export.batch import Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.reply import Reply, Verdict, no_answer
+from tracebaton_configurator.export.suspects import Advice, Move, Suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +32,6 @@ _STUCK = 0.5
 # At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
 # perhaps because everything is being stopped, must not hold every container up.
 _LAST_TRIES = 1.0
-# Above this, in memory, the oldest batches make room.
-_MOST_BYTES = 16 << 20
 
 
 class Client(Protocol):
@@ -64,14 +64,16 @@ class Delivery:
         """Begin anew, in a forked child: connection, batches and numbers are the parent's."""
         self.counters = Counters()
         self._client: Client | None = None
-        self._waiting: deque[Batch] = deque()
+        self._waiting = Backlog(self._most_spans)
+        self._suspects = Suspects()
+        self._probe_due = False
         self._in_hand: Batch | None = None
         self._wait = 0.0
         self._not_before = 0.0
         self._deadline = 0.0
         self._end = float("inf")
         self._abandoned = False
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._outage.forget()
         if self.spool is not None:
             self.spool.forget()
@@ -85,10 +87,9 @@ class Delivery:
             if self._abandoned:
                 self._lose("the process ended", spans)
             else:
-                self._waiting.append(Batch(payload, spans))
                 if self._outage.active:
                     self._outage.waited += spans
-                self._make_room()
+                self._lose("they waited in memory and there were too many", self._waiting.append(Batch(payload, spans)))
 
     def work(self, collect: Callable[[], object]) -> None:
         """Send what waits until nothing is left, or the receiver is to be left alone; `collect` may `take` more."""
@@ -100,7 +101,8 @@ class Delivery:
             batch = self._next()
             if batch is None:
                 return
-            self._settle(batch, self._send(batch))
+            self._settle(batch, self._send(batch.payload))
+            self._probe()
         self._put_aside()
 
     def seconds_to_next_try(self) -> float | None:
@@ -153,7 +155,7 @@ class Delivery:
             useful = begun + _LAST_TRIES if self._wait else self._end
             if self.idle or wait <= 0 or time.monotonic() + wait >= min(useful, self._end):
                 return
-            time.sleep(wait)
+            native.sleep(wait)
 
     def abandon(self, collect: Callable[[], object]) -> None:
         """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost.
@@ -172,7 +174,8 @@ class Delivery:
                 if batch.entry is None and not (usable and self._spool(batch)):
                     self._lose("the process ended", batch.spans)
             if self.spool is not None and usable:
-                self.spool.close()
+                with suppress(OSError):
+                    self.spool.close()
         finally:
             if usable:
                 self._lock.release()
@@ -183,13 +186,13 @@ class Delivery:
             return 0.0
         return min(self._deadline, self._end) - time.monotonic()
 
-    def _send(self, batch: Batch) -> Reply:
+    def _send(self, payload: bytes) -> Reply:
         self._deadline = time.monotonic() + self._timeout
         try:
             if self._client is None:
                 with importing():
                     self._client = self._make_client()
-            return self._client.send(batch.payload, self._left)
+            return self._client.send(payload, self._left)
         except Exception as error:  # noqa: BLE001 (whatever goes wrong in there, the spans wait for a better moment)
             if self._client is not None:
                 self._client.close()
@@ -199,18 +202,22 @@ class Delivery:
         with self._lock:
             if self._abandoned:
                 return None
-            if self._waiting:
-                self._in_hand = self._waiting.popleft()
+            self._in_hand = self._waiting.next()
+            if self._in_hand is not None:
                 return self._in_hand
         # What has just been recorded goes first: it is what somebody looks for.
-        return self._from_spool()
+        batch = self._from_spool()
+        if batch is None and not self._abandoned:
+            with self._lock:
+                batch = self._in_hand = self._waiting.next_behind()
+        return batch
 
     def _from_spool(self) -> Batch | None:
         spool = self.spool
         if spool is None or self._end != float("inf"):
             return None
         try:
-            spool.adopt()
+            spool.recover()
             while (entry := spool.oldest()) is not None:
                 payload = spool.read(entry)
                 if payload is not None:
@@ -220,8 +227,7 @@ class Delivery:
         except OSError as error:
             self._outage.spool_failed(error)
         finally:
-            torn, spool.torn = spool.torn, 0
-            self.counters.drop("their file in the spool was torn", torn)
+            self._account()
         return None
 
     def _settle(self, batch: Batch, reply: Reply) -> None:
@@ -234,18 +240,47 @@ class Delivery:
                 self._fail(batch, reply)
                 return
             if reply.verdict is Verdict.SPLIT and (halves := halves_of(batch)):
-                for half in reversed(halves):
-                    # What was on disk stays there, so that nothing ends it on the way.
-                    if batch.entry is not None and self._spool(half):
-                        self.counters.spooled -= half.spans
-                    else:
-                        self._waiting.appendleft(half)
+                self._replace(batch, halves)
             else:
                 self._count(batch, reply)
-        if batch.entry is not None and self.spool is not None:
-            self.spool.remove(batch.entry)
+                self._done(batch)
+            if self._outage.active:
+                self._waiting.restore()
         self._wait = self._not_before = 0.0
         self._outage.over()
+
+    def _replace(self, batch: Batch, halves: list[Batch]) -> None:
+        for half in reversed(halves):
+            # What was on disk stays there, so that nothing ends it on the way.
+            if batch.entry is not None and self._spool(half):
+                self.counters.spooled -= half.spans
+            else:
+                self._waiting.put_back(half)
+        self._done(batch)
+
+    def _done(self, batch: Batch) -> None:
+        if batch.entry is not None and self.spool is not None:
+            try:
+                self.spool.remove(batch.entry)
+            except OSError as error:
+                self._outage.spool_failed(error)
+            self._account()
+
+    def _account(self) -> None:
+        """Count what the spool has lost since, and say what it has found."""
+        spool = self.spool
+        if spool is None:
+            return
+        evicted, spool.evicted = spool.evicted, 0
+        self._lose("the spool was full", evicted)
+        spans, spool.corrupt_spans = spool.corrupt_spans, 0
+        self.counters.drop("their file in the spool was corrupt", spans)
+        files, spool.corrupt_files = spool.corrupt_files, 0
+        if files:
+            self.counters.corrupt += files
+            self._outage.corrupt(files, spans)
+        while spool.remarks:
+            self._outage.remark(spool.remarks.pop(0))
 
     def _count(self, batch: Batch, reply: Reply) -> None:
         if reply.verdict is Verdict.SPLIT:
@@ -256,6 +291,8 @@ class Delivery:
             self._outage.refused(reply.reason, batch.spans)
         else:
             rejected = min(reply.rejected, batch.spans)
+            if rejected < batch.spans:
+                self._suspects.passed(batch.payload)
             self.counters.exported += batch.spans - rejected
             if batch.entry is not None:
                 self.counters.recovered += batch.spans - rejected
@@ -267,10 +304,28 @@ class Delivery:
 
     def _fail(self, batch: Batch, reply: Reply) -> None:
         self.counters.retried += 1
-        if batch.entry is None:
-            self._waiting.appendleft(batch)
+        advice = self._suspects.failed(batch.payload, batch.spans, polite=reply.wait is not None, cut=reply.cut)
+        ending = self._end != float("inf")
+        if ending and advice.move is Move.AGAIN and not self._wait and reply.wait is None and self._waiting:
+            # There is no time to find out later whether it is this batch or the receiver.
+            advice = Advice(Move.BEHIND, pause=False)
+        halves = halves_of(batch) if advice.move is Move.HALVE else []
+        if halves:
+            self._suspects.halved(batch.payload, *(half.payload for half in halves))
+            self._replace(batch, halves)
+        elif advice.move is Move.DROP or (advice.move is Move.HALVE and not advice.pause):
+            self._suspects.forget(batch.payload)
+            self._lose("the receiver failed whenever it was sent them, and took others", batch.spans)
+            self._outage.dropped(reply.reason, batch.spans)
+            self._done(batch)
+        else:
+            self._keep(batch, behind=advice.move is not Move.AGAIN)
+        if not advice.pause:
+            self._outage.last_error = reply.reason
+            return
+        self._probe_due = advice.probe
         begins = not self._outage.active
-        self._outage.failed(reply.reason, quiet=self._end != float("inf"))
+        self._outage.failed(reply.reason, quiet=ending)
         if begins:
             self._outage.waited = sum(one.spans for one in self._waiting)
         self._wait = min(self._wait * 2 or _FIRST_WAIT, _LONGEST_WAIT)
@@ -281,34 +336,46 @@ class Delivery:
             self._wait = 0.0
         self._not_before = time.monotonic() + wait
 
+    def _keep(self, batch: Batch, *, behind: bool) -> None:
+        if batch.entry is None:
+            (self._waiting.put_behind if behind else self._waiting.put_back)(batch)
+        elif behind and self.spool is not None:
+            with suppress(OSError):
+                self.spool.postpone(batch.entry)
+
+    def _probe(self) -> None:
+        """Ask with an empty request, which OTLP answers with success, whether the receiver is there at all.
+
+        https://opentelemetry.io/docs/specs/otlp/#full-success-1
+        """
+        if not self._probe_due or self._abandoned:
+            return
+        self._probe_due = False
+        if self._send(b"").verdict is Verdict.DELIVERED:
+            self._suspects.sign()
+            self._wait = 0.0
+
     def _put_aside(self) -> None:
         """While the receiver is away, what waits is safer on disk, where there is a spool."""
         with self._lock:
-            while self.spool is not None and self._waiting and self._outage.active and not self._abandoned:
-                if not self._spool(self._waiting[0]):
+            while self.spool is not None and self._outage.active and not self._abandoned:
+                batch = self._waiting.oldest
+                if batch is None or not self._spool(batch):
                     return
-                self._waiting.popleft()
+                self._waiting.remove_oldest()
 
     def _spool(self, batch: Batch) -> bool:
         if self.spool is None:
             return False
         try:
-            lost = self.spool.put(batch.payload, batch.spans)
+            self.spool.put(batch.payload, batch.spans)
         except OSError as error:
             self._outage.spool_failed(error)
             return False
-        self._lose("the spool was full", lost)
+        finally:
+            self._account()
         self.counters.spooled += batch.spans
         return True
-
-    def _make_room(self) -> None:
-        """Let go of the oldest batches in memory when there are too many."""
-        waiting = self._waiting
-        while len(waiting) > 1 and (
-            sum(batch.spans for batch in waiting) > self._most_spans
-            or sum(len(batch.payload) for batch in waiting) > _MOST_BYTES
-        ):
-            self._lose("they waited in memory and there were too many", waiting.popleft().spans)
 
     def _lose(self, reason: str, spans: int) -> None:
         self.counters.drop(reason, spans)

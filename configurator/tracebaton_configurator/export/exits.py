@@ -4,11 +4,14 @@
 
 - A signal's default action. A server that shuts down gracefully on SIGTERM restores the handler it found and raises the
   signal again (uvicorn 0.29 to 0.54, `Server.capture_signals`). So a handler stands there first, that flushes and then
-  lets the signal do what it would have done.
+  lets the signal do what it would have done (`export.sigterm`).
 - The same where the handler has been taken away again: gunicorn's workers reset all signals after the fork, and
   uvicorn_worker 0.3 and 0.4 leaves it at that. So `signal.raise_signal` flushes before a signal that will kill.
 - `os._exit`, which is how every child ends that `multiprocessing` forked (CPython 3.10 to 3.14,
   `multiprocessing/popen_fork.py` and `forkserver.py`), granian's workers among them, and many that `os.fork` made.
+
+A signal handler runs on top of whatever the main thread does, and holds, at that moment. So it takes no lock and does
+no work of its own: it starts a thread, waits for it until the time is over, and lets the process die.
 """
 
 from __future__ import annotations
@@ -17,29 +20,35 @@ import atexit
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from tracebaton_configurator import native
+from tracebaton_configurator.export.ends import end_all
+from tracebaton_configurator.export.sigterm import sigterm
+from tracebaton_configurator.logs import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from tracebaton_configurator.export.ends import Part
+
 # What asks a process to end, as opposed to what reports its failure.
 _REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
-def flush_at_exit(flush: Callable[[], object], timeout: float) -> None:
-    """Call `flush` once when the process ends: by itself, by SIGTERM or by `os._exit`; in a forked child once more.
+def flush_at_exit(parts: Callable[[], list[Part]], timeout: float) -> None:
+    """End `parts` once when the process ends: by itself, by SIGTERM or by `os._exit`; in a forked child once more.
 
-    A signal and `os._exit` wait for it `timeout` seconds and no longer. At a normal end it has to keep to that itself:
-    from Python 3.12 on no thread can be started any more that it could be left behind in.
+    A signal and `os._exit` wait for that `timeout` seconds and no longer, and not at all where nothing is needed. At a
+    normal end, each has to keep to that itself unless it can be left behind in a thread (see `ends`).
     """
-    end = _End(flush, timeout)
+    end = _End(parts, timeout)
     atexit.register(end.come)
     os.register_at_fork(after_in_child=end.begin_anew)
-    end.watch(signal.SIGTERM)
+    sigterm.handle(end.on_signal)
     _wrap_raise_signal(end)
     _wrap_exit(end)
 
@@ -50,94 +59,99 @@ class _Flush:
     def __init__(self, timeout: float, thread: int = 0) -> None:
         self.deadline = time.monotonic() + timeout
         self.thread = thread
-        self.done = threading.Event()
+        self.done = native.Latch()
         self.held_back: int | None = None
         """The signal that came while this flush held the main thread."""
 
     def wait(self) -> None:
         if not self.is_beneath():
-            self.done.wait(max(0.0, self.deadline - time.monotonic()))
+            self.done.wait(self.deadline - time.monotonic())
 
     def is_beneath(self) -> bool:
         """It is unfinished in the very thread that asks, so that waiting for it would be waiting for ever."""
-        return self.thread == threading.get_ident() and not self.done.is_set()
+        return self.thread == native.get_ident() and not self.done.is_open
 
 
 class _End:
-    """The end of a process: the first that comes flushes, whoever comes later waits for that.
+    """The end of a process: the first that comes flushes, whoever comes later waits for that."""
 
-    There is no lock: a signal handler runs on top of whatever the main thread does, this class included.
-    """
-
-    def __init__(self, flush: Callable[[], object], timeout: float) -> None:
-        self._flush = flush
+    def __init__(self, parts: Callable[[], list[Part]], timeout: float) -> None:
+        self._parts = parts
         self._timeout = timeout
-        self._raise = signal.raise_signal
-        self.begin_anew()
+        self._begun: dict[str, _Flush] = {}
+        # As an object that is the same each time it is asked for.
+        self.on_signal: Callable[[int, FrameType | None], None] = self._on_signal
 
     def begin_anew(self) -> None:
         """A forked child has not flushed, even if its parent is just doing so."""
-        self._begun: dict[str, _Flush] = {}
+        self._begun = {}
+        own.ending = False
+        sigterm.begin_anew()
 
     def come(self) -> None:
         """Flush in this thread."""
-        mine = _Flush(self._timeout, threading.get_ident())
+        mine = _Flush(self._timeout, native.get_ident())
         first = self._begun.setdefault("", mine)
         if first is not mine:
             first.wait()
             return
-        # Event loops leave the default action behind, and a second SIGTERM is usual: one is sent to the process group,
-        # and one by the parent that got the first.
-        self.watch(signal.SIGTERM)
         try:
-            self._run(mine)
+            # Whoever is told by Ctrl-C to end sooner does so.
+            with suppress(KeyboardInterrupt):
+                # Event loops leave the default action behind, and a second SIGTERM is usual: one is sent to the process
+                # group, and one by the parent that got the first.
+                sigterm.hold(mine)
+                self._run(mine, cooperate=native.concurrency_model() is not None)
         finally:
             _stay_interrupted()
             if mine.held_back is not None:
-                self._die(mine.held_back)
+                die(mine.held_back)
+            sigterm.let_go(mine)
 
     def come_in_time(self) -> None:
         """Flush in a thread of its own, and leave it behind when the time is over."""
+        if not self._begun and not any(part.is_needed() for part in self._parts()):
+            return
         mine = _Flush(self._timeout)
         first = self._begun.setdefault("", mine)
         if first is mine:
+            sigterm.hold(mine)
             # This thread may have been stopped anywhere, perhaps holding a lock that the flush needs.
             try:
-                threading.Thread(target=self._run, args=(mine,), name="tracebaton-flush", daemon=True).start()
+                native.Thread.start(lambda: self._run(mine))
             except RuntimeError:  # no thread can be started, at the latest end or at a limit of the system's
                 self._run(mine)
         first.wait()
 
-    def watch(self, number: int) -> None:
-        """Handle a signal that would kill.
-
-        A process that handles it already, or ignores it, keeps doing so; it then ends in a way that is seen elsewhere.
-        Only the main thread may set a handler.
-        """
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, self._on_signal)
-
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        begun = self._begun.get("")
-        if begun is not None and begun.is_beneath():
-            begun.held_back = number
-            return
-        # The kernel ignores a signal without a handler that PID 1 sends to itself: this is not its end.
-        if os.getpid() != 1:
-            self.come_in_time()
-        self._die(number)
-
-    def _die(self, number: int) -> None:
-        """The exit status is the signal's, as without us."""
-        signal.signal(number, signal.SIG_DFL)
-        self._raise(number)
-
-    def _run(self, flush: _Flush) -> None:
-        flush.thread = threading.get_ident()
+        # Another signal may raise KeyboardInterrupt in here, any number of times; this one still ends the process.
         try:
-            self._flush()
+            begun = self._begun.get("")
+            if begun is not None and begun.is_beneath() and time.monotonic() < begun.deadline:
+                begun.held_back = number
+                return
+            while True:
+                with suppress(KeyboardInterrupt):
+                    self.come_in_time()
+                    break
+        except BaseException:  # noqa: BLE001, S110 (see above)
+            pass
+        die(number)
+
+    def _run(self, flush: _Flush, *, cooperate: bool = False) -> None:
+        flush.thread = native.get_ident()
+        own.ending = True
+        try:
+            end_all(self._parts(), flush.deadline - time.monotonic(), cooperate=cooperate)
         finally:
-            flush.done.set()
+            flush.done.open()
+
+
+def die(number: int) -> None:
+    """Of a signal whose default action is to kill. The exit status is the signal's, as without us."""
+    sigterm.default()
+    # Of the process: this very thread may block it, and the one that it was meant for not.
+    os.kill(os.getpid(), number)
 
 
 def _stay_interrupted() -> None:
@@ -155,10 +169,19 @@ def _wrap_raise_signal(end: _End) -> None:
     raise_signal = signal.raise_signal
 
     def flush_then_raise(signalnum: int, /) -> None:
-        if signalnum in _REQUESTS and signal.getsignal(signalnum) == signal.SIG_DFL:
-            end.watch(signalnum)
-            if threading.current_thread() is not threading.main_thread() and os.getpid() != 1:
+        # The kernel ignores a signal without a handler that PID 1 sends to itself, and one that is blocked has to wait:
+        # these are no ends.
+        if (
+            signalnum in _REQUESTS
+            and signal.getsignal(signalnum) == signal.SIG_DFL
+            and os.getpid() != 1
+            and signalnum not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        ):
+            try:
                 end.come_in_time()
+            finally:
+                if signalnum == signal.SIGTERM:
+                    sigterm.default()
         raise_signal(signalnum)
 
     _replace(signal, "raise_signal", flush_then_raise)

@@ -2,20 +2,23 @@
 
 A module that one thread is importing while another forks stays half imported in the child for ever: whoever wants it
 there waits for a thread that the child does not have. So delivery imports what it needs late under a lock that a fork
-waits for, some 50 ms at most.
+waits for: some 50 ms, and where an import takes for ever a second and no longer.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from tracebaton_configurator import native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_lock = threading.RLock()
+_SECONDS = 1.0
+
+_lock = native.RLock()
 
 
 @contextmanager
@@ -27,12 +30,13 @@ def importing() -> Iterator[None]:
 
 def _renew() -> None:
     global _lock  # noqa: PLW0603 (a lock that was held at the fork cannot be let go of in the child)
-    _lock = threading.RLock()
+    _lock = native.RLock()
+
+
+def _release() -> None:
+    if _lock.is_mine:
+        _lock.release()
 
 
 # Looked up when it is called: a child that forks has a lock of its own.
-os.register_at_fork(
-    before=lambda: _lock.acquire(),  # noqa: PLW0108 (see above)
-    after_in_parent=lambda: _lock.release(),  # noqa: PLW0108
-    after_in_child=_renew,
-)
+os.register_at_fork(before=lambda: _lock.acquire(_SECONDS), after_in_parent=_release, after_in_child=_renew)

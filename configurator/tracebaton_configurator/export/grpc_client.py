@@ -78,7 +78,7 @@ class GrpcClient:
                 self.close()
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
-                return no_answer(_words(error), self._address.hide)
+                return no_answer(_words(error), self._address.hide, error)
             if connection.worn:
                 self.close()
             return reply

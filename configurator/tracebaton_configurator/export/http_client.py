@@ -71,7 +71,7 @@ class HttpClient:
                     return no_answer(f"what answers there does not speak HTTP/1.1 ({error})", self._address.hide)
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
-                return no_answer(str(error) or type(error).__name__, self._address.hide)
+                return no_answer(str(error) or type(error).__name__, self._address.hide, error)
             http = self._http
             # What came behind an answer must not be taken for the next one.
             if http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]:

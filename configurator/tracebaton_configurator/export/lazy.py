@@ -29,7 +29,6 @@ class LazyExporter(SpanExporter):
         self._on_error = on_error
         self._exporter: SpanExporter | None = None
         self._broken = False
-        self._lock = threading.Lock()
         # Upstream's exporters import this module, and it starts a thread while it is imported. The first export may be
         # the last one, at the end of the process, when no thread can be started any more (opentelemetry-sdk 1.42.0 to
         # 1.45.2, sdk/_logs/_internal: a class attribute is `Resource.create({})`).
@@ -55,7 +54,9 @@ class LazyExporter(SpanExporter):
 
     def _get(self) -> SpanExporter | None:
         if self._exporter is None and not self._broken:
-            with self._lock:
+            # Made when it is needed, so that it is of the kind that waits here: a greenlet that waited for a lock of
+            # the operating system's would keep the others from running, the one that holds it among them.
+            with self.__dict__.setdefault("_building", threading.Lock()):
                 if self._exporter is None and not self._broken:
                     try:
                         self._exporter = self._build()

@@ -88,6 +88,21 @@ class Outage:
         """The receiver took a batch and had something to say about it."""
         self._say("warned", "%s took a batch and says: %s%s.", self._destination, reason)
 
+    def dropped(self, reason: str, spans: int) -> None:
+        """The receiver fails when it is sent these spans, and takes others."""
+        self.last_error = reason
+        self._say(
+            "dropped", "%s failed whenever it was sent a certain %s, and took others: %s. Lost%s.",
+            self._destination, "span" if spans == 1 else f"batch of {spans} spans", reason,
+        )  # fmt: skip
+
+    def corrupt(self, files: int, spans: int) -> None:
+        self._say("corrupt", "%d corrupt files in the spool were set aside, with at least %d spans%s.", files, spans)
+
+    def remark(self, sentence: str) -> None:
+        """What was found in the spool, said once."""
+        own.warning("%s.", sentence)
+
     def spool_failed(self, error: OSError) -> None:
         self._say(
             "spool",

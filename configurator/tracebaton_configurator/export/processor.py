@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from tracebaton_configurator.export.sigterm import sigterm
+
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
@@ -18,9 +21,18 @@ class BoundedBatchSpanProcessor(BatchSpanProcessor):
     found, upstream's own shutdown runs, and the exit's own bound holds (`export.exits`).
     """
 
-    def __init__(self, exporter: SpanExporter, schedule_delay_ms: int, shutdown_timeout: float) -> None:
+    def __init__(self, name: str, exporter: SpanExporter, schedule_delay_ms: int, shutdown_timeout: float) -> None:
         super().__init__(exporter, schedule_delay_millis=schedule_delay_ms)
+        self.name = f"The exporter {name}"
         self._shutdown_timeout = shutdown_timeout
+        self._held = False
+
+    def on_end(self, span: ReadableSpan) -> None:
+        super().on_end(span)
+        if not self._held:
+            # For good: nobody says when upstream's queue is empty again.
+            self._held = True
+            sigterm.hold_for_good()
 
     def shutdown(self) -> None:
         batch = getattr(self, "_batch_processor", None)

@@ -7,7 +7,7 @@ protobuf is imported only where an answer carries a message, which a plain succe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -64,17 +64,20 @@ class Reply:
     """`reason` is empty for a plain success; `wait` is in seconds, where the receiver said how long.
 
     `rejected` is the number of spans that a receiver did not take out of a batch that it took (partial success).
+    `cut`: it ended the connection without an answer.
     """
 
     verdict: Verdict
     reason: str = ""
     wait: float | None = None
     rejected: int = 0
+    cut: bool = field(default=False, compare=False)
 
 
-def no_answer(reason: str, hide: Hide = str) -> Reply:
+def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> Reply:
     """The receiver was not reached, or did not answer as one. `hide` masks what must not be shown, here and below."""
-    return Reply(Verdict.RETRY, printable(hide(reason)))
+    cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+    return Reply(Verdict.RETRY, printable(hide(reason)), cut=cut)
 
 
 def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> Reply:

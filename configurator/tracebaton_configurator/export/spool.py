@@ -1,254 +1,359 @@
 """Batches that wait on disk for the receiver to come back, in this process or in the next.
 
-    DIRECTORY/<writer>/lock                                  held with flock(2) for as long as the writer lives
-    DIRECTORY/<writer>/<time>-<number>-<spans>-<crc32>.otlp  an ExportTraceServiceRequest in protobuf, and nothing else
+    DIRECTORY/<writer>/lock                  held with flock(2) for as long as the writer lives
+    DIRECTORY/<writer>/<time>-<number>.otlp  batches, one behind the other, that are still OTLP (see `spool_segment`)
+    DIRECTORY/corrupt-<uid>/<time>-<name>    what made no sense
 
-Every process writes into a directory of its own, so writers never meet, also on a volume that containers share. One
-whose lock can be had belongs to nobody any more: whoever finds it delivers what is in it. A file gets its name when it
-is complete; one that is torn all the same (a machine that lost power) is known by its checksum. Any file can be sent by
-hand: `curl --data-binary @FILE -H 'content-type: application/x-protobuf' http://HOST:4318/v1/traces`.
+Any file can be sent by hand: `curl --data-binary @FILE -H 'content-type: application/x-protobuf' URL/v1/traces`.
+
+Constraints
+ 1. Several processes write at once: workers, forked children, containers on one volume, also two with the same PID.
+ 2. A process may be killed between any two system calls, and any system call may fail. There is no fsync(2): a machine
+    that loses power may lose batches, and leave files that are cut off or full of zeros.
+ 3. The directory may be shared with other users, as /tmp is, and somebody may have put anything there.
+ 4. The thread that delivers works here, and at the end of a process a second one; neither may be held up.
+
+Invariants
+ 1. Every writer has a directory of its own, whose lock it holds; nobody else adds to it or delivers from it meanwhile.
+    A lock that can be had means a writer that is dead; whoever has it recovers what is there.
+ 2. `put` has either written a batch as a whole or raises OSError, and then the file is what it was before (where even
+    that fails, nothing is added to it any more). A writer that is killed in `put` loses that batch at most; one that
+    is cut off is counted by whoever recovers it.
+ 3. A batch that was put is returned by `oldest` and `read` until it is removed, or had to make room, or its checksum
+    is wrong; the second and the third are counted, in spans (`evicted`, `corrupt_spans`). Within a file, the order is
+    that of `put`. Nothing is returned again once it was removed, except, after a kill, the last one.
+ 4. What this user has there takes at most `most_bytes` of disk, in blocks and with directories, and at most one file
+    or directory for every 8 KiB of that (256 at least), over all writers. Writers that put at the same moment may
+    overshoot by a batch, or a 256th of the bound, each; the next `put` mends that. The oldest files go first, and
+    corrupt ones before them. A file to which a batch is added, or from which one is delivered, is locked, and stays.
+ 5. At most two directories are held, this process's own and one of a dead writer, and at most ten descriptors are
+    open, whatever lies there. Each directory gets its turn: one that cannot be delivered does not keep others waiting.
+ 6. Nothing is opened but directories and regular files of this user, relative to their directory, without following
+    a link; all else is left alone, which is said once. No more than a batch is in memory, and nothing larger than a
+    segment is read.
+ 7. A file in which something is wrong is moved to `corrupt-<uid>`, once what is right in it has been delivered.
+ 8. No call waits: locks are tried, and a second thread gives up after half a second.
+ 9. A forked child holds nothing of its parent's after `forget`.
+
+tests/configurator/export/test_spool_model.py holds the code to this, on a file system that fails.
 """
 
 from __future__ import annotations
 
-import fcntl
+import heapq
 import os
-import re
 import time
-import zlib
-from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+from tracebaton_configurator import native
 from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.spool_bound import BLOCK, Bound
+from tracebaton_configurator.export.spool_directory import (
+    Writer,
+    create_writer,
+    is_removed,
+    lock_writer,
+    opened_root,
+    release_writer,
+    set_aside,
+    writer_names,
+)
+from tracebaton_configurator.export.spool_reader import Entry, Reader
+from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH, parse_name
+from tracebaton_configurator.export.spool_writer import Segment
 
-_NAME = re.compile(r"(\d{20})-(\d+)-(\d+)-([0-9a-f]{8})\.otlp")
-_UNFINISHED = ".part"
-# The directory may be shared, as /tmp is, and what is in there under other names is not ours.
-_WRITER = re.compile(r"\d+-[0-9a-f]{12}")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracebaton_configurator.export.spool_segment import Name
+
+__all__ = ["Entry", "Spool"]
+
 # Seconds between two looks for what dead processes have left behind.
 _LOOK_EVERY = 30.0
-# When room has to be made, this part of the bound is freed at once, so that not every batch has to look for room.
-_FREED = 0.05
-
-
-class Entry(NamedTuple):
-    """A batch on disk. Sorted, the oldest comes first."""
-
-    name: str
-    path: Path
-    spans: int
-    crc: int
-    size: int
+# Seconds for which a second thread waits for one that a disk holds up.
+_STUCK = 0.5
+# Names that are remembered at once, of directories and of files.
+_PAGE = 256
+# A file is as large as this part of the bound, so that one that makes room does not take much with it.
+_SEGMENTS = 16
+_LARGEST_SEGMENT = 1 << 20
+_MOST_DONE = 10_000
 
 
 class Spool:
-    """The part of the directory that this process writes, and what it has taken over. Methods raise OSError."""
+    """What this process writes, and what it has recovered. Public methods raise OSError."""
 
     def __init__(self, directory: str, most_bytes: int) -> None:
-        self._root = Path(directory)
-        self._most = most_bytes
-        self._number = 0
-        self._own: tuple[Path, int] | None = None
-        self._adopted: dict[Path, int] = {}
-        self._looked = float("-inf")
-        self._listed: list[Entry] = []
-        self._used: int | None = None
-        self.torn = 0
+        with suppress(OSError):  # a working directory that is gone
+            directory = os.path.abspath(directory)  # noqa: PTH100 (the application may change its directory)
+        self._path = directory.rstrip("/") or "/"
+        self._bound = Bound(self._path, most_bytes)
+        self._segment_size = min(max(most_bytes // _SEGMENTS, BLOCK), _LARGEST_SEGMENT)
+        self._own: Writer | None = None
+        self._found: Writer | None = None
+        self._segment: Segment | None = None
+        self._reader: Reader | None = None
+        self._begin()
 
-    def put(self, payload: bytes, spans: int) -> int:
-        """Write a batch; returns how many spans in older files had to make room for it."""
-        directory = self._open()
-        lost = self._make_room(len(payload))
-        self._number += 1
-        name = f"{time.time_ns():020d}-{self._number}-{spans}-{zlib.crc32(payload):08x}.otlp"
-        unfinished = directory / (name + _UNFINISHED)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            _write(descriptor, payload)
-            unfinished.rename(directory / name)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-        self._used = (self._used or 0) + len(payload)
-        return lost
+    def _begin(self) -> None:
+        self._using = native.allocate_lock()
+        self._bound.forget()
+        self._names: list[tuple[Name, Writer]] = []
+        self._after: dict[str, Name] = {}
+        self._done: set[tuple[str, str]] = set()
+        self._page: list[str] = []
+        self._visited: str | None = None
+        self._looked = float("-inf")
+        self._last_time = self._number = 0
+        self._said: set[str] = set()
+        self.evicted = self.corrupt_spans = self.corrupt_files = 0
+        self.remarks: list[str] = []
+
+    def put(self, payload: bytes, spans: int) -> None:
+        """Write a batch; older ones may have to make room for it (`evicted`)."""
+        size = HEADER + len(payload)
+        if len(payload) > MOST_BATCH or size > self._bound.bytes:
+            raise OSError(f"a batch of {len(payload)} bytes is larger than the spool takes")
+        with self._used():
+            self._hold_own()
+            self.evicted += self._bound.make_room(size)
+            self._remark_on_foreign()
+            self._append(payload, spans, size)
+            self._bound.added(size, 0)
 
     def oldest(self) -> Entry | None:
-        """The oldest batch that this process may deliver."""
-        if not self._listed:
-            directories = [*self._adopted, *([self._own[0]] if self._own else [])]
-            self._listed = sorted((one for directory in directories for one in _entries(directory)), reverse=True)
-        return self._listed[-1] if self._listed else None
+        """The oldest batch that this process may deliver, of its own or of a writer that is dead."""
+        with self._used():
+            while self._reader is not None or self._next_reader():
+                entry = self._reader.current() if self._reader else None
+                if entry is not None:
+                    return entry
+                self._finish_reader()
+            return None
 
     def read(self, entry: Entry) -> bytes | None:
-        """What is in it; None, and it is forgotten, where it is torn or somebody else has removed it."""
-        try:
-            payload = entry.path.read_bytes()
-        except FileNotFoundError:
-            self._forget_entry(entry)
-            return None
-        except OSError:
-            self._forget_entry(entry)  # until the directory is read again
-            raise
-        if zlib.crc32(payload) == entry.crc:
-            return payload
-        self.torn += entry.spans
-        self.remove(entry)
-        return None
+        """What is in it; None where it is corrupt, or is not the oldest any more."""
+        with self._used():
+            if self._reader is None or self._reader.current() != entry:
+                return None
+            try:
+                return self._reader.payload()
+            except OSError:
+                self._reader.postpone()
+                raise
 
     def remove(self, entry: Entry) -> None:
-        self._forget_entry(entry)
-        with suppress(OSError):
-            entry.path.unlink()
-            self._used = None if self._used is None else max(0, self._used - entry.size)
+        """It has been delivered, or will never be."""
+        with self._used():
+            if self._reader is not None and self._reader.current() == entry:
+                self._reader.delivered()
+                if self._reader.current() is None:
+                    self._finish_reader()
 
-    def adopt(self) -> bool:
-        """Look, now and then, for what dead processes have left, and take it over; whether there was any."""
+    def postpone(self, entry: Entry) -> None:
+        """Set it behind all the others that are there."""
+        with self._used():
+            if self._reader is not None and self._reader.current() == entry:
+                self._reader.postpone()
+
+    def recover(self) -> None:
+        """Look, now and then, for what dead processes have left; `oldest` then takes one directory after the other."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
-            return False
+        if self._visited is not None or now - self._looked < _LOOK_EVERY:
+            return
         self._looked = now
-        self._used = None  # others write, too
-        self._let_go_of_empty()
-        found = False
-        for directory in _directories(self._root):
-            if directory in self._adopted or (self._own is not None and directory == self._own[0]):
-                continue
-            with importing():  # a child that is forked in between would hold the lock, and not know of it
-                lock = _lock(directory)
-                if lock is None:
-                    continue
-                self._adopted[directory] = lock
-            found = True
-            for unfinished in directory.glob(f"*{_UNFINISHED}"):
-                match = _NAME.match(unfinished.name)
-                self.torn += int(match[3]) if match else 0
-                unfinished.unlink(missing_ok=True)
-        return found
+        with self._used(), suppress(FileNotFoundError):
+            self._bound.look()
+            self._remark_on_foreign()
+            self._visited = ""
 
     def close(self) -> None:
         """Let go of everything; what is empty disappears, the rest waits for the next process."""
-        held = [*self._adopted.items(), *([self._own] if self._own else [])]
-        self._adopted, self._own, self._listed = {}, None, []
-        for directory, lock in held:
-            _let_go(directory, lock)
+        with self._used():
+            self._close_segment()
+            if self._reader is not None:
+                self._reader.close()
+            held = [writer for writer in (self._own, self._found) if writer is not None]
+            self._reader = self._own = self._found = None
+            self._names, self._page, self._visited = [], [], None
+            for writer in held:
+                self._release(writer)
 
     def forget(self) -> None:
         """In a forked child: what the parent holds stays the parent's."""
-        held = [*self._adopted.values(), *([self._own[1]] if self._own else [])]
-        self._adopted, self._own, self._listed, self._used, self.torn = {}, None, [], None, 0
-        for lock in held:
-            with suppress(OSError):
-                os.close(lock)
+        for held in (self._segment, self._reader):
+            if held is not None:
+                held.close()
+        for writer in (self._own, self._found):
+            if writer is not None:
+                writer.let_go()
+        self._segment = self._reader = self._own = self._found = None
+        self._begin()
 
-    def _open(self) -> Path:
-        if self._own is not None:
-            if self._own[0].is_dir():
-                return self._own[0]
-            os.close(self._own[1])
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        if not self._using.acquire(timeout=_STUCK):
+            raise TimeoutError("another thread has been waiting for the disk for too long")
+        try:
+            yield
+        finally:
+            self._using.release()
+
+    def _hold_own(self) -> int:
+        """The directory of this process; a new one where somebody has removed it."""
+        if self._own is not None and is_removed(self._own.directory):
+            self._close_segment()
+            self._let_go(self._own)
             self._own = None
-        # The directory that all writers share keeps the rights that an operator gave it.
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for _ in range(3):
-            directory = self._root / f"{os.getpid()}-{os.urandom(6).hex()}"
-            directory.mkdir(mode=0o700)
-            with importing():  # see `adopt`
-                lock = _lock(directory)
-                if lock is not None:
-                    self._own = directory, lock
-                    return directory
-            # Somebody took the new directory for a dead writer's, in the moment before it was locked.
-        raise OSError(f"no directory could be locked in {self._root}")
+        if self._own is None:
+            with opened_root(self._path, create=True) as root, importing():  # see `lock_writer`
+                self._own = create_writer(root)
+            self._bound.forget()
+        return self._own.directory
 
-    def _make_room(self, size: int) -> int:
-        """Remove the oldest files of all writers until `size` more bytes fit; returns the number of their spans."""
-        if size > self._most:
-            raise OSError(f"a batch of {size} bytes is larger than the whole spool")
-        if self._used is not None and self._used + size <= self._most:
-            return 0
-        entries = sorted(entry for directory in _directories(self._root) for entry in _entries(directory))
-        used = sum(entry.size for entry in entries)
-        lost = 0
-        if used + size > self._most:
-            wanted = self._most * (1 - _FREED) - size
-            for entry in entries:
-                if used <= max(wanted, 0):
-                    break
+    def _next_time(self) -> int:
+        """Nanoseconds since the epoch, later than ever before: a clock may be set back."""
+        self._number += 1
+        self._last_time = max(time.time_ns(), self._last_time + 1)
+        return self._last_time
+
+    def _append(self, payload: bytes, spans: int, size: int) -> None:
+        for _ in range(2):
+            if self._segment is None or not self._segment.takes(size, self._segment_size):
+                self._close_segment()
+                directory, when = self._hold_own(), self._next_time()
+                with importing():
+                    self._segment = Segment.create(directory, when, self._number)
+                self._bound.added(BLOCK, 1)
+            if self._segment.append(payload, spans):
+                return
+            self._close_segment()  # somebody has removed it, to make room
+        raise OSError("whatever is written there is removed at once")
+
+    def _next_reader(self) -> bool:
+        """Open the oldest segment that can be opened; whether there was one."""
+        begun_anew = False
+        while self._reader is None:
+            if not self._names and not self._list():
+                # All that is held has been gone through. What was left in it waits until others had their turn.
+                if self._next_found():
+                    continue
+                if begun_anew:
+                    return False
+                self._after.clear()
+                begun_anew = True
+                continue
+            name, writer = self._names.pop()
+            if self._segment is not None and writer is self._own and name.text == self._segment.name:
+                self._close_segment()
+            with importing():
+                self._reader = Reader.open(writer, name)
+        return True
+
+    def _list(self) -> bool:
+        """The next segments of the directories that are held, the oldest of them last; whether there are any."""
+        for writer in (self._own, self._found):
+            if writer is None:
+                continue
+            with suppress(OSError), os.scandir(writer.directory) as listing:
+                after = self._after.get(writer.name)
+                names = heapq.nsmallest(
+                    _PAGE,
+                    (
+                        name
+                        for entry in listing
+                        if (name := parse_name(entry.name)) is not None
+                        and (after is None or name > after)
+                        and (writer.name, name.text) not in self._done
+                    ),
+                )
+                if names:
+                    self._after[writer.name] = names[-1]
+                    self._names += [(name, writer) for name in names]
+        self._names.sort(key=lambda one: one[0], reverse=True)
+        return bool(self._names)
+
+    def _next_found(self) -> bool:
+        """Let go of the dead writer's directory and take the next one; whether there was one."""
+        if self._found is not None:
+            writer, self._found = self._found, None
+            self._release(writer)
+        if self._visited is None:
+            return False
+        with suppress(FileNotFoundError), opened_root(self._path) as root:
+            while True:
+                if not self._page:
+                    after = self._visited
+                    self._page = heapq.nsmallest(_PAGE, (name for name in writer_names(root) if name > after))
+                    self._page.reverse()
+                    if not self._page:
+                        break
+                name = self._visited = self._page.pop()
+                if self._own is not None and name == self._own.name:
+                    continue
+                with suppress(OSError), importing():
+                    self._found = lock_writer(root, name)
+                if self._found is not None:
+                    return True
+        self._visited = None
+        return False
+
+    def _finish_reader(self) -> None:
+        """A file that has been read to its end goes, unless something was left in it."""
+        reader, self._reader = self._reader, None
+        if reader is None:
+            return
+        try:
+            if reader.postponed and not reader.unmarked:
+                return
+            if reader.corrupt:
+                self.corrupt_spans += reader.lost
+                self.corrupt_files += 1
+                with suppress(OSError), opened_root(self._path) as root:
+                    set_aside(root, reader.writer.directory, reader.name.text, time.time_ns())
+                    return
+            if not reader.postponed:
                 with suppress(OSError):
-                    entry.path.unlink()
-                    lost += entry.spans
-                used -= entry.size
-        self._used = used
-        return lost
+                    self._bound.removed(reader.remove())
+                    return
+            # On a disk that has become read-only it would be delivered, or counted, again and again.
+            if len(self._done) < _MOST_DONE:
+                self._done.add((reader.writer.name, reader.name.text))
+        finally:
+            reader.close()
 
-    def _forget_entry(self, entry: Entry) -> None:
-        if self._listed and self._listed[-1] == entry:
-            self._listed.pop()
+    def _close_segment(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.finish()
 
-    def _let_go_of_empty(self) -> None:
-        for directory, lock in list(self._adopted.items()):
-            if not any(_entries(directory)):
-                del self._adopted[directory]
-                _let_go(directory, lock)
+    def _release(self, writer: Writer) -> None:
+        self._names = [one for one in self._names if one[1] is not writer]
+        self._after.pop(writer.name, None)
+        try:
+            with opened_root(self._path) as root:
+                release_writer(root, writer)
+        except OSError:
+            writer.let_go()
 
+    def _let_go(self, writer: Writer) -> None:
+        """Its directory is gone."""
+        self._names = [one for one in self._names if one[1] is not writer]
+        if self._reader is not None and self._reader.writer is writer:
+            self._reader.close()
+            self._reader = None
+        writer.let_go()
 
-def _directories(root: Path) -> list[Path]:
-    try:
-        with os.scandir(root) as listing:
-            return [
-                Path(entry.path)
-                for entry in listing
-                if _WRITER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
-    except FileNotFoundError:
-        return []
+    def _remark_on_foreign(self) -> None:
+        if self._bound.foreign:
+            self._remark(
+                f"{self._path} holds what belongs to other users, or is no file or directory, under names of the "
+                "spool's; it is left alone"
+            )
 
-
-def _entries(directory: Path) -> list[Entry]:
-    """The complete files of one writer; none where they are another user's."""
-    found = []
-    with suppress(OSError), os.scandir(directory) as listing:
-        for one in listing:
-            match = _NAME.fullmatch(one.name)
-            if match and one.is_file(follow_symlinks=False):
-                with suppress(FileNotFoundError):
-                    size = one.stat(follow_symlinks=False).st_size
-                    found.append(Entry(one.name, Path(one.path), int(match[3]), int(match[4], 16), size))
-    return found
-
-
-def _lock(directory: Path) -> int | None:
-    """A descriptor that holds the directory's lock; None where somebody else holds it."""
-    try:
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its last holder may have removed the directory between the two calls above.
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return None
-
-
-def _let_go(directory: Path, lock: int) -> None:
-    with suppress(OSError):
-        if not _entries(directory):
-            (directory / "lock").unlink()
-            directory.rmdir()  # fails where somebody has left something of their own
-    with suppress(OSError):
-        os.close(lock)
-
-
-def _write(descriptor: int, payload: bytes) -> None:
-    """Without a buffer, of which a forked child would have a copy, and write it once more."""
-    try:
-        rest = memoryview(payload)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    finally:
-        os.close(descriptor)
+    def _remark(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self.remarks.append(sentence)

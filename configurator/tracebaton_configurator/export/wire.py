@@ -2,22 +2,27 @@
 
 `left` is a function that returns the seconds that are left: it is asked again and again while waiting, so that a
 process which is told to stop does not have to wait for an answer that will not come.
+
+Waits are the operating system's, and so are the sockets: neither gevent nor eventlet replaces `_socket`. TLS is done in
+memory (`ssl.SSLObject`) for the same reason. `ssl` is imported where it is needed, for gevent warns of whoever did that
+before it.
 """
 
 from __future__ import annotations
 
 # Looking up a name imports it, and that must not happen while somebody forks (see `forks`).
+import _socket as socket
 import encodings.idna  # noqa: F401 (see above)
-import select
-import socket
-import ssl
 import time
 from dataclasses import dataclass
 from errno import EINPROGRESS, EWOULDBLOCK
 from os import strerror
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from tracebaton_configurator import native
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     Left = Callable[[], float]
@@ -39,11 +44,29 @@ class Tls:
     client_certificate: str | None = None
 
 
+class _BlockedError(BlockingIOError):
+    """Something has to be waited for that is not what was asked for: TLS may have to read in order to write."""
+
+    def __init__(self, event: int) -> None:
+        super().__init__()
+        self.event = event
+
+
+class _Stream(Protocol):
+    """What of a socket is used here; what cannot be done at once raises BlockingIOError, and is to be tried again."""
+
+    def send(self, data: memoryview, /) -> int: ...
+    def recv(self, most: int, /) -> bytes: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
 class Wire:
     """One connection. Every method raises OSError (TimeoutError among them) where it cannot do its work."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._stream: _Stream = connected
 
     @classmethod
     def connect(cls, host: str, port: int, left: Left) -> Wire:
@@ -79,23 +102,23 @@ class Wire:
         """Shake hands as a client; `protocols` are offered by ALPN (RFC 7301)."""
         context = _context(tls)
         context.set_alpn_protocols(protocols)
-        wrapped = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
-        self._socket = wrapped
-        self._repeat(wrapped.do_handshake, select.POLLIN, left)
+        encrypted = _Encrypted(self._socket, context, host)
+        self._stream = encrypted
+        self._repeat(encrypted.shake_hands, native.POLLIN, left)
 
     def send(self, data: bytes, left: Left) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._repeat(lambda: self._socket.send(view), select.POLLOUT, left) :]  # noqa: B023 (called at once)
+            view = view[self._repeat(lambda: self._stream.send(view), native.POLLOUT, left) :]  # noqa: B023 (called at once)
 
     def send_until_heard(self, data: bytes, left: Left) -> bytes | None:
         """Like `send`, but stop where the other side does not read on and something arrives: that is returned."""
         view = memoryview(data)
         while view:
             try:
-                view = view[self._socket.send(view) :]
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # noqa: PERF203 (it waits)
-                self._wait(select.POLLOUT | select.POLLIN, left)
+                view = view[self._stream.send(view) :]
+            except BlockingIOError:  # noqa: PERF203 (it waits)
+                self._wait(native.POLLOUT | native.POLLIN, left)
                 heard = self.receive_now()
                 if heard is not None:
                     return heard
@@ -103,13 +126,13 @@ class Wire:
 
     def receive(self, left: Left, most: int = _CHUNK) -> bytes:
         """What has arrived, at least one byte; b"" once the other side has closed."""
-        return self._repeat(lambda: self._socket.recv(most), select.POLLIN, left)
+        return self._repeat(lambda: self._stream.recv(most), native.POLLIN, left)
 
     def receive_now(self) -> bytes | None:
         """What has arrived already; None when that is nothing, b"" once the other side has closed."""
         try:
-            return self._socket.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
+            return self._stream.recv(_CHUNK)
+        except BlockingIOError:
             return None
 
     def close(self) -> None:
@@ -119,7 +142,7 @@ class Wire:
     def _finish_connect(self, code: int, left: Left) -> None:
         if code and code not in _IN_PROGRESS:
             raise OSError(code, strerror(code))
-        self._wait(select.POLLOUT, left)
+        self._wait(native.POLLOUT, left)
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, strerror(code))
@@ -129,17 +152,15 @@ class Wire:
         if left() <= 0:  # somebody who sends for ever is never waited for
             raise TimeoutError("no answer in time")
         while True:
-            awaited = event
             try:
                 return operation()
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-                if isinstance(error, ssl.SSLError):  # TLS may have to read in order to write, and the other way round
-                    awaited = select.POLLIN if isinstance(error, ssl.SSLWantReadError) else select.POLLOUT
+            except BlockingIOError as error:
+                awaited = error.event if isinstance(error, _BlockedError) else event
             self._wait(awaited, left)
 
     def _wait(self, event: int, left: Left) -> None:
-        poll = select.poll()  # select() does not take descriptors above 1023, which a server may well have
-        poll.register(self._socket, event)
+        poll = native.poll()  # select() does not take descriptors above 1023, which a server may well have
+        poll.register(self._socket.fileno(), event)
         while True:
             seconds = left()
             if seconds <= 0:
@@ -148,8 +169,77 @@ class Wire:
                 return
 
 
+class _Encrypted:
+    """TLS over a socket that does not block (OSError, which `ssl.SSLError` is)."""
+
+    def __init__(self, under: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        import ssl
+
+        self._socket = under
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._want_read = ssl.SSLWantReadError
+        self._unsent = memoryview(b"")
+        self._accepted = 0
+        """Bytes of the last `send` that are encrypted already."""
+
+    def shake_hands(self) -> None:
+        try:
+            self._step(self._tls.do_handshake)
+        finally:  # the other side is told why it is refused, too
+            self._flush()
+
+    def send(self, data: memoryview) -> int:
+        """As `socket.send`; where that blocks, it has to be repeated with the same bytes."""
+        if not self._accepted:
+            self._accepted = self._step(lambda: self._tls.write(data[:_CHUNK]))
+        self._flush()
+        accepted, self._accepted = self._accepted, 0
+        return accepted
+
+    def recv(self, most: int) -> bytes:
+        import ssl
+
+        try:
+            return self._step(lambda: self._tls.read(most))
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _step(self, operation: Callable[[], _T]) -> _T:
+        """Call `operation` until what has arrived is enough for it."""
+        while True:
+            try:
+                return operation()
+            except self._want_read:
+                self._flush()
+            try:
+                arrived = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                raise _BlockedError(native.POLLIN) from None
+            if arrived:
+                self._incoming.write(arrived)
+            else:
+                self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        while self._unsent or self._outgoing.pending:
+            self._unsent = self._unsent or memoryview(self._outgoing.read())
+            try:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+            except BlockingIOError:
+                raise _BlockedError(native.POLLOUT) from None
+
+
 def _context(tls: Tls) -> ssl.SSLContext:
     """Built for each connection, so that renewed files count."""
+    import ssl
+
     try:
         context = ssl.create_default_context(cafile=tls.certificate)
     except OSError as error:

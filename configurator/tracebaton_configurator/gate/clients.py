@@ -19,6 +19,7 @@ from opentelemetry import propagate
 
 from tracebaton_configurator.gate.guard import report
 from tracebaton_configurator.gate.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
+from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_urls
 from tracebaton_configurator.sampling.sampler import UNRECORDED
 
@@ -41,11 +42,11 @@ _left_alone: Any = None
 def prepare(name: str) -> None:
     """Called before the instrumentation `name` is loaded."""
     if name in _HTTPX or name in _MODULES:
-        install_for_urls()
+        apply("url-redaction", install_for_urls)
     if name in _HTTPX:
-        _hand_on_through_httpx(name)
+        apply("httpx", lambda: _hand_on_through_httpx(name))
     elif name in HOPS:
-        watch_hops(name)
+        apply("redirects", lambda: watch_hops(name))
 
 
 def hand_on_through(name: str) -> None:
@@ -54,11 +55,19 @@ def hand_on_through(name: str) -> None:
         return
     module = import_module(_MODULES[name])
     if name == "aiohttp-client":
-        watch_aiohttp(module)
+        apply("redirects", lambda: watch_aiohttp(module))
+    apply("http-clients", lambda: _stay_enabled(module))
+
+
+def _stay_enabled(module: Any) -> bool:
+    """False where none of the functions is there."""
+    found = False
     for asked in ("is_http_instrumentation_enabled", "is_instrumentation_enabled"):
         original = getattr(module, asked, None)
         if original is not None:
             setattr(module, asked, _or_unrecorded(original))
+            found = True
+    return found
 
 
 def _or_unrecorded(enabled: Callable[[], bool]) -> Callable[[], bool]:

@@ -18,6 +18,7 @@ from tracebaton_configurator.gate.recorded import Recorder
 from tracebaton_configurator.gate.unrecorded import pass_unrecorded, pass_untraced
 from tracebaton_configurator.gate.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.gate.upstream_asgi import OpenTelemetryMiddleware
+from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Session(Protocol):
 
 def put_gate_on(app: Any, session: Session) -> None:
     """Let the stack that the FastAPI application `app` is going to build have a gate on top."""
-    install_for_asgi()
+    apply("asgi-redaction", install_for_asgi)
     build = app.build_middleware_stack
 
     def build_with_gate() -> App:
@@ -149,7 +150,7 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
     """
     from starlette.applications import Starlette
 
-    install_for_asgi()
+    apply("asgi-redaction", install_for_asgi)
     build = Starlette.build_middleware_stack
 
     def build_with_gate(self: Any) -> App:

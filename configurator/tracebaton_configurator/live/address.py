@@ -8,8 +8,8 @@ container has for itself when it shares its network. Linux only.
 
 from __future__ import annotations
 
+import _socket as socket  # neither gevent nor eventlet replaces this one
 import re
-import socket
 import struct
 import sys
 from pathlib import Path

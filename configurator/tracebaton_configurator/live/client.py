@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _socket as socket  # neither gevent nor eventlet replaces this one
 import errno
 import os
-import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tracebaton_configurator import native
 from tracebaton_configurator.live.address import is_here, listed, peer_of
 from tracebaton_configurator.live.message import encode, receive
 
@@ -76,14 +77,14 @@ def ask(
     for pause in _PAUSES:
         with suppress(ConnectionResetError):
             return _ask_once(name, request, pid, deadline, waits=waits)
-        time.sleep(pause)
+        native.sleep(pause)
     raise NoAnswerError(f"A process ({name})", "ended the connection without an answer", known=True)
 
 
 def _ask_once(name: str, request: dict[str, Any], pid: int | None, deadline: float, *, waits: bool) -> Answer | None:
     """As `ask`; raises ConnectionResetError for a connection that ends without an answer."""
     who, known = f"A process ({name})", False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
         try:
             _connect(connection, name, deadline if waits else 0)
             connection.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -116,7 +117,7 @@ def _connect(connection: socket.socket, name: str, deadline: float) -> None:
     while (problem := connection.connect_ex("\0" + name)) == errno.EAGAIN:
         if time.monotonic() >= deadline:
             raise TimeoutError
-        time.sleep(0.01)
+        native.sleep(0.01)
     if problem:
         raise OSError(problem, os.strerror(problem))  # of the subclass that belongs to the number
 

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
+    import _socket as socket
 
 # Rules are 64 Ki characters at most, each of which JSON may write in twelve.
 _LONGEST = 1024 * 1024

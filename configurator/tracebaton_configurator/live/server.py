@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import _socket as socket  # neither gevent nor eventlet replaces this one
 import os
-import socket
-import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator import native
 from tracebaton_configurator.live.address import AVAILABLE, is_here, name_for, peer_of
 from tracebaton_configurator.live.client import ask_parent
 from tracebaton_configurator.live.container import namespace
@@ -82,7 +82,7 @@ class Server:
             return
         self._open = [listener]
         try:
-            threading.Thread(target=self._serve, args=(listener,), name="tracebaton-control", daemon=True).start()
+            native.Thread.start(lambda: self._serve(listener))
         except Exception as error:  # noqa: BLE001 (tracing works without)
             self._give_up(listener, error)
 
@@ -98,14 +98,14 @@ class Server:
             _say(self._control.expire())
             try:
                 listener.settimeout(self._control.seconds_left())
-                connection, _ = listener.accept()
+                connection = socket.socket(fileno=listener._accept()[0])  # type: ignore[attr-defined]  # noqa: SLF001 (as `accept` does)
             except TimeoutError:
                 continue
             except OSError:  # the process has no file descriptor to spare, say
-                time.sleep(_SECONDS)
+                native.sleep(_SECONDS)
                 continue
             self._open = [listener, connection]
-            with connection:
+            with closing(connection):
                 self._serve_one(connection)
             self._open = [listener]
 

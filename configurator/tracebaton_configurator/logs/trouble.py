@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections import deque
 from contextlib import suppress
 
+from tracebaton_configurator import native
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.ids import current_ids
 from tracebaton_configurator.logs.limit import RateLimit
@@ -23,7 +23,7 @@ _MOST_QUEUED = 100
 
 _limit = RateLimit(_SECONDS)
 _queued: deque[tuple[int, str]] = deque(maxlen=_MOST_QUEUED)
-_telling = threading.Lock()
+_telling = native.allocate_lock()
 
 
 def install() -> None:
@@ -53,7 +53,7 @@ def report(kind: str, message: str, level: int = logging.ERROR) -> None:
             return
         _queued.append((level, message))
         if _telling.acquire(blocking=False):
-            threading.Thread(target=_tell, name="tracebaton-trouble", daemon=True).start()
+            native.Thread.start(_tell)
     except Exception:  # noqa: BLE001 (a complaint must not become one)
         with suppress(RuntimeError):
             _telling.release()
@@ -69,7 +69,8 @@ def _tell() -> None:
     try:
         while _queued:
             level, message = _queued.popleft()
-            own.log(level, "%s", message)
+            with suppress(Exception):  # a handler of the application's may raise
+                own.log(level, "%s", message)
     finally:
         _telling.release()
 
@@ -102,7 +103,7 @@ class _Complaints(logging.Handler):
 
 def _renew() -> None:
     global _telling  # noqa: PLW0603 (the thread that holds it stayed in the parent)
-    _telling = threading.Lock()
+    _telling = native.allocate_lock()
 
 
 os.register_at_fork(after_in_child=_renew)

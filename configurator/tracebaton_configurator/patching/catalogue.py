@@ -20,6 +20,13 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "asgi-redaction",
+            "opentelemetry-instrumentation-asgi",
+            "0.63b0 to 0.66b2",
+            "opentelemetry.instrumentation.asgi.collect_request_attributes",
+            "secrets in a request's query are redacted before upstream decodes it",
+        ),
+        Patch(
             "children",
             "CPython",
             "3.10 to 3.14",
@@ -83,6 +90,13 @@ CATALOGUE = {
             "metrics of the application's own count every request",
         ),
         Patch(
+            "redirects",
+            "requests, urllib3, aiohttp, CPython's urllib",
+            "2.34, 2.8, 3.14, 3.10 to 3.14",
+            "Session.send, HTTPConnectionPool.urlopen, OpenerDirector.open, create_trace_config of the instrumentation",
+            "nothing of a trace follows a redirect to a host on the excluded list",
+        ),
+        Patch(
             "starlette",
             "opentelemetry-instrumentation-starlette",
             "0.66b1",
@@ -102,6 +116,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "url-redaction",
+            "opentelemetry-util-http",
+            "0.63b0 to 0.66b2",
+            "opentelemetry.util.http.redact_query_parameters",
+            "secrets in URLs are redacted at once, and a long query costs little",
         ),
     )
 }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import ModuleType
 
+    from tracebaton_configurator.patching.catalogue import Patch
+
 Status = Literal["waiting", "applied", "declined", "disabled"]
 
 
@@ -27,6 +29,10 @@ class Outcome(NamedTuple):
 
 _outcomes: dict[str, Outcome] = {}
 _disabled: frozenset[str] = frozenset()
+
+
+def on_declined(patch: Patch, reason: str) -> None:
+    """Called where a patch does not fit; replaced where somebody can say it."""
 
 
 def disable(names: Collection[str]) -> None:
@@ -50,6 +56,8 @@ def apply(name: str, replace: Callable[[], object]) -> bool:
     except Exception as error:  # noqa: BLE001 (the library stays as it was)
         fits, reason = False, f"{type(error).__name__}: {error}"
     _outcomes[name] = Outcome("applied" if fits else "declined", reason)
+    if not fits:
+        on_declined(patch, reason)
     return fits
 
 

@@ -17,6 +17,8 @@ from tracebaton_configurator.startup.state import STATE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tracebaton_configurator.patching.catalogue import Patch
+
 
 def bring_up() -> None:
     """Once a process; a second call does nothing, in a forked child either. Never raises.
@@ -31,6 +33,7 @@ def bring_up() -> None:
         return
     STATE.brought_up = True
     on_import.on_error = _say_failed
+    registry.on_declined = _say_declined
     try:
         if STATE.failed is not None:
             raise STATE.failed
@@ -106,6 +109,10 @@ def _call(point: EntryPoint) -> None:
 def _say_failed(callback: object, error: Exception) -> None:
     name = getattr(callback, "__qualname__", type(callback).__name__)
     own.error("What waits for an import failed (%s): %s: %s", name, type(error).__name__, error)
+
+
+def _say_declined(patch: Patch, reason: str) -> None:
+    own.warning("The patch %s does not fit, %s works as without it: %s", patch.name, patch.library, reason)
 
 
 def working_directory() -> str:

@@ -111,7 +111,8 @@ def _exporter(exporter: dict[str, Any]) -> list[str]:
     )
     lines += [f"  lost      {number} because {reason}" for reason, number in sorted(counters["dropped"].items())]
     if exporter["spool"]:
-        lines.append(f"  spool     {exporter['spool']}")
+        corrupt = counters.get("corrupt_files", 0)
+        lines.append(f"  spool     {exporter['spool']}" + (f", {corrupt} corrupt files set aside" if corrupt else ""))
     return lines
 
 

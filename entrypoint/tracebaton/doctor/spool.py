@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, ok, warning
+from tracebaton_configurator.export.spool_bound import Usage, measure
+from tracebaton_configurator.export.spool_directory import corrupt_name, opened_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _MB = 1_000_000
-_MOST_FILES = 100_000
 
 
 def check(situation: Situation) -> Iterator[Finding]:
@@ -33,23 +34,38 @@ def check(situation: Situation) -> Iterator[Finding]:
         return
     directory = Path(here.spool_dir)
     name = f"OTEL_TRACEBATON_SPOOL_DIR={here.spool_dir!r}"
-    there = next(one for one in (directory, *directory.absolute().parents) if one.exists())
+    usage = Usage(0, 0, [], 0, 0)
     try:
+        there = next(one for one in (directory, *directory.absolute().parents) if os.path.lexists(one))
         if not there.is_dir():
             raise NotADirectoryError(20, f"{there} is not a directory")
+        if there == directory:
+            with opened_root(str(directory)) as root:
+                usage = measure(root)
         with tempfile.TemporaryDirectory(dir=there, prefix=".tracebaton-doctor-"):
             pass
+        free = shutil.disk_usage(there).free / _MB
     except OSError as problem:
         yield error(
             f"{name} cannot be written by user {os.getuid()}: {problem.strerror}; spans would wait in memory",
             "mount a volume there that this user may write, or unset the variable",
         )
         return
-    free = shutil.disk_usage(there).free / _MB
-    used = _used(directory) / _MB
+    used = usage.bytes / _MB
     yield ok(
         f"{name} can be written; {used:.1f} MB of at most {here.spool_max_mb} MB wait there, {free:.0f} MB are free"
     )
+    if usage.foreign:
+        yield warning(
+            f"{name} holds {usage.foreign} directories or files of other users, or what is neither, under names of the "
+            "spool's; they are left alone",
+            "give each user a directory of its own",
+        )
+    if usage.corrupt:
+        yield warning(
+            f"{name} holds {usage.corrupt} corrupt files, which were set aside in {corrupt_name()}",
+            "look at them, or remove them",
+        )
     if free < here.spool_max_mb - used:
         yield warning(
             f"{name} may take {here.spool_max_mb} MB, but only {free:.0f} MB are free",
@@ -57,16 +73,3 @@ def check(situation: Situation) -> Iterator[Finding]:
         )
     if not directory.is_absolute():
         yield warning(f"{name} is relative to the directory that the application is started in", "write it from / on")
-
-
-def _used(directory: Path) -> int:
-    """Bytes of the batches there; of those that this user may see."""
-    used = 0
-    for number, file in enumerate(directory.glob("*/*.otlp")):
-        if number > _MOST_FILES:
-            break
-        try:
-            used += file.stat().st_size
-        except OSError:
-            continue
-    return used

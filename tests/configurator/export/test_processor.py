@@ -32,7 +32,7 @@ class Hanging(SpanExporter):
 
 def end_one_span(exporter: SpanExporter) -> TracerProvider:
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(BoundedBatchSpanProcessor(exporter, 60_000, 0.5))
+    provider.add_span_processor(BoundedBatchSpanProcessor("test", exporter, 60_000, 0.5))
     provider.get_tracer("test").start_span("one").end()
     return provider
 
@@ -54,6 +54,6 @@ def test_upstream_still_has_what_this_relies_on() -> None:
     """Fails when the SDK changes: then the bound has to come from somewhere else."""
     import inspect
 
-    processor = BoundedBatchSpanProcessor(InMemorySpanExporter(), 60_000, 0.5)
+    processor = BoundedBatchSpanProcessor("test", InMemorySpanExporter(), 60_000, 0.5)
     assert "timeout_millis" in inspect.signature(processor._batch_processor.shutdown).parameters
     processor.shutdown()

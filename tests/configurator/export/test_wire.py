@@ -227,7 +227,7 @@ class TestAddresses:
     @staticmethod
     def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[int, tuple[str, int]]) -> None:
         known = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in addresses]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
+        monkeypatch.setattr("_socket.getaddrinfo", lambda *_, **__: known)
 
     def test_one_that_swallows_everything_leaves_time_for_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from fault_kinds import Blackholed

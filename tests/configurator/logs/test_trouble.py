@@ -97,7 +97,7 @@ def test_in_a_request_another_thread_does_the_talking(said: Said) -> None:
     with trace.use_span(IN_A_REQUEST):
         logging.getLogger("opentelemetry.sdk.trace").warning("Slow sink")
     assert said.came.wait(10)
-    assert said.threads == ["tracebaton-trouble"]
+    assert said.threads != [threading.current_thread().name]
 
 
 def test_debug_and_info_are_left_out(said: Said) -> None:

@@ -398,7 +398,9 @@ def test_log_extras(value: str, reason: str) -> None:
 def test_disabled_patches() -> None:
     variable = "OTEL_TRACEBATON_DISABLED_PATCHES"
     (problem,) = read({variable: "httpx, htpx"}).problems
-    assert str(problem).startswith(f"{variable}='httpx, htpx' has names of no patch (htpx): accepted is children, ")
+    assert str(problem).startswith(
+        f"{variable}='httpx, htpx' has names of no patch (htpx): accepted is asgi-redaction, "
+    )
     assert read({variable: "httpx, loguru"}).disabled_patches == {"httpx", "loguru"}
 
 

@@ -141,10 +141,22 @@ class TestSpool:
         assert not (tmp_path / "spool").exists()
 
     def test_what_waits_there_is_counted(self, diagnose: Examine, tmp_path: Path) -> None:
-        (tmp_path / "1-abc").mkdir()
-        (tmp_path / "1-abc" / "1-1-1-0.otlp").write_bytes(b"x" * 2_000_000)
-        (finding,) = diagnose({"OTEL_TRACEBATON_SPOOL_DIR": str(tmp_path)}, check="spool")
-        assert "2.0 MB of at most 64 MB" in finding.message
+        """Of the spool's own, and not through links."""
+        writer = tmp_path / "1-0123456789ab"
+        writer.mkdir()
+        (writer / f"{1:020d}-1.otlp").write_bytes(b"x" * 2_000_000)
+        (tmp_path / "elsewhere").write_bytes(b"x" * 5_000_000)
+        (tmp_path / "2-0123456789ab").symlink_to(tmp_path)
+        (writer / f"{2:020d}-1.otlp").symlink_to(tmp_path / "elsewhere")
+        findings = diagnose({"OTEL_TRACEBATON_SPOOL_DIR": str(tmp_path)}, check="spool")
+        assert "2.0 MB of at most 64 MB" in findings[0].message
+        assert "holds 2 directories or files of other users" in findings[1].message
+
+    def test_corrupt_files_are_told_of(self, diagnose: Examine, tmp_path: Path) -> None:
+        (tmp_path / f"corrupt-{os.geteuid()}").mkdir()
+        (tmp_path / f"corrupt-{os.geteuid()}" / "file").write_bytes(b"x")
+        findings = diagnose({"OTEL_TRACEBATON_SPOOL_DIR": str(tmp_path)}, check="spool")
+        assert "holds 1 corrupt files" in findings[1].message
 
     def test_a_file_in_its_place(self, diagnose: Examine, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

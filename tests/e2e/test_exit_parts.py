@@ -1,0 +1,110 @@
+"""Another exporter that fails at its end takes nothing with it, and what loses nothing ends as it would without us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from fault_receiver import FaultyReceiver
+from launches import TRACED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXPORTER = """
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+import time
+class A(SpanExporter):
+    def export(self, spans):
+        return SpanExportResult.SUCCESS
+    def shutdown(self):
+        {}
+"""
+SPAN = "from opentelemetry import trace; trace.get_tracer('t').start_span('only').end()\n"
+ENDS = {
+    "by itself": "",
+    "by a signal": "import os; os.kill(os.getpid(), 15); import time; [time.sleep(0.1) for _ in range(300)]",
+}
+
+
+def environ(receiver: FaultyReceiver, **more: str) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    ours["PATH"] = f"{sysconfig.get_path('scripts')}:{ours['PATH']}"
+    return {
+        **ours,
+        "OTEL_TRACES_SAMPLER": "always_on",
+        "OTEL_BSP_SCHEDULE_DELAY": "60000",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+        "OTEL_TRACEBATON_LOGS": "off",
+        **more,
+    }
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("fault", ["raise ValueError('no')", "raise SystemExit(3)", "time.sleep(60)"])
+@pytest.mark.parametrize("order", ["a_test,otlp", "otlp,a_test"])
+def test_an_exporter_that_fails_at_its_end(tmp_path: Path, order: str, fault: str, end: str) -> None:
+    (tmp_path / "a_test_exporter.py").write_text(EXPORTER.format(fault))
+    package = tmp_path / "a_test-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: a-test\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[opentelemetry_traces_exporter]\na_test = a_test_exporter:A\n")
+    with FaultyReceiver() as receiver:
+        env = environ(receiver, OTEL_TRACES_EXPORTER=order, OTEL_TRACEBATON_SHUTDOWN_TIMEOUT="2s")
+        env["PYTHONPATH"] = str(tmp_path)
+        begun = time.monotonic()
+        done = subprocess.run(
+            [*TRACED, sys.executable, "-c", SPAN + end],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert time.monotonic() - begun < 15
+        assert done.returncode == (-signal.SIGTERM if end else 0), done.stderr
+        assert [span.name for span in receiver.spans()] == ["only"]
+    (line,) = [line for line in done.stderr.splitlines() if "The exporter a_test" in line]
+    assert ("left behind" if "sleep" in fault else "failed at its end") in line
+
+
+@pytest.mark.parametrize("before", ["", SPAN + "trace.get_tracer_provider().force_flush()\n"])
+def test_a_c_call_that_holds_the_gil(before: str) -> None:
+    """With nothing to lose, the process dies of SIGTERM at once; a Python handler would have to wait for it."""
+    code = before + "print('ready', flush=True)\nsum(range(4 * 10**9))"
+    with FaultyReceiver() as receiver:
+        command = [*TRACED, sys.executable, "-c", code]
+        with subprocess.Popen(command, env=environ(receiver), stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            begun = time.monotonic()
+            process.terminate()
+            assert process.wait(60) == -signal.SIGTERM
+            assert time.monotonic() - begun < 5
+        assert len(receiver.spans()) == (1 if before else 0)
+
+
+def test_spans_of_threads_alone(tmp_path: Path) -> None:
+    """The main thread only waits; nobody but another thread knows that there is something to lose."""
+    code = f"""
+import threading, time
+def work():
+    {SPAN.strip()}
+    print("ready", flush=True)
+threading.Thread(target=work).start()
+threading.Event().wait()
+"""
+    with FaultyReceiver() as receiver:
+        command = [*TRACED, sys.executable, "-c", code]
+        with subprocess.Popen(command, env=environ(receiver), stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            process.terminate()
+            assert process.wait(60) == -signal.SIGTERM
+        assert [span.name for span in receiver.spans()] == ["only"]
