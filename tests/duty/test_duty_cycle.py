@@ -76,6 +76,7 @@ def start(python: Path, launcher: tuple[str, ...], share: float, system: System,
     """Start it, wait until every worker is ready and one has answered, and end it."""
     port = Port()
     environ = child_environ({"OTEL_EXPORTER_OTLP_ENDPOINT": system.grpc_endpoint})
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     environ["PATH"] = os.pathsep.join([str(python.parent), environ["PATH"]])
     command = [*launcher, "uvicorn", "duty_app:app", "--port", str(port.number), "--workers", str(WORKERS)]
     with place.open("wb") as out:
