@@ -33,6 +33,57 @@ def concurrency_model() -> str | None:
     return None
 
 
+_PATCHERS = ("gevent.monkey", "eventlet.patcher")
+
+
+def before_patching(prepare: Callable[[], object]) -> None:
+    """Call `prepare`, once, before gevent or eventlet can replace anything: when the application imports one of them.
+
+    For imports that a thread would do later: one that is under way while `get_ident` is replaced never ends, since
+    importlib's locks know their owner by it. It is called at once where one of the two is there already.
+    """
+    if any(name in sys.modules for name in _PATCHERS):
+        prepare()
+    else:
+        sys.meta_path.insert(0, _Watch(prepare))
+
+
+class _Watch:
+    """A finder that leaves when it has seen what it waits for, and lets the others find it.
+
+    Whoever looks for a module holds the lock of all imports; whoever executes it holds that of this module only. So
+    `prepare`, which may wait for an import in another thread, comes with the execution.
+    """
+
+    def __init__(self, prepare: Callable[[], object]) -> None:
+        self._prepare = prepare
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in _PATCHERS:
+            return None
+        with suppress(ValueError):  # another thread was quicker
+            sys.meta_path.remove(self)
+        for finder in tuple(sys.meta_path):
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                self._prepare_before(spec.loader)
+                return spec
+        return None
+
+    def _prepare_before(self, loader: Any) -> None:
+        execute = getattr(loader, "exec_module", None)
+
+        def prepare_and_execute(module: Any) -> None:
+            with suppress(AttributeError):  # a second thread
+                del loader.exec_module
+            with suppress(Exception):  # whoever needs what is missing says so
+                self._prepare()
+            execute(module)  # type: ignore[misc]
+
+        with suppress(AttributeError):  # a loader of another kind
+            loader.exec_module = prepare_and_execute
+
+
 def _original(module: str, name: str) -> Any:
     """What a function of the standard library was before anybody replaced it."""
     patcher = sys.modules.get("eventlet.patcher")

@@ -11,18 +11,22 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 
-from tracebaton_configurator import settings
+from tracebaton_configurator import native, settings
 from tracebaton_configurator.company import keep_company
 from tracebaton_configurator.export.batching import DeliveringSpanProcessor
 from tracebaton_configurator.export.delivery import Delivery
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
-from tracebaton_configurator.export.exporters import UnknownExporterError, is_otlp, load, make_client, make_encode
-from tracebaton_configurator.export.lazy import LazyExporter
+from tracebaton_configurator.export.exporters import (
+    UnknownExporterError,
+    import_all,
+    is_otlp,
+    load,
+    make_client,
+    make_encode,
+)
 from tracebaton_configurator.export.outage import Outage
-from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
 from tracebaton_configurator.export.sigterm import sigterm
-from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.gate.engine import Roots, RuleRoots, StandardRoots
 from tracebaton_configurator.gate.session import Session
 from tracebaton_configurator.live.control import Control
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.resources import Resource
+
+    from tracebaton_configurator.export.spool import Spool
 
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
@@ -193,6 +199,9 @@ def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> Delive
         processor = _deliver(name, here)
         provider.add_span_processor(processor)
         return processor
+    from tracebaton_configurator.export.lazy import LazyExporter
+    from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
+
     try:
         exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
     except UnknownExporterError as error:
@@ -202,8 +211,16 @@ def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> Delive
     return None
 
 
+def _spool(here: Settings) -> Spool | None:
+    if not here.spool_dir:
+        return None
+    from tracebaton_configurator.export.spool import Spool
+
+    return Spool(here.spool_dir, here.spool_max_mb * 1_000_000)
+
+
 def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
-    spool = Spool(here.spool_dir, here.spool_max_mb * 1_000_000) if here.spool_dir else None
+    spool = _spool(here)
     waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
     delivery = Delivery(
         lambda: make_client(name, here.endpoint),
@@ -212,6 +229,7 @@ def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
         most_spans=here.queue_size,
         spool=spool,
     )
+    native.before_patching(lambda: import_all(name, here.endpoint))
     return DeliveringSpanProcessor(
         delivery,
         make_encode,

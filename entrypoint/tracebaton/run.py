@@ -51,9 +51,12 @@ def run(command: Sequence[str]) -> int:
         sys.stderr.write("tracebaton run: no command was given; for example: tracebaton run uvicorn main:app\n")
         return 2
     # The tools of the environment that tracebaton lives in serve a shell that has not activated it.
-    program = which(command[0]) or _beside(command[0])
+    program, shown = which(command[0]), command[0]
     if program is None:
-        return _not_runnable(command[0])
+        program = _beside(command[0])
+        if program is None:
+            return _not_runnable(command[0])
+        shown = program  # a Python finds its environment by that name, or on the PATH
     environ = {**os.environ, **choose_this_distro(os.environ)}
     if environ.get("OTEL_PROPAGATORS") and not _checked_propagators(environ):
         return STATUS_WRONG_SETTING
@@ -64,12 +67,12 @@ def run(command: Sequence[str]) -> int:
         problem = why_untraced(program, command[1:])
         if problem is not None:
             sys.stderr.write(f"WARNING: tracebaton: {problem}\n")
-    arguments = [program, *command[1:]]
+    arguments = [shown, *command[1:]]
     sys.stdout.flush()
     try:
-        os.execve(arguments[0], arguments, environ)
+        os.execve(program, arguments, environ)
     except OSError as error:
-        sys.stderr.write(f"tracebaton run: {arguments[0]} cannot be executed: {error.strerror}.\n")
+        sys.stderr.write(f"tracebaton run: {program} cannot be executed: {error.strerror}.\n")
         return STATUS_NOT_EXECUTABLE
 
 

@@ -121,7 +121,9 @@ def test_a_spool_that_cannot_be_written_costs_a_line_and_nothing_else(
         maker.make(300)
         maker.end()
         assert maker.child.returncode == -signal.SIGTERM
-        assert maker.lost_and_delivered() == (len(maker.made) - delivered - spooled(spool), delivered)
+        lost = len(maker.made) - delivered - spooled(spool)
+        # Where all of them found room on disk after all, nothing is said.
+        assert maker.lost_and_delivered() == ((lost, delivered) if lost else (0, 0))
         assert len(maker.lines("The spool cannot be used")) == 1
         assert list(tmp_path.rglob("*.part")) == []
 

@@ -60,7 +60,7 @@ FATAL = [
     "distro tracebaton_configurator.distro:leave_launcher_directory",
     "configurator tracebaton_configurator.logs.hook:install",
     "configurator tracebaton_configurator.logs.trouble:install",
-    "configurator tracebaton_configurator.startup.family:leave_word",
+    "configurator tracebaton_configurator.startup.family:captured_streams",
     f"{PIPELINE}:propagator.install",
     f"{PIPELINE}:effective_rules",
     f"{PIPELINE}:RandomIdGenerator",

@@ -91,7 +91,7 @@ def test_the_launchers_help_lists_our_variables() -> None:
 
 
 def test_the_command_sees_what_it_would_see_without(tmp_path: Path) -> None:
-    """But for three variables: the path, arguments and modules are those of the bare command."""
+    """But for four variables: the path, arguments and modules are those of the bare command."""
     code = "import json, os, sys; print(json.dumps([dict(os.environ), sys.path, sys.argv, sys.flags]))"
     command = [sys.executable, "-c", code, "--an", "argument"]
     for given in ({}, {"PYTHONPATH": f"/a{os.pathsep}{tmp_path}"}, {"PYTHONPATH": f"/a{os.pathsep}"}):
@@ -107,6 +107,7 @@ def test_the_command_sees_what_it_would_see_without(tmp_path: Path) -> None:
         bare[0].pop("PYTHONPATH", None)
         assert Path(ours, "sitecustomize.py").exists()
         assert traced[0].pop("OTEL_PYTHON_DISTRO") == traced[0].pop("OTEL_PYTHON_CONFIGURATOR") == "tracebaton"
+        assert traced[0].pop("_OTEL_TRACEBATON_PARENT")
         assert traced[0] == bare[0]
 
 

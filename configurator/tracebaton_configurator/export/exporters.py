@@ -42,6 +42,15 @@ def make_client(name: str, endpoint: Endpoint) -> Client:
     return GrpcClient(endpoint)
 
 
+def import_all(name: str, endpoint: Endpoint) -> None:
+    """Import what `make_client`, `make_encode` and what they return would import when they are needed first."""
+    with importing():
+        make_encode()
+        make_client(name, endpoint)
+        if endpoint.url.startswith("https:"):
+            import ssl  # noqa: F401 (gevent replaces its contents, and warns only of modules that have taken those)
+
+
 def make_encode() -> Callable[[Sequence[ReadableSpan]], bytes]:
     """From spans to an ExportTraceServiceRequest; upstream is asked where a span has something unforeseen."""
     from tracebaton_configurator.export.encode import Encoder

@@ -6,6 +6,7 @@ the environment by itself, as little as it can; `settings` reads all of it when 
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 AUTOLOAD = f"{__file__.rpartition('/')[0]}/autoload"
 # What a traced process leaves to those that it starts; see `startup.family`.
 PARENT = "_OTEL_TRACEBATON_PARENT"
+STREAMS = (1, 2)
+inherited: dict[str, str] = {}
+"""The parent's word, as this process has found it."""
 _begun = False
 
 
@@ -39,6 +43,7 @@ def begin(environ: MutableMapping[str, str], directory: str) -> None:
             initialize()  # another distro was chosen: it starts as it does under upstream's launcher
             return
         watch(environ, _bring_up_by_ourselves)
+        leave_word(environ)
         if environ.get("OTEL_TRACEBATON_CHILDREN", "").strip().lower() == "false":
             on_import.after("subprocess", lambda _: _leave_children_alone(environ, directory))
     except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
@@ -66,6 +71,28 @@ def watch(environ: Mapping[str, str], bring_up: Callable[[], object]) -> None:
     on_import.when_opentelemetry_is_complete(bring_up)
     if is_true(environ, "OTEL_TRACEBATON_STRICT") and PARENT not in environ:
         bring_up()
+
+
+def leave_word(environ: MutableMapping[str, str]) -> None:
+    """Tell those that this process starts who it is, and where its stdout and stderr go.
+
+    A child whose output somebody reads keeps its parent's word: what that one writes is the container's log.
+    """
+    global inherited  # noqa: PLW0603 (it is gone from the environment then)
+    inherited = {PARENT: environ.get(PARENT, "")}
+    here = [identity_of(descriptor) for descriptor in STREAMS]
+    known = inherited[PARENT].split(",")[1:]
+    if not known or set(here) <= set(known):
+        environ[PARENT] = ",".join([str(os.getpid()), *here])
+
+
+def identity_of(descriptor: int) -> str:
+    """Two descriptors with the same one lead to the same pipe, file or terminal."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return "closed"
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def is_true(environ: Mapping[str, str], variable: str) -> bool:
@@ -102,8 +129,6 @@ def _leave_children_alone(environ: MutableMapping[str, str], directory: str) -> 
 
 def _keep_layer_behind() -> None:
     """See `import_paths.put_layer_behind`, which is worth its import only where there is such a layer."""
-    import os
-
     root = os.path.normpath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))  # noqa: PTH118, PTH120
     if root in sys.path and os.path.exists(os.path.join(root, ".tracebaton-layer")):  # noqa: PTH110, PTH118
         from tracebaton_configurator.startup.import_paths import put_layer_behind
@@ -113,7 +138,6 @@ def _keep_layer_behind() -> None:
 
 def _is_installed(library: str) -> bool:
     """Whether there is an instrumentation for a library that is no sign by itself of a process that is traced."""
-    import os
     from importlib.machinery import PathFinder
 
     spec = PathFinder.find_spec("opentelemetry")

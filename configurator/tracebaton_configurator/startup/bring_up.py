@@ -10,7 +10,7 @@ from tracebaton_configurator import settings
 from tracebaton_configurator.logs import captured, hook, own, trouble
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.problems import report, report_failure
-from tracebaton_configurator.startup import family, instrumentations, start_log
+from tracebaton_configurator.startup import begin, family, instrumentations, start_log
 from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 
@@ -76,9 +76,9 @@ def bring_up_by_ourselves() -> None:
 def _configure() -> None:
     here = settings.current()
     settings.hand_down(here)
-    environ = settings.environment()
-    captured.streams = family.captured_streams(environ) if here.children == "serving" else frozenset()
-    family.leave_word(environ)
+    if not begin.inherited:  # below upstream's launcher, where nobody has left word
+        begin.leave_word(settings.environment())
+    captured.streams = family.captured_streams(begin.inherited) if here.children == "serving" else frozenset()
     registry.disable(here.disabled_patches)
     hook.install(here.logs, here.service_name, here.log_extras)
     trouble.install()

@@ -84,13 +84,12 @@ class Model(RuleBasedStateMachine):
         self.uncounted = 0
         """At most so many were not: whoever removed them was killed."""
         self.foreign: dict[Path, bytes | None] = {}
-        self.untouched = True
-        """Whether nobody has put something there that may be counted, too."""
+        self.messy = self.deadly = False
 
-    @initialize(count=st.integers(1, 4), exists=st.booleans())
-    def begin(self, count: int, exists: bool) -> None:  # noqa: FBT001
-        if exists:
-            self.root.mkdir()
+    @initialize(count=st.integers(1, 4), messy=st.booleans(), deadly=st.booleans())
+    def begin(self, count: int, messy: bool, deadly: bool) -> None:  # noqa: FBT001
+        """Where nobody puts anything there, and nobody is killed within a call, everything is counted exactly."""
+        self.messy, self.deadly = messy, deadly
         self.processes = [Process(self.root) for _ in range(count)]
 
     def process(self, number: int) -> Process:
@@ -120,11 +119,18 @@ class Model(RuleBasedStateMachine):
 
     @rule(after=st.integers(0, 25), error=st.sampled_from([*ERRORS, None, 0]), part=st.floats(0, 1))
     def something_will_fail(self, after: int, error: int | None, part: float) -> None:
-        self.os.arm(after, error, part=part)
+        if error is not None or self.deadly:
+            self.os.arm(after, error, part=part)
 
     @rule(error=st.sampled_from([*ERRORS, None, 0]), call=st.sampled_from(CALLS), part=st.floats(0, 1))
     def a_certain_call_will_fail(self, error: int | None, call: str, part: float) -> None:
-        self.os.arm(0, error, only=call, part=part)
+        if error is not None or self.deadly:
+            self.os.arm(0, error, only=call, part=part)
+
+    @rule(which=which, error=st.sampled_from(ERRORS), part=st.floats(0, 1))
+    def put_on_a_full_disk(self, which: int, error: int, part: float) -> None:
+        self.os.arm(0, error, only="pwrite", part=part)
+        self.put(which, 100)
 
     @rule(which=which, size=st.sampled_from([0, 0, 100, BATCH - 100]))
     def put(self, which: int, size: int) -> None:
@@ -200,6 +206,7 @@ class Model(RuleBasedStateMachine):
         child.spool.forget()
         self.processes.append(child)
 
+    @precondition(lambda self: self.messy)
     @rule(
         content=st.sampled_from(GARBAGE),
         kind=st.sampled_from(["segment", "old", "part", "nobody's"]),
@@ -208,7 +215,6 @@ class Model(RuleBasedStateMachine):
     )
     def garbage(self, content: bytes, kind: str, where: int, time: int) -> None:
         directory = self.directory(where)
-        self.untouched = False
         name = {
             "segment": f"{time:020d}-1.otlp",
             "old": f"{time:020d}-1-0-00000001.otlp",
@@ -218,6 +224,7 @@ class Model(RuleBasedStateMachine):
         with suppress(FileExistsError), (directory / name).open("xb") as file:
             file.write(content)
 
+    @precondition(lambda self: self.messy)
     @rule(
         kind=st.sampled_from(["fifo", "link", "directory", "stranger's file"]),
         name=st.sampled_from(["lock", f"{0:020d}-2.otlp", f"{1:020d}-1-1-00000000.otlp"]),
@@ -238,7 +245,7 @@ class Model(RuleBasedStateMachine):
             os.chown(path, STRANGER, STRANGER)
             self.foreign[path] = b"theirs"
 
-    @precondition(lambda self: os.geteuid() == 0)
+    @precondition(lambda self: self.messy and os.geteuid() == 0)
     @rule(name=st.sampled_from(["7-000000000000", "8-000000000000"]))
     def a_strangers_directory(self, name: str) -> None:
         directory = self.root / name
@@ -325,11 +332,11 @@ class Model(RuleBasedStateMachine):
         assert set(found) <= self.waiting | self.unsure
         missing = len(self.waiting - set(found))
         assert missing <= self.counted + self.uncounted
-        if self.untouched and not self.uncounted and not self.unsure:
+        if not self.messy and not self.uncounted and not self.unsure:
             assert missing == self.counted
 
 
 TestSpoolModel: Any = Model.TestCase
 TestSpoolModel.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -38,12 +38,6 @@ def only_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("other-instrumentations")])
 
 
-@pytest.fixture(autouse=True)
-def programs_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container: `python` is the one that tracebaton is installed in, whatever a machine calls by that name."""
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
-
-
 @pytest.fixture
 def app_directory(tmp_path: Path) -> Path:
     """Where the command is said to be started: with an application in `main.py`, and a package."""
@@ -64,7 +58,9 @@ def diagnose(app_directory: Path) -> Examine:
         explain: tuple[str, ...] = (),
         send: bool = False,
     ) -> list[Finding]:
-        situation = Situation(environ or {}, command, str(app_directory), explain, send)
+        # As in a container: `python` is the one that tracebaton is installed in, whatever else a machine has.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
+        situation = Situation({"PATH": path, **(environ or {})}, command, str(app_directory), explain, send)
         return [one for one in examine(situation) if check in (None, one.check)]
 
     return ask
