@@ -82,6 +82,8 @@ TRACED_FIELDS = ("trace_id", "span_id", "trace_flags", "service.name")
 TRACED_DESCRIPTORS = (
     (re.compile(r"unix @tracebaton-.*"), 1, "operators reach the process over it"),
     (re.compile(r"tcp connected to {receiver}"), 1, "the connection over which spans are delivered"),
+    # Debian's of 2026, on the image of Python 3.14; `export/sigterm.py` imports ctypes, as many applications do.
+    (re.compile(r".*/libffi\.so[0-9.]*"), 1, "libffi keeps its own file open once ctypes is imported"),
     (re.compile(r"pipe"), 2, "what a signal handler wakes the thread for delivery with"),
 )
 # A pool, of anyio or of a server, has as many as there was work for at the same moment: where plain has threads at all.
