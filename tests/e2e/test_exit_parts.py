@@ -93,7 +93,7 @@ def test_a_c_call_that_holds_the_gil(before: str) -> None:
 def test_spans_of_threads_alone(tmp_path: Path) -> None:
     """The main thread only waits; nobody but another thread knows that there is something to lose."""
     code = f"""
-import threading, time
+import threading, time, opentelemetry.trace
 def work():
     {SPAN.strip()}
     print("ready", flush=True)

@@ -79,6 +79,7 @@ IMPORTED = """
 import sys
 late = ("h2", "hpack", "h11", "tracebaton_configurator.export.encode", "tracebaton_configurator.export.wire")
 assert not [name for name in late if name in sys.modules]
+import opentelemetry.trace
 import {}
 found = [name for name in late if name in sys.modules]
 assert len(found) >= 3, found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 # How much CPU time a start may take. A bound for mistakes, such as a library that is imported for nothing: what a start
 # really costs is counted in instructions (tests/duty), and no busy machine may make this fail.
-CPU_FACTOR, CPU_SECONDS = 1.75, 0.4
+CPU_FACTOR, CPU_SECONDS = 2.0, 1.0
 
 
 @dataclass(frozen=True)
