@@ -110,6 +110,16 @@ def wait_until_ready(*services: Service) -> None:
         service.child.wait_until(lambda port=port: is_listening(port), "listening", 30)  # type: ignore[misc]
 
 
+def wait_for_workers(count: int, *services: Service) -> None:
+    """Until so many processes have started `launch_app`; a worker that is still starting may not hear a signal."""
+    for service in services:
+        service.child.wait_until(
+            lambda service=service: service.child.output().count("the application has started") >= count,  # type: ignore[misc]
+            f"running {count} workers",
+            30,
+        )
+
+
 def wait_until_gone(*services: Service, seconds: float = 20) -> None:
     """All processes of the launch, so that no flush is still under way."""
     wait_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -33,14 +34,14 @@ ENDS = {
 }
 
 
-def environ(receiver: FaultyReceiver, **more: str) -> dict[str, str]:
+def environ(endpoint: str, **more: str) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     ours["PATH"] = f"{sysconfig.get_path('scripts')}:{ours['PATH']}"
     return {
         **ours,
         "OTEL_TRACES_SAMPLER": "always_on",
         "OTEL_BSP_SCHEDULE_DELAY": "60000",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_TRACEBATON_LOGS": "off",
         **more,
     }
@@ -56,7 +57,7 @@ def test_an_exporter_that_fails_at_its_end(tmp_path: Path, order: str, fault: st
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: a-test\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text("[opentelemetry_traces_exporter]\na_test = a_test_exporter:A\n")
     with FaultyReceiver() as receiver:
-        env = environ(receiver, OTEL_TRACES_EXPORTER=order, OTEL_TRACEBATON_SHUTDOWN_TIMEOUT="2s")
+        env = environ(receiver.endpoint, OTEL_TRACES_EXPORTER=order, OTEL_TRACEBATON_SHUTDOWN_TIMEOUT="2s")
         env["PYTHONPATH"] = str(tmp_path)
         begun = time.monotonic()
         done = subprocess.run(
@@ -80,7 +81,7 @@ def test_a_c_call_that_holds_the_gil(before: str) -> None:
     code = before + "print('ready', flush=True)\nsum(range(4 * 10**9))"
     with FaultyReceiver() as receiver:
         command = [*TRACED, sys.executable, "-c", code]
-        with subprocess.Popen(command, env=environ(receiver), stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, env=environ(receiver.endpoint), stdout=subprocess.PIPE) as process:
             assert process.stdout
             assert process.stdout.readline() == b"ready\n"
             begun = time.monotonic()
@@ -88,6 +89,29 @@ def test_a_c_call_that_holds_the_gil(before: str) -> None:
             assert process.wait(60) == -signal.SIGTERM
             assert time.monotonic() - begun < 5
         assert len(receiver.spans()) == (1 if before else 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [("", 0), ("raise SystemExit(3)", 3), ("atexit.register(time.sleep, 60)", -signal.SIGTERM)],
+    ids=["at once", "with a status", "it would never end"],
+)
+def test_a_signal_while_an_end_by_itself_is_flushed(before: str, status: int) -> None:
+    """Without the flush, the process would have been gone already: only one that hangs dies of the signal.
+
+    hypercorn's supervisor ends so, when a worker gets SIGTERM from the process group and again from the supervisor.
+    """
+    first, last = (before, "") if "atexit" in before else ("", before)
+    first, last = (before, "") if "atexit" in before else ("", before)
+    code = f"import atexit, time\n{first}\n{SPAN}{last}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        env = environ(f"http://127.0.0.1:{silent.getsockname()[1]}", OTEL_TRACEBATON_SHUTDOWN_TIMEOUT="2s")
+        with subprocess.Popen([*TRACED, sys.executable, "-c", code], env=env) as process:
+            connection, _ = silent.accept()  # by the flush, which waits for an answer now
+            with connection:
+                process.terminate()
+                assert process.wait(20) == status
 
 
 def test_spans_of_threads_alone(tmp_path: Path) -> None:
@@ -102,7 +126,7 @@ threading.Event().wait()
 """
     with FaultyReceiver() as receiver:
         command = [*TRACED, sys.executable, "-c", code]
-        with subprocess.Popen(command, env=environ(receiver), stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, env=environ(receiver.endpoint), stdout=subprocess.PIPE) as process:
             assert process.stdout
             assert process.stdout.readline() == b"ready\n"
             process.terminate()

@@ -21,6 +21,7 @@ from launching import (
     in_threads,
     only_child,
     start,
+    wait_for_workers,
     wait_until_gone,
     wait_until_ready,
 )
@@ -33,7 +34,7 @@ TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
 UVICORN = "uvicorn launch_app:app --host 127.0.0.1 --port {port}"
 GUNICORN = "gunicorn launch_app:app --bind 127.0.0.1:{port} --workers 2 -k"
 UVICORN_WORKER = "uvicorn_worker.UvicornWorker"
-# A worker that is just being started does not hear gunicorn's SIGTERM, and is waited for; it has served nothing yet.
+# A worker that replaces another and is just being started does not hear gunicorn's SIGTERM, and is waited for.
 IMPATIENT = "--graceful-timeout 3"
 HYPERCORN = "hypercorn launch_app:app --bind 127.0.0.1:{port}"
 GRANIAN = "granian --interface asgi --host 127.0.0.1 --port {port} --workers 2 launch_app:app"
@@ -58,6 +59,10 @@ class Launch:
         command = self.command.replace(" --host 127.0.0.1 --port {port}", "").replace(" --bind 127.0.0.1:{port}", "")
         how = [self.ended_by.name, *["group"] * self.group, *["bare launcher"] * self.bare]
         return f"{command} ({', '.join(how)})"
+
+    @property
+    def workers(self) -> int:
+        return 2 if self.command.endswith(" 2") or "--workers 2" in self.command else 1
 
     def words(self) -> list[str]:
         return ["bash", "-c", self.command] if self.in_shell else self.command.split()
@@ -117,6 +122,7 @@ def test_200_of_200_spans_arrive_and_the_end_is_the_same(system: System, name: s
     traced = start(system, name, [*launcher, *launch.words()], env=chosen)
     untraced = start(system, f"{name}-untraced", [*UNTRACED, *launch.words()])
     wait_until_ready(traced, untraced)
+    wait_for_workers(launch.workers, traced, untraced)
 
     def use(service: Service) -> None:
         service.send(200)
@@ -193,6 +199,7 @@ class TestPidNamespace:
         traced = start(system, name, [*unshare, *TRACED, *words])
         untraced = start(system, f"{name}-untraced", [*unshare, *UNTRACED, *words])
         wait_until_ready(traced, untraced)
+        wait_for_workers(2 if "--workers" in words else 1, traced, untraced)
         traced.send(200)
         slow = traced.begin_slow()
         for service in (traced, untraced):

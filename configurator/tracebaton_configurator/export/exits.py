@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # What asks a process to end, as opposed to what reports its failure.
 _REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+# For what is left of an end that a signal was to hasten, in seconds.
+_PATIENCE = 1.0
+
 
 def flush_at_exit(parts: Callable[[], list[Part]], timeout: float) -> None:
     """End `parts` once when the process ends: by itself, by SIGTERM or by `os._exit`; in a forked child once more.
@@ -104,9 +107,9 @@ class _End:
                 self._run(mine, cooperate=native.concurrency_model() is not None)
         finally:
             _stay_interrupted()
-            if mine.held_back is not None:
-                die(mine.held_back)
             sigterm.let_go(mine)
+            if mine.held_back is not None:
+                _die_unless_gone(mine.held_back)
 
     def come_in_time(self) -> None:
         """Flush in a thread of its own, and leave it behind when the time is over."""
@@ -152,6 +155,22 @@ def die(number: int) -> None:
     sigterm.default()
     # Of the process: this very thread may block it, and the one that it was meant for not.
     os.kill(os.getpid(), number)
+
+
+def _die_unless_gone(number: int) -> None:
+    """Die of a signal that came while a process was ending by itself, unless that end takes yet longer.
+
+    Without the flush, the process would have been gone when the signal came, and its exit status is the one of that
+    end. It has a second more for it: an `atexit` callback behind ours may hang, which the signal was to end.
+    """
+    try:
+        if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL and not any(signal.getitimer(signal.ITIMER_REAL)):
+            signal.signal(signal.SIGALRM, lambda *_: die(number))
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            return
+    except ValueError:  # not in the main thread
+        pass
+    die(number)
 
 
 def _stay_interrupted() -> None:

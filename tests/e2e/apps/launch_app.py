@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -14,7 +15,15 @@ from opentelemetry import trace
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-app = FastAPI()
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    print("the application has started", flush=True)  # noqa: T201 (the test waits for it)
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/who")
