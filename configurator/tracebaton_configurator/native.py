@@ -16,10 +16,11 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # any Python that starts a thread imports this module
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 def concurrency_model() -> str | None:

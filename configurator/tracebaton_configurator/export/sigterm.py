@@ -5,9 +5,9 @@ likes; the default action ends the process at once. So it stays in place while n
 none waits any more: then a process dies of SIGTERM as it did before, whatever it is doing.
 
 Two things are needed for that, and Python's `signal.signal` does both at once and from the main thread only: the Python
-function, which is registered when tracing starts, and the action of the operating system, which `PyOS_setsig` of
-CPython's stable ABI switches from any thread. The application is not to notice: to it, the default action stands where
-this handler does, whether it asks, replaces it or puts it back.
+function, which is registered when tracing starts or the first thread does, and the action of the operating system,
+which `PyOS_setsig` of CPython's stable ABI switches from any thread. The application is not to notice: to it, the
+default action stands where this handler does, whether it asks, replaces it or puts it back.
 
 What stays as it is for every handler written in Python: up to CPython 3.12, a signal that comes in the very moment in
 which another thread lets go of the GIL may be noticed only when the main thread returns from what it does next
@@ -22,13 +22,14 @@ import sys
 from _signal import SIG_DFL, getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import native
 
+TYPE_CHECKING = False  # any Python that starts a thread imports this module
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import Any
 
     Handler = Callable[[int, FrameType | None], None]
 
@@ -51,14 +52,21 @@ class _Sigterm:
         """Of CPython's own handler, which calls the Python function."""
         self._get_action: Callable[[int], int | None] | None = None
         self._set_action: Callable[[int, int], int | None] | None = None
+        self._is_hidden = False
+        # As an object that is the same each time it is asked for.
+        self._registered: Handler = self._on_signal
 
     def handle(self, handler: Handler) -> None:
         """Have `handler` called for a SIGTERM that comes while something is held."""
-        if self._handler is None:
-            _hide(self)
-            self._get_action, self._set_action = _actions()
         self._handler = handler
+        self._hide()
         self.register()
+
+    def prepare(self) -> None:
+        """Register in the main thread what `handle`, called in another one, could not; the action stays the default."""
+        self._hide()
+        if self._set_action is not None:
+            self.register()
 
     def hold(self, holder: object) -> None:
         """`holder` has something to lose; once more does no harm. From any thread, and from a signal handler."""
@@ -86,20 +94,19 @@ class _Sigterm:
         A process that handles SIGTERM already, or ignores it, keeps doing so; it then ends in a way that is seen
         elsewhere. The kernel keeps PID 1 from dying of a signal that it does not handle: for it, nothing changes.
         """
-        handler = self._handler
-        if handler is None or not _in_main_thread() or os.getpid() == 1:
+        if not self._is_hidden or not _in_main_thread() or os.getpid() == 1:
             return
         if getsignal(_NUMBER) != signal.SIG_DFL or self._action() not in (_DEFAULT, None):
             return
         try:
-            set_handler(_NUMBER, handler)
+            set_handler(_NUMBER, self._registered)
         except ValueError:  # a subinterpreter
             return
         self._address = self._action()
         self._leave_unless_held()
 
     def is_ours(self, handler: object) -> bool:
-        return handler is not None and handler is self._handler
+        return handler is self._registered
 
     def default(self) -> None:
         """Have the next one end the process, as it would have without this."""
@@ -108,6 +115,19 @@ class _Sigterm:
                 self._set_action(_NUMBER, _DEFAULT)
             elif _in_main_thread():
                 set_handler(_NUMBER, SIG_DFL)
+
+    def _hide(self) -> None:
+        if not self._is_hidden:
+            _hide(self)
+            self._get_action, self._set_action = _actions()
+            self._is_hidden = True
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._handler is not None:
+            self._handler(number, frame)
+        else:
+            self.default()
+            os.kill(os.getpid(), number)
 
     def _catch(self) -> None:
         if not self.is_ours(getsignal(_NUMBER)):

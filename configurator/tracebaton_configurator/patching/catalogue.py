@@ -54,6 +54,13 @@ CATALOGUE = {
             "requests are sampled before FastAPI's own telemetry begins a span",
         ),
         Patch(
+            "first-thread",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.Thread.start, until the main thread has called it",
+            "SIGTERM loses no span where only threads have any",
+        ),
+        Patch(
             "header-decoding",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",

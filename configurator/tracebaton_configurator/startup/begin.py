@@ -16,6 +16,7 @@ from tracebaton_configurator.startup.watched import INSTRUMENTATIONS, LATE, LIBR
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
+    from types import ModuleType
 
 # Where our `sitecustomize` lies, beside this module.
 AUTOLOAD = f"{__file__.rpartition('/')[0]}/autoload"
@@ -44,6 +45,8 @@ def begin(environ: MutableMapping[str, str], directory: str) -> None:
             return
         watch(environ, _bring_up_by_ourselves)
         leave_word(environ)
+        if "first-thread" not in environ.get("OTEL_TRACEBATON_DISABLED_PATCHES", ""):
+            on_import.after("threading", _watch_for_the_first_thread)
         if environ.get("OTEL_TRACEBATON_CHILDREN", "").strip().lower() == "false":
             on_import.after("subprocess", lambda _: _leave_children_alone(environ, directory))
     except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
@@ -113,6 +116,12 @@ def _bring_up_by_ourselves() -> None:
     from tracebaton_configurator.startup.bring_up import bring_up_by_ourselves
 
     bring_up_by_ourselves()
+
+
+def _watch_for_the_first_thread(threading: ModuleType) -> None:
+    from tracebaton_configurator.startup import first_thread
+
+    first_thread.watch(threading)
 
 
 def _leave_out_httpx_client() -> None:

@@ -10,7 +10,7 @@ from tracebaton_configurator import settings
 from tracebaton_configurator.logs import captured, hook, own, trouble
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.problems import report, report_failure
-from tracebaton_configurator.startup import begin, family, instrumentations, start_log
+from tracebaton_configurator.startup import begin, family, first_thread, instrumentations, start_log
 from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 
@@ -68,6 +68,7 @@ def bring_up_by_ourselves() -> None:
     except Exception as error:  # noqa: BLE001 (see `bring_up`)
         STATE.failed = STATE.failed or error
     bring_up()
+    registry.apply(first_thread.NAME, lambda: first_thread.replaced)
     instrumentations.finish()
     for point in behind:
         _call(point)
