@@ -87,11 +87,16 @@ def _check_gate(spans: Sequence[Span], logs: Mapping[str, Sequence[Mapping[str, 
     if kept != sorted((name, "SERVER", "error") for name in CHAIN):
         yield f"gate: of the unsampled chats these spans arrived: {kept}"
     if len({span.trace_id for span in of_quiet}) > 1:
-        yield "gate: the chat that did not fail has spans"
+        yield f"gate: the chat that did not fail has spans; logged were {_errors(logs)}"
 
 
 def _unsampled_traces(lines: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str(line["trace_id"]) for line in lines if line.get("trace_flags") in ("00", "02")}
+
+
+def _errors(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    lines = [(name, line) for name, of_agent in logs.items() for line in of_agent]
+    return [f"{name}: {line}" for name, line in lines if line.get("level") in ("WARNING", "ERROR", "CRITICAL")]
 
 
 def _check_lines(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from tracebaton_configurator import native
 from tracebaton_configurator.export.ends import end_all
 from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +53,8 @@ def flush_at_exit(parts: Callable[[], list[Part]], timeout: float) -> None:
     atexit.register(end.come)
     os.register_at_fork(after_in_child=end.begin_anew)
     sigterm.handle(end.on_signal)
-    _wrap_raise_signal(end)
-    _wrap_exit(end)
+    registry.apply("raise-signal", lambda: _wrap_raise_signal(end))
+    registry.apply("exit", lambda: _wrap_exit(end))
 
 
 class _Flush:

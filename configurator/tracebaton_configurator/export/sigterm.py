@@ -9,9 +9,9 @@ function, which is registered when tracing starts or the first thread does, and 
 which `PyOS_setsig` of CPython's stable ABI switches from any thread. The application is not to notice: to it, the
 default action stands where this handler does, whether it asks, replaces it or puts it back.
 
-What stays as it is for every handler written in Python: up to CPython 3.12, a signal that comes in the very moment in
-which another thread lets go of the GIL may be noticed only when the main thread returns from what it does next
-(`COMPUTE_EVAL_BREAKER` in Python/ceval_gil.c).
+What stays as it is for every handler written in Python: a signal that comes while the main thread is on its way into a
+wait, or, up to CPython 3.12, in the very moment in which another thread lets go of the GIL, is noticed only when the
+main thread comes back from what it does next, or by a second one (`COMPUTE_EVAL_BREAKER` in Python/ceval_gil.c).
 """
 
 from __future__ import annotations
@@ -52,20 +52,25 @@ class _Sigterm:
         """Of CPython's own handler, which calls the Python function."""
         self._get_action: Callable[[int], int | None] | None = None
         self._set_action: Callable[[int, int], int | None] | None = None
+        self._is_ready = False
         self._is_hidden = False
         # As an object that is the same each time it is asked for.
         self._registered: Handler = self._on_signal
 
     def handle(self, handler: Handler) -> None:
         """Have `handler` called for a SIGTERM that comes while something is held."""
+        from tracebaton_configurator.patching import registry
+
         self._handler = handler
-        self._hide()
+        self._get_ready()
+        registry.apply("sigterm", self._hide)
         self.register()
 
     def prepare(self) -> None:
         """Register in the main thread what `handle`, called in another one, could not; the action stays the default."""
-        self._hide()
+        self._get_ready()
         if self._set_action is not None:
+            self._hide()
             self.register()
 
     def hold(self, holder: object) -> None:
@@ -94,7 +99,7 @@ class _Sigterm:
         A process that handles SIGTERM already, or ignores it, keeps doing so; it then ends in a way that is seen
         elsewhere. The kernel keeps PID 1 from dying of a signal that it does not handle: for it, nothing changes.
         """
-        if not self._is_hidden or not _in_main_thread() or os.getpid() == 1:
+        if not self._is_ready or not _in_main_thread() or os.getpid() == 1:
             return
         if getsignal(_NUMBER) != signal.SIG_DFL or self._action() not in (_DEFAULT, None):
             return
@@ -116,11 +121,15 @@ class _Sigterm:
             elif _in_main_thread():
                 set_handler(_NUMBER, SIG_DFL)
 
+    def _get_ready(self) -> None:
+        if not self._is_ready:
+            self._get_action, self._set_action = _actions()
+            self._is_ready = True
+
     def _hide(self) -> None:
         if not self._is_hidden:
-            _hide(self)
-            self._get_action, self._set_action = _actions()
             self._is_hidden = True
+            _hide(self)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._handler is not None:

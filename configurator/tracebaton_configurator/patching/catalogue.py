@@ -33,6 +33,13 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "exit",
+            "CPython",
+            "3.10 to 3.14",
+            "os._exit",
+            "a forked child that ends by it loses no span",
+        ),
+        Patch(
             "fastapi",
             "opentelemetry-instrumentation-fastapi",
             "0.63b0 to 0.66b2",
@@ -82,6 +89,13 @@ CATALOGUE = {
             "calls below an unsampled request carry its trace context on",
         ),
         Patch(
+            "httpx-client",
+            "httpx",
+            "0.28",
+            "httpx._main, until somebody calls it",
+            "importing httpx imports no command-line client, which no service runs",
+        ),
+        Patch(
             "loguru",
             "loguru",
             "0.6.0 to 0.7.3",
@@ -96,11 +110,25 @@ CATALOGUE = {
             "metrics of the application's own count every request",
         ),
         Patch(
+            "raise-signal",
+            "CPython",
+            "3.10 to 3.14",
+            "signal.raise_signal",
+            "a server that raises the signal again that it has handled loses no span",
+        ),
+        Patch(
             "redirects",
             "requests, urllib3, aiohttp, CPython's urllib",
             "2.34, 2.8, 3.14, 3.10 to 3.14",
             "Session.send, HTTPConnectionPool.urlopen, OpenerDirector.open, create_trace_config of the instrumentation",
             "nothing of a trace follows a redirect to a host on the excluded list",
+        ),
+        Patch(
+            "sigterm",
+            "CPython",
+            "3.10 to 3.14",
+            "signal.getsignal, signal.signal",
+            "the application sees SIGTERM's default action where the handler that flushes stands",
         ),
         Patch(
             "starlette",

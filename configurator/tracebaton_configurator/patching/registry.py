@@ -68,4 +68,4 @@ def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], obje
 
 def outcome(name: str) -> Outcome:
     """What became of the patch of that name; it waits where its library has not been imported."""
-    return _outcomes.get(name, Outcome("waiting"))
+    return _outcomes.get(name) or Outcome("disabled" if name in _disabled else "waiting")

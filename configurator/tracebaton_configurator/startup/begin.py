@@ -45,7 +45,7 @@ def begin(environ: MutableMapping[str, str], directory: str) -> None:
             return
         watch(environ, _bring_up_by_ourselves)
         leave_word(environ)
-        if "first-thread" not in environ.get("OTEL_TRACEBATON_DISABLED_PATCHES", ""):
+        if not _is_disabled(environ, "first-thread") and not _is_disabled(environ, "sigterm"):
             on_import.after("threading", _watch_for_the_first_thread)
         if environ.get("OTEL_TRACEBATON_CHILDREN", "").strip().lower() == "false":
             on_import.after("subprocess", lambda _: _leave_children_alone(environ, directory))
@@ -59,7 +59,8 @@ def watch(environ: Mapping[str, str], bring_up: Callable[[], object]) -> None:
     Under `OTEL_TRACEBATON_STRICT` that is now, in the first process of a container: a wrong setting is to end it before
     the application begins.
     """
-    on_import.before("httpx", _leave_out_httpx_client)
+    if not _is_disabled(environ, "httpx-client"):
+        on_import.before("httpx", _leave_out_httpx_client)
 
     def come(_: object) -> None:
         bring_up()
@@ -105,6 +106,12 @@ def is_true(environ: Mapping[str, str], variable: str) -> bool:
 def is_helper(command: list[str]) -> bool:
     """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
     return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
+
+
+def _is_disabled(environ: Mapping[str, str], patch: str) -> bool:
+    """Before the settings are read, and the registry knows it."""
+    names = environ.get("OTEL_TRACEBATON_DISABLED_PATCHES", "").split(",")
+    return patch in [name.strip() for name in names]
 
 
 def _is_spawned_worker(command: list[str]) -> bool:

@@ -58,6 +58,12 @@ def leave_out_httpx_client_on_import() -> None:
 
 
 def leave_out_httpx_client() -> None:
+    from tracebaton_configurator.patching import registry
+
+    registry.apply("httpx-client", _leave_out_httpx_client)
+
+
+def _leave_out_httpx_client() -> None:
     """Let `import httpx` not bring its command-line client along, until somebody calls that.
 
     `httpx/__init__.py` imports `httpx._main`, and that one rich, click and pygments where they are installed, as rich
