@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.problems import report, report_failure
 from tracebaton_configurator.startup.bring_up import bring_up
+from tracebaton_configurator.startup.reporting import report, report_failure
 from tracebaton_configurator.startup.state import STATE
 
 

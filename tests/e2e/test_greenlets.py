@@ -77,7 +77,7 @@ def warnings_in(done: subprocess.CompletedProcess[str]) -> set[str]:
 
 IMPORTED = """
 import sys
-late = ("h2", "hpack", "h11", "tracebaton_configurator.export.encode", "tracebaton_configurator.export.wire")
+late = ("h2", "hpack", "h11", "tracebaton_configurator.export.encode", "tracebaton_configurator.export.connection")
 assert not [name for name in late if name in sys.modules]
 import opentelemetry.trace
 import {}

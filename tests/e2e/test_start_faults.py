@@ -53,13 +53,13 @@ print(trace.get_tracer("t").start_span("x").is_recording(), fastapi.FastAPI.__mo
 """
 UNTRACED = "False fastapi.applications\n"
 TRACED_ALL_THE_SAME = "True opentelemetry.instrumentation.fastapi\n"
-PIPELINE = "configurator tracebaton_configurator.pipeline"
+PIPELINE = "configurator tracebaton_configurator.startup.pipeline"
 FATAL = [
     "distro tracebaton_configurator.settings:current",
     "distro tracebaton_configurator.settings:hand_down",
     "distro tracebaton_configurator.distro:leave_launcher_directory",
     "configurator tracebaton_configurator.logs.hook:install",
-    "configurator tracebaton_configurator.logs.trouble:install",
+    "configurator tracebaton_configurator.logs.diagnostics:install",
     "configurator tracebaton_configurator.startup.family:captured_streams",
     f"{PIPELINE}:propagator.install",
     f"{PIPELINE}:effective_rules",

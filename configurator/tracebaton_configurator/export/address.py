@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from tracebaton_configurator.export.wire import Tls, Wire
+from tracebaton_configurator.export.connection import Tls, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

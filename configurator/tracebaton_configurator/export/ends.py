@@ -10,9 +10,9 @@ from weakref import WeakMethod
 
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 
-from tracebaton_configurator import native
-from tracebaton_configurator.export.batching import DeliveringSpanProcessor
+from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ class Part:
         self.bounded = bounded
         self.is_needed = needed
         self._end = end
-        self._begin = native.Latch()
-        self._thread: native.Thread | None = None
+        self._begin = os_threads.Latch()
+        self._thread: os_threads.Thread | None = None
         if _NO_LATE_THREADS and not bounded:
             self._wait_for_the_end()
             again = WeakMethod(self._wait_for_the_end)
@@ -57,18 +57,18 @@ class Part:
                 error,
             )
 
-    def start(self) -> native.Thread | None:
+    def start(self) -> os_threads.Thread | None:
         """End it in a thread; None where there is none, and none can be started."""
         if self._thread is None:
             try:
-                return native.Thread.start(self.run)
+                return os_threads.Thread.start(self.run)
             except RuntimeError:
                 return None
         self._begin.open()
         return self._thread
 
     def _wait_for_the_end(self) -> None:
-        begin = self._begin = native.Latch()
+        begin = self._begin = os_threads.Latch()
 
         def wait() -> None:
             while not begin.wait(1 << 20):
@@ -76,7 +76,7 @@ class Part:
             self.run()
 
         try:
-            self._thread = native.Thread.start(wait)
+            self._thread = os_threads.Thread.start(wait)
         except RuntimeError:
             self._thread = None
 

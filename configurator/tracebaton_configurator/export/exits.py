@@ -24,11 +24,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator import native
 from tracebaton_configurator.export.ends import end_all
 from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.logs import own
-from tracebaton_configurator.patching import registry
+from tracebaton_configurator.patching import os_threads, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +62,7 @@ class _Flush:
     def __init__(self, timeout: float, thread: int = 0) -> None:
         self.deadline = time.monotonic() + timeout
         self.thread = thread
-        self.done = native.Latch()
+        self.done = os_threads.Latch()
         self.held_back: int | None = None
         """The signal that came while this flush held the main thread."""
 
@@ -73,7 +72,7 @@ class _Flush:
 
     def is_beneath(self) -> bool:
         """It is unfinished in the very thread that asks, so that waiting for it would be waiting for ever."""
-        return self.thread == native.get_ident() and not self.done.is_open
+        return self.thread == os_threads.get_ident() and not self.done.is_open
 
 
 class _End:
@@ -94,7 +93,7 @@ class _End:
 
     def come(self) -> None:
         """Flush in this thread."""
-        mine = _Flush(self._timeout, native.get_ident())
+        mine = _Flush(self._timeout, os_threads.get_ident())
         first = self._begun.setdefault("", mine)
         if first is not mine:
             first.wait()
@@ -105,7 +104,7 @@ class _End:
                 # Event loops leave the default action behind, and a second SIGTERM is usual: one is sent to the process
                 # group, and one by the parent that got the first.
                 sigterm.hold(mine)
-                self._run(mine, cooperate=native.concurrency_model() is not None)
+                self._run(mine, cooperate=os_threads.concurrency_model() is not None)
         finally:
             _stay_interrupted()
             sigterm.let_go(mine)
@@ -122,7 +121,7 @@ class _End:
             sigterm.hold(mine)
             # This thread may have been stopped anywhere, perhaps holding a lock that the flush needs.
             try:
-                native.Thread.start(lambda: self._run(mine))
+                os_threads.Thread.start(lambda: self._run(mine))
             except RuntimeError:  # no thread can be started, at the latest end or at a limit of the system's
                 self._run(mine)
         first.wait()
@@ -143,7 +142,7 @@ class _End:
         die(number)
 
     def _run(self, flush: _Flush, *, cooperate: bool = False) -> None:
-        flush.thread = native.get_ident()
+        flush.thread = os_threads.get_ident()
         own.ending = True
         try:
             end_all(self._parts(), flush.deadline - time.monotonic(), cooperate=cooperate)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.delivery import Client
+    from tracebaton_configurator.export.export_queue import Client
 
 _OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
 _GROUP = "opentelemetry_{}_exporter"

@@ -11,14 +11,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tracebaton_configurator import native
+from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SECONDS = 1.0
 
-_lock = native.RLock()
+_lock = os_threads.RLock()
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def importing() -> Iterator[None]:
 
 def _renew() -> None:
     global _lock  # noqa: PLW0603 (a lock that was held at the fork cannot be let go of in the child)
-    _lock = native.RLock()
+    _lock = os_threads.RLock()
 
 
 def _release() -> None:

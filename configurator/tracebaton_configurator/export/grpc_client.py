@@ -21,13 +21,13 @@ from h2.settings import SettingCodes
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.reply import Reply, no_answer, of_grpc
+from tracebaton_configurator.export.export_result import Reply, no_answer, of_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.wire import Wire
+    from tracebaton_configurator.export.connection import Wire
 
     Left = Callable[[], float]
 

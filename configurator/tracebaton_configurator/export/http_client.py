@@ -12,13 +12,13 @@ import h11
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.reply import Reply, no_answer, of_http
+from tracebaton_configurator.export.export_result import Reply, no_answer, of_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.wire import Wire
+    from tracebaton_configurator.export.connection import Wire
 
     Left = Callable[[], float]
 

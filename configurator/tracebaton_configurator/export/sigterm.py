@@ -23,7 +23,7 @@ from _signal import SIG_DFL, getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from functools import update_wrapper
 
-from tracebaton_configurator import native
+from tracebaton_configurator.patching import os_threads
 
 TYPE_CHECKING = False  # any Python that starts a thread imports this module
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class _Sigterm:
 def _in_main_thread() -> bool:
     """Of the operating system: gevent and eventlet give the name to greenlets."""
     if sys.platform == "linux":
-        return native.get_native_id() == os.getpid()
+        return os_threads.get_native_id() == os.getpid()
     import threading
 
     return threading.current_thread() is threading.main_thread()

@@ -46,7 +46,6 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from tracebaton_configurator import native
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spool_bound import BLOCK, Bound
 from tracebaton_configurator.export.spool_directory import (
@@ -62,6 +61,7 @@ from tracebaton_configurator.export.spool_directory import (
 from tracebaton_configurator.export.spool_reader import Entry, Reader
 from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH, parse_name
 from tracebaton_configurator.export.spool_writer import Segment
+from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ class Spool:
         self._begin()
 
     def _begin(self) -> None:
-        self._using = native.allocate_lock()
+        self._using = os_threads.allocate_lock()
         self._bound.forget()
         self._names: list[tuple[Name, Writer]] = []
         self._after: dict[str, Name] = {}

@@ -9,9 +9,9 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracebaton_configurator import native
 from tracebaton_configurator.live.address import is_here, listed, peer_of
 from tracebaton_configurator.live.message import encode, receive
+from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def ask(
     for pause in _PAUSES:
         with suppress(ConnectionResetError):
             return _ask_once(name, request, pid, deadline, waits=waits)
-        native.sleep(pause)
+        os_threads.sleep(pause)
     raise NoAnswerError(f"A process ({name})", "ended the connection without an answer", known=True)
 
 
@@ -117,7 +117,7 @@ def _connect(connection: socket.socket, name: str, deadline: float) -> None:
     while (problem := connection.connect_ex("\0" + name)) == errno.EAGAIN:
         if time.monotonic() >= deadline:
             raise TimeoutError
-        native.sleep(0.01)
+        os_threads.sleep(0.01)
     if problem:
         raise OSError(problem, os.strerror(problem))  # of the subclass that belongs to the number
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import propagate
 
-from tracebaton_configurator.gate.engine import Engine, Roots, RuleRoots
+from tracebaton_configurator.asgi.fast_path import Engine, Roots, RuleRoots
+from tracebaton_configurator.sampling.rule_set import Table
 from tracebaton_configurator.sampling.rules import effective_rules
 from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
-from tracebaton_configurator.sampling.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

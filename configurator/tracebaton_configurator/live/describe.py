@@ -17,8 +17,8 @@ from tracebaton_configurator.patching.registry import outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracebaton_configurator.export.batching import DeliveringSpanProcessor
-    from tracebaton_configurator.gate.keep import Keeper
+    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
     from tracebaton_configurator.live.control import Control
     from tracebaton_configurator.settings import Settings
 

@@ -8,13 +8,13 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator import native
 from tracebaton_configurator.live.address import AVAILABLE, is_here, name_for, peer_of
 from tracebaton_configurator.live.client import ask_parent
 from tracebaton_configurator.live.container import namespace
 from tracebaton_configurator.live.message import encode, receive
 from tracebaton_configurator.live.operations import RequestError, perform
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ class Server:
             return
         self._open = [listener]
         try:
-            native.Thread.start(lambda: self._serve(listener))
+            os_threads.Thread.start(lambda: self._serve(listener))
         except Exception as error:  # noqa: BLE001 (tracing works without)
             self._give_up(listener, error)
 
@@ -102,7 +102,7 @@ class Server:
             except TimeoutError:
                 continue
             except OSError:  # the process has no file descriptor to spare, say
-                native.sleep(_SECONDS)
+                os_threads.sleep(_SECONDS)
                 continue
             self._open = [listener, connection]
             with closing(connection):

@@ -12,8 +12,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from tracebaton_configurator import native
 from tracebaton_configurator.logs.captured import is_captured
+from tracebaton_configurator.patching import os_threads
 
 NAME = "tracebaton"
 _SECONDS = 0.5
@@ -51,7 +51,7 @@ class _CurrentStderr(logging.StreamHandler):  # type: ignore[type-arg]
                 super().emit(record)
             else:
                 line = self.format(record) + self.terminator
-                native.write(descriptor, line.encode(stream.encoding, "backslashreplace"), _SECONDS)
+                os_threads.write(descriptor, line.encode(stream.encoding, "backslashreplace"), _SECONDS)
         except Exception:  # noqa: BLE001 (as every handler of the standard library does)
             self.handleError(record)
 
@@ -126,7 +126,7 @@ def _log_in_time(level: int, message: str, args: tuple[object, ...]) -> None:
             _logger().log(level, message, *args)
 
     try:
-        thread = native.Thread.start(say)
+        thread = os_threads.Thread.start(say)
     except RuntimeError:  # the interpreter has begun to end, which no thread was interrupted for
         say()
         return
@@ -134,4 +134,4 @@ def _log_in_time(level: int, message: str, args: tuple[object, ...]) -> None:
         # Not as a record: the making of one asks `threading` for the name of its thread, under a lock.
         line = f"{logging.getLevelName(level)}: {NAME}: {message % args}\n"
         with suppress(OSError):
-            native.write(2, line.encode("utf-8", "backslashreplace"), _SECONDS)
+            os_threads.write(2, line.encode("utf-8", "backslashreplace"), _SECONDS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import Status
 
-from tracebaton_configurator.logs import trouble
+from tracebaton_configurator.logs import diagnostics
 from tracebaton_configurator.redaction.text import HIDDEN, current
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def redact(span: Any) -> None:
             if description != status.description:
                 span._status = Status(status.status_code, description)  # noqa: SLF001
     except Exception as error:  # noqa: BLE001 (a request must not fail for its span)
-        trouble.report("redaction", f"A span could not be searched for secrets: {type(error).__name__}")
+        diagnostics.report("redaction", f"A span could not be searched for secrets: {type(error).__name__}")
 
 
 def _redact_attributes(attributes: Any, redactor: Redactor) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
 
-    from tracebaton_configurator.sampling.table import Table
+    from tracebaton_configurator.sampling.rule_set import Table
 
 
 # Set in the context of a request that is not recorded; nothing below it is, whatever a sampler would say.
@@ -184,8 +184,8 @@ def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:
 
 def make_sampler(argument: str | None) -> TracebatonSampler:
     """What the entry point `opentelemetry_traces_sampler` calls under another distro; wrong rules mean the default."""
+    from tracebaton_configurator.sampling.rule_set import Table
     from tracebaton_configurator.sampling.rules import RuleError, effective_rules
-    from tracebaton_configurator.sampling.table import Table
 
     try:
         rules = effective_rules(argument)

@@ -7,11 +7,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.logs import captured, hook, own, trouble
+from tracebaton_configurator.logs import captured, diagnostics, hook, own
 from tracebaton_configurator.patching import on_import, registry
-from tracebaton_configurator.problems import report, report_failure
 from tracebaton_configurator.startup import begin, family, first_thread, instrumentations, start_log
 from tracebaton_configurator.startup.quick_imports import without_collections
+from tracebaton_configurator.startup.reporting import report, report_failure
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def _configure() -> None:
     captured.streams = family.captured_streams(begin.inherited) if here.children == "serving" else frozenset()
     registry.disable(here.disabled_patches)
     hook.install(here.logs, here.service_name, here.log_extras)
-    trouble.install()
+    diagnostics.install()
     report(here.problems, strict=here.strict)
-    from tracebaton_configurator.pipeline import start
+    from tracebaton_configurator.startup.pipeline import start
 
     pipeline = start(here, STATE.launcher_version or _launcher_version())
     STATE.pipeline = pipeline

@@ -174,6 +174,6 @@ def _or_upstreams_way(name: str, fit: Callable[[], object]) -> None:
 
 
 def _respect_own_instrumentation() -> None:
-    from tracebaton_configurator.company import respect_own_instrumentation
+    from tracebaton_configurator.coexist.providers import respect_own_instrumentation
 
     respect_own_instrumentation()

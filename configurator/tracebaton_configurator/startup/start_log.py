@@ -16,14 +16,14 @@ from opentelemetry.context import Context, attach, detach
 from tracebaton_configurator import settings
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.logs import hook, own
-from tracebaton_configurator.once import is_new
+from tracebaton_configurator.logs.deduplication import is_new
 from tracebaton_configurator.startup import instrumentations
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracebaton_configurator.pipeline import Pipeline
+    from tracebaton_configurator.startup.pipeline import Pipeline
 
 
 def warn_if_another_distro_won() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracebaton_configurator.pipeline import Pipeline
+    from tracebaton_configurator.startup.pipeline import Pipeline
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from tracebaton_configurator.export.wire import Wire
+from tracebaton_configurator.export.connection import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

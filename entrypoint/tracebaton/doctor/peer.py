@@ -6,12 +6,12 @@ import ssl
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.network import open_wire
-from tracebaton_configurator.export.wire import Tls
+from tracebaton_configurator.export.connection import Tls
 
 if TYPE_CHECKING:
     from tracebaton.doctor.situation import Clock
     from tracebaton_configurator.export.address import Address
-    from tracebaton_configurator.export.wire import Wire
+    from tracebaton_configurator.export.connection import Wire
 
 __all__ = ["what_answers"]
 

@@ -125,8 +125,8 @@ def _reach(address: Address, clock: Clock) -> Iterator[Finding]:
 def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Finding:
     """One span through the project's own transport."""
     from tracebaton.doctor.sample import make_payload
+    from tracebaton_configurator.export.export_result import Verdict
     from tracebaton_configurator.export.exporters import make_client
-    from tracebaton_configurator.export.reply import Verdict
 
     endpoint = situation.settings.endpoint
     trace_id, payload = make_payload(situation.settings.service_name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, ok
 from tracebaton.doctor.network import open_wire
-from tracebaton_configurator.export.wire import Tls
+from tracebaton_configurator.export.connection import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,12 +13,12 @@ from fault_receiver import FaultyReceiver
 from peers import payload
 from processes import wait_for
 
-from tracebaton_configurator.export import delivery as module
+from tracebaton_configurator.export import export_queue as module
 from tracebaton_configurator.export import spool as spool_module
-from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export.export_queue import Delivery
+from tracebaton_configurator.export.export_status import Outage
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
-from tracebaton_configurator.export.outage import Outage
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.settings.endpoint import Endpoint
 

@@ -20,12 +20,12 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from peers import span_ids
 from processes import wait_for
 
-from tracebaton_configurator.export import batching
-from tracebaton_configurator.export.batching import DeliveringSpanProcessor
-from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export import span_processor
+from tracebaton_configurator.export.export_queue import Delivery
+from tracebaton_configurator.export.export_result import Reply, Verdict
+from tracebaton_configurator.export.export_status import Outage
 from tracebaton_configurator.export.exporters import make_encode
-from tracebaton_configurator.export.outage import Outage
-from tracebaton_configurator.export.reply import Reply, Verdict
+from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
 from tracebaton_configurator.export.spool import Spool
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def made() -> Iterator[Made]:
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     for level in ("warning", "error"):
-        monkeypatch.setattr(batching.own, level, lambda message, *args: said.append(message % args))
+        monkeypatch.setattr(span_processor.own, level, lambda message, *args: said.append(message % args))
     return said
 
 
@@ -396,11 +396,11 @@ class TestShutdown:
 PRELUDE = f"""
 import json, os, signal, sys, threading, time
 sys.path[:0] = {[str(HERE), str(HERE.parents[2] / "tests" / "faults"), str(HERE.parents[2] / "docker" / "demo")]!r}
-from tracebaton_configurator.export.batching import DeliveringSpanProcessor
-from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+from tracebaton_configurator.export.export_queue import Delivery
 from tracebaton_configurator.export.exporters import make_encode
 from tracebaton_configurator.export.grpc_client import GrpcClient
-from tracebaton_configurator.export.outage import Outage
+from tracebaton_configurator.export.export_status import Outage
 from tracebaton_configurator.settings.endpoint import Endpoint
 from opentelemetry.sdk.trace import TracerProvider
 delivery = Delivery(lambda: GrpcClient(Endpoint(sys.argv[1], "grpc")), Outage("c", "here"), timeout=10.0,

@@ -20,14 +20,14 @@ from peers import payload, span_ids
 from processes import wait_for
 
 from tracebaton_configurator.export import backlog
-from tracebaton_configurator.export import delivery as module
+from tracebaton_configurator.export import export_queue as module
 from tracebaton_configurator.export import spool as spool_module
 from tracebaton_configurator.export.batch import Batch, halves_of
-from tracebaton_configurator.export.delivery import Delivery
+from tracebaton_configurator.export.export_queue import Delivery
+from tracebaton_configurator.export.export_result import Reply, Verdict
+from tracebaton_configurator.export.export_status import Outage
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
-from tracebaton_configurator.export.outage import Outage
-from tracebaton_configurator.export.reply import Reply, Verdict
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.settings.endpoint import Endpoint
 
@@ -86,7 +86,7 @@ def nothing() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(module.native, "sleep", clock.sleep)
+    monkeypatch.setattr(module.os_threads, "sleep", clock.sleep)
     return clock
 
 
@@ -526,7 +526,7 @@ class TestTheSum:
         with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
             clock = Clock()
             patch.setattr(module, "time", clock)
-            patch.setattr(module.native, "sleep", clock.sleep)
+            patch.setattr(module.os_threads, "sleep", clock.sleep)
             patch.setattr(spool_module, "_LOOK_EVERY", 1.0)
             patch.setattr(spool_module, "time", clock)
             spool = Spool(root, spooled) if spooled else None

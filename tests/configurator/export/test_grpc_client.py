@@ -19,8 +19,8 @@ from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, GoAwayFrame
 from peers import Http2, Left, Peer, hang, payload, span_ids
 
+from tracebaton_configurator.export.export_result import Reply, Verdict
 from tracebaton_configurator.export.grpc_client import GrpcClient
-from tracebaton_configurator.export.reply import Reply, Verdict
 from tracebaton_configurator.settings.endpoint import Endpoint
 
 if TYPE_CHECKING:

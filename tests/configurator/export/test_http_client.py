@@ -11,8 +11,8 @@ from fault_kinds import Blackholed, CutResponse, Healthy, HttpStatus, TooLarge
 from fault_receiver import FaultyReceiver
 from peers import Left, Peer, hang, payload, read_http, span_ids
 
+from tracebaton_configurator.export.export_result import Reply, Verdict
 from tracebaton_configurator.export.http_client import HttpClient
-from tracebaton_configurator.export.reply import Reply, Verdict
 from tracebaton_configurator.settings.endpoint import Endpoint
 
 if TYPE_CHECKING:

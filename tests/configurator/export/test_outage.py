@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracebaton_configurator.export.outage import Outage
+from tracebaton_configurator.export.export_status import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tracebaton_configurator.export.processor import BoundedBatchSpanProcessor
+from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tracebaton_configurator.export.reply import Reply, Verdict, no_answer, of_grpc, of_http
+from tracebaton_configurator.export.export_result import Reply, Verdict, no_answer, of_grpc, of_http
 
 CODES = {
     1: ("CANCELLED", Verdict.RETRY),

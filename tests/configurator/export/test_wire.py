@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from peers import Http2, Left, Peer, hang, payload, read_http
 
+from tracebaton_configurator.export.connection import Wire
+from tracebaton_configurator.export.export_result import Reply, Verdict
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
-from tracebaton_configurator.export.reply import Reply, Verdict
-from tracebaton_configurator.export.wire import Wire
 from tracebaton_configurator.settings.endpoint import Endpoint
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ import time
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-from tracebaton_configurator.gate.engine import Engine, RuleRoots
+from tracebaton_configurator.asgi.fast_path import Engine, RuleRoots
 from tracebaton_configurator.live.container import container
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.server import Server
+from tracebaton_configurator.propagation.trust import Trust
+from tracebaton_configurator.sampling.rule_set import Table
 from tracebaton_configurator.sampling.rules import effective_rules
 from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
-from tracebaton_configurator.sampling.table import Table
-from tracebaton_configurator.w3c.trust import Trust
 
 
 def start(service: str) -> Control:

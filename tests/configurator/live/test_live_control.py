@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from tracebaton_configurator.gate.engine import Engine, StandardRoots
+from tracebaton_configurator.asgi.fast_path import Engine, StandardRoots
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.operations import RequestError, perform
+from tracebaton_configurator.propagation.trust import Trust
+from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.sampling.rules import RuleError
 from tracebaton_configurator.sampling.sampler import UNRECORDED, DecidedIds, DecidedSampler
-from tracebaton_configurator.w3c import propagator
-from tracebaton_configurator.w3c.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry import trace
 
-from tracebaton_configurator.logs import own, trouble
+from tracebaton_configurator.logs import diagnostics, own
 from tracebaton_configurator.logs.limit import RateLimit
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Said(logging.Handler):
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
-    monkeypatch.setattr(trouble, "_limit", RateLimit(60))
+    monkeypatch.setattr(diagnostics, "_limit", RateLimit(60))
     upstream, ours = logging.getLogger("opentelemetry"), logging.getLogger(own.NAME)
     before = upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate
     # Other tests configure logging as applications do, which switches off the loggers that exist by then.
     monkeypatch.setattr(logging.getLogger("opentelemetry.sdk.trace"), "disabled", False)
     handler = Said()
     ours.handlers[:], ours.propagate = [handler], False
-    trouble.install()
+    diagnostics.install()
     yield handler
     upstream.handlers[:], upstream.propagate, ours.handlers[:], ours.propagate = before
 
@@ -79,18 +79,18 @@ def test_its_exception_is_named(said: Said) -> None:
 
 def test_repeats_are_held_back_and_counted(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(trouble, "_limit", RateLimit(60, lambda: now[0]))
+    monkeypatch.setattr(diagnostics, "_limit", RateLimit(60, lambda: now[0]))
     logger = logging.getLogger("opentelemetry.sdk.trace")
     for number in range(5):
         logger.warning("Dropped %d", number)
-    assert trouble.last_words() == "4 more complaints like those above were held back."
+    assert diagnostics.last_words() == "4 more complaints like those above were held back."
     now[0] = 61.0
     logger.warning("Dropped %d", 5)
     assert [line.split(": ", 1)[1] for line in said.lines] == [
         "Dropped 0",
         "Dropped 5 (4 more like this were held back)",
     ]
-    assert trouble.last_words() is None
+    assert diagnostics.last_words() is None
 
 
 def test_in_a_request_another_thread_does_the_talking(said: Said) -> None:
@@ -112,7 +112,7 @@ def test_debug_and_info_are_left_out(said: Said) -> None:
 def test_a_broken_complaint_is_said_all_the_same(said: Said) -> None:
     record = logging.makeLogRecord({"name": "opentelemetry.sdk.trace", "levelno": 30, "msg": "%d", "args": ("x",)})
     # Not through the logger: pytest listens there as well, and raises.
-    trouble._Complaints(logging.WARNING).handle(record)
+    diagnostics._Complaints(logging.WARNING).handle(record)
     assert said.lines == ["WARNING OpenTelemetry (sdk.trace): '%d'"]
 
 

@@ -100,7 +100,7 @@ def test_a_span_without_secrets_stays_as_it_is() -> None:
 
 def test_it_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(module.trouble, "report", lambda _, line: said.append(line))
+    monkeypatch.setattr(module.diagnostics, "report", lambda _, line: said.append(line))
     module.redact(object())
     assert said == ["A span could not be searched for secrets: AttributeError"]
 
@@ -139,7 +139,7 @@ def test_a_processor_of_the_applications_gets_what_has_begun_without_secrets() -
     """Some export spans when they begin."""
     from types import SimpleNamespace
 
-    from tracebaton_configurator.shared_spans import SharedSpans, processors_of
+    from tracebaton_configurator.coexist.exporters import SharedSpans, processors_of
 
     begun: list[dict[str, Any]] = []
 

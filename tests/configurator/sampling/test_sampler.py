@@ -21,6 +21,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from tracebaton_configurator.sampling.rule_set import Table
 from tracebaton_configurator.sampling.rules import effective_rules
 from tracebaton_configurator.sampling.sampler import (
     Decided,
@@ -30,7 +31,6 @@ from tracebaton_configurator.sampling.sampler import (
     decision,
     trace_state_for,
 )
-from tracebaton_configurator.sampling.table import Table
 from tracebaton_configurator.sampling.threshold import randomness_of, threshold_of
 
 TRACE_IDS = some.integers(1, (1 << 128) - 1)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from tracebaton_configurator.sampling.rule_set import Table
 from tracebaton_configurator.sampling.rules import SERVER, effective_rules
-from tracebaton_configurator.sampling.table import Table
 
 COUNTED = "*=10/s+10%"
 

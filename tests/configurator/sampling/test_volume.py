@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from tracebaton_configurator.sampling.rate_counter import Endpoint, Endpoints
 from tracebaton_configurator.sampling.rules import Rate, parse_rules
 from tracebaton_configurator.sampling.threshold import NEVER, is_sampled, probability_of, threshold_of
-from tracebaton_configurator.sampling.volume import Endpoint, Endpoints
 
 TWO_A_SECOND = parse_rules("2/s")[0]
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from tracebaton_configurator import once
-from tracebaton_configurator.logs import own
-from tracebaton_configurator.pipeline import Pipeline
+from tracebaton_configurator.logs import deduplication, own
 from tracebaton_configurator.sampling.sampler import DecidedSampler
 from tracebaton_configurator.settings import Settings, current, read_settings
 from tracebaton_configurator.startup import start_log
+from tracebaton_configurator.startup.pipeline import Pipeline
 from tracebaton_configurator.startup.start_log import start_line
 from tracebaton_configurator.startup.state import ProcessState
 
@@ -82,25 +81,25 @@ def test_skipped_instrumentations_and_a_gate_that_stands_aside() -> None:
 class TestOnce:
     @pytest.fixture(autouse=True)
     def nothing_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(once.SAID, "")
+        monkeypatch.setenv(deduplication.SAID, "")
 
     def test_a_line_is_new_once(self) -> None:
-        assert [once.is_new("a"), once.is_new("b"), once.is_new("a")] == [True, True, False]
+        assert [deduplication.is_new("a"), deduplication.is_new("b"), deduplication.is_new("a")] == [True, True, False]
 
     def test_what_is_remembered_is_bounded(self) -> None:
         for number in range(1000):
-            assert once.is_new(str(number))
-        assert len(os.environ[once.SAID]) < 1000
+            assert deduplication.is_new(str(number))
+        assert len(os.environ[deduplication.SAID]) < 1000
 
     def test_odd_characters(self) -> None:
-        assert once.is_new("\udcff")
+        assert deduplication.is_new("\udcff")
 
 
 class TestWhatIsSaid:
     @pytest.fixture(autouse=True)
     def fresh(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(start_log, "STATE", ProcessState(distro=True, configurator=True))
-        monkeypatch.setenv(once.SAID, "")
+        monkeypatch.setenv(deduplication.SAID, "")
         yield
         current.cache_clear()
 

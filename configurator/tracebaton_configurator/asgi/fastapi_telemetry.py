@@ -1,0 +1,130 @@
+"""The gate above FastAPI's native telemetry (FastAPI 0.142 and later), where the contrib instrumentation is not loaded.
+
+FastAPI then makes the spans of a request itself, unless it finds `fastapi.telemetry` in its scope, which is how its own
+`exclude` switches it off for one. Checked with FastAPI 0.142 to 0.165 (fastapi/applications.py, `__call__`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+from opentelemetry import context as context_api
+from opentelemetry.trace import get_tracer
+
+from tracebaton_configurator.asgi.middleware import PASSED
+from tracebaton_configurator.asgi.unsampled import pass_unrecorded, pass_untraced
+from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.asgi.upstream_asgi import StabilityMode
+from tracebaton_configurator.asgi.upstream_path import record_by
+from tracebaton_configurator.patching.registry import apply_on_import
+from tracebaton_configurator.redaction.upstream import with_redacted_query
+from tracebaton_configurator.sampling.routes import template_of
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from tracebaton_configurator.asgi.fast_path import Engine
+    from tracebaton_configurator.asgi.late_spans import Keeper
+
+_SWITCH = "fastapi.telemetry"
+
+
+def gate_native_telemetry(engine: Engine, keeper: Keeper) -> None:
+    """Patch `FastAPI.__call__` as soon as the application imports FastAPI."""
+    apply_on_import("fastapi-telemetry", "fastapi", lambda module: gate_module(module, engine, keeper))
+
+
+def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
+    """Patch the class in this module; False for a FastAPI without native telemetry."""
+    try:
+        import_module("fastapi.telemetry")
+    except ImportError:
+        return False
+    original = fastapi.FastAPI.__call__
+    details = _NativeDetails(fastapi.__version__)
+
+    async def __call__(self: Any, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: N807
+        if engine.on_first is not None:
+            engine.serve()
+        kind = scope.get("type")
+        current = context_api.get_current()
+        if (
+            kind not in ("http", "websocket")
+            or _SWITCH in scope
+            or current.get(CURRENT_SPAN) is not None
+            or current.get(SUPPRESS_INSTRUMENTATION)
+        ):
+            await original(self, scope, receive, send)
+            return
+        if engine.off:
+            if engine.aside:
+                await original(self, scope, receive, send)
+                return
+            scope[PASSED] = False
+            scope[_SWITCH] = None
+            await pass_untraced(original.__get__(self), scope, receive, send)
+            return
+        start = engine.begin(scope)
+        if start is None:
+            scope[_SWITCH] = None
+            await pass_untraced(original.__get__(self), scope, receive, send)
+            return
+        scope[PASSED] = start.recorded
+        try:
+            if start.recorded or engine.aside:
+                await record_by(original.__get__(self), scope, receive, send, start, engine)
+            else:
+                scope[_SWITCH] = None
+                await pass_unrecorded(original.__get__(self), scope, receive, send, start, engine, keeper, details)
+        finally:
+            engine.learn(start, scope)
+
+    fastapi.FastAPI.__call__ = __call__
+    return True
+
+
+class _NativeDetails:
+    """The name and attributes that FastAPI's own telemetry gives a request, for one that is kept after the fact."""
+
+    def __init__(self, version: str) -> None:
+        from fastapi.telemetry import _asgi
+
+        self.tracer = get_tracer("fastapi", version, schema_url=_asgi._SCHEMA_URL)  # noqa: SLF001
+        self.mode = StabilityMode.HTTP
+        self._server_attributes = _asgi._server_attributes  # noqa: SLF001
+        self._sensitive = _asgi._SENSITIVE_QUERY_PARAMETERS  # noqa: SLF001
+        self._methods: frozenset[str] = getattr(_asgi, "_HTTP_METHODS", frozenset())
+
+    def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """As `NativeTelemetry.__call__` (fastapi/telemetry/_asgi.py)."""
+        attributes: dict[str, Any] = {"url.scheme": scope.get("scheme", "http")}
+        template = template_of(scope, scope["path"])  # type: ignore[arg-type]
+        if scope["type"] == "websocket":
+            method = "WS"
+            attributes["network.protocol.name"] = "websocket"
+        else:
+            original = scope.get("method", "")
+            known = original if original in self._methods else "_OTHER"
+            method = "HTTP" if known == "_OTHER" else known
+            attributes["http.request.method"] = known
+            attributes["url.path"] = scope["path"]
+            if known != original:
+                attributes["http.request.method_original"] = original
+            if scope.get("http_version"):
+                attributes["network.protocol.version"] = scope["http_version"]
+            if scope.get("query_string"):
+                attributes["url.query"] = self._redacted(with_redacted_query(scope)["query_string"])
+        attributes.update(self._server_attributes(scope))
+        if template is None:
+            return method, attributes
+        attributes["http.route"] = template
+        return f"{method} {template}", attributes
+
+    def error_type(self, error: Exception) -> str | None:
+        return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+
+    def _redacted(self, query: bytes) -> str:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        return urlencode([(name, "REDACTED" if name in self._sensitive else value) for name, value in pairs])

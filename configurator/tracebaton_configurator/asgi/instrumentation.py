@@ -1,0 +1,101 @@
+"""The gate of this process: built once tracing is configured, put in place as the instrumentations are loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import propagate
+
+from tracebaton_configurator.asgi.fast_path import Engine, Roots
+from tracebaton_configurator.asgi.late_spans import Keeper
+from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.propagation import http_clients
+from tracebaton_configurator.propagation.trust import Trust
+from tracebaton_configurator.propagation.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from ipaddress import IPv4Network, IPv6Network
+    from types import ModuleType
+
+    from tracebaton_configurator.sampling.sampler import DecidedIds
+
+
+class Session:
+    """What the gate consists of in this process."""
+
+    def __init__(
+        self,
+        roots: Roots,
+        ids: DecidedIds,
+        *,
+        follows_parents: bool,
+        trust_parent: bool | Sequence[IPv4Network | IPv6Network],
+        keep_errors: bool,
+        keep_slower_than: float | None,
+        event_spans: bool = False,
+    ) -> None:
+        self._event_spans = event_spans
+        self.engine = Engine(
+            roots, ids, Trust(trust_parent), follows_parents=follows_parents, w3c_only=_propagates_w3c_only()
+        )
+        self.keeper = Keeper(errors=keep_errors, slower_than=keep_slower_than)
+
+    def instrumenting(self, name: str) -> None:
+        """Called before the instrumentation of that name is loaded."""
+        http_clients.prepare(name)
+
+    def instrumented(self, name: str) -> None:
+        """Called when it has been loaded."""
+        if name in ("fastapi", "starlette"):
+            from tracebaton_configurator.asgi.header_decoding import survive_any_header
+
+            apply("header-decoding", survive_any_header)
+        if name == "fastapi":
+            apply("fastapi", lambda: _gate_fastapi(self))
+        elif name == "starlette":
+            from tracebaton_configurator.asgi.middleware import put_gate_on_starlette
+
+            apply("starlette", lambda: put_gate_on_starlette(self, event_spans=self._event_spans))
+        http_clients.hand_on_through(name)
+
+    def finish(self, is_instrumented: Callable[[], bool]) -> None:
+        """Called when all instrumentations are known; `is_instrumented` says of FastAPI, once it is imported."""
+
+        def come(_: ModuleType) -> None:
+            if not is_instrumented():
+                from tracebaton_configurator.asgi.fastapi_telemetry import gate_native_telemetry
+
+                gate_native_telemetry(self.engine, self.keeper)
+
+        on_import.after("fastapi", come)
+
+
+def _gate_fastapi(session: Session) -> None:
+    """Patch `FastAPIInstrumentor.instrument_app`, which upstream's FastAPI subclass calls for each application.
+
+    An application that is instrumented with a provider of its own is left to upstream: decisions made here are not
+    meant for it.
+    """
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+
+    from tracebaton_configurator.asgi.middleware import put_gate_on
+
+    original = FastAPIInstrumentor.instrument_app
+
+    def instrument_app(app: Any, *args: Any, **kwargs: Any) -> None:
+        before = app.build_middleware_stack
+        original(app, *args, **kwargs)
+        own_provider = args[3:5] != () or any(kwargs.get(name) for name in ("tracer_provider", "meter_provider"))
+        if app.build_middleware_stack != before and not own_provider:
+            put_gate_on(app, session)
+
+    FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
+
+
+def _propagates_w3c_only() -> bool:
+    """Whether trace context and baggage are all that is propagated: then their headers can be read directly."""
+    propagators = getattr(propagate.get_global_textmap(), "_propagators", ())
+    kinds = {type(one) for one in propagators}
+    return StrictTraceContextPropagator in kinds and kinds <= {StrictTraceContextPropagator, StrictBaggagePropagator}

@@ -1,0 +1,123 @@
+"""Requests that were not recorded and turned out to matter: their SERVER span is made after the fact.
+
+The request had an identity from the start, and its log lines and its calls carried it. So the span that is made at its
+end, with those ids, is the parent of whatever the services below it kept of the same request.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry.trace import Link, SpanKind
+
+from tracebaton_configurator.asgi.fast_path import parent_context
+from tracebaton_configurator.asgi.guard import note_error, report
+from tracebaton_configurator.sampling.sampler import Decided, decision
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from opentelemetry.trace import SpanContext
+
+    from tracebaton_configurator.asgi.fast_path import Start
+    from tracebaton_configurator.asgi.span_attributes import SpanDetails
+
+# Says why a span is there although its request was not sampled: `error` or `slow`.
+REASON = "tracebaton.kept"
+PER_SECOND = 10
+
+
+class Outcome(NamedTuple):
+    """How a request ended: times in ns since the epoch, status 0 for none, and what it raised."""
+
+    began: int
+    ended: int
+    status: int
+    error: Exception | None
+
+
+class Keeper:
+    """Keeps at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
+
+    def __init__(self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND) -> None:
+        self._errors = errors
+        self._slower_than_ns = None if slower_than is None else int(slower_than * 1e9)
+        self._per_second = per_second
+        self._window = 0.0
+        self._in_window = 0
+        self.kept = 0
+        self.dropped = 0
+
+    def is_slow(self, began: int, ended: int) -> bool:
+        """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
+
+        A WebSocket has no response, and is open for as long as it is.
+        """
+        return self._slower_than_ns is not None and ended - began > self._slower_than_ns
+
+    def keep(
+        self,
+        details: SpanDetails,
+        scope: MutableMapping[str, Any],
+        start: Start,
+        identity: SpanContext,
+        outcome: Outcome,
+    ) -> None:
+        """Make and end the SERVER span of a request that has ended."""
+        failed = self._errors and (outcome.error is not None or outcome.status >= 500)
+        if not failed and not self.is_slow(outcome.began, outcome.ended):
+            return
+        if not self._has_room():
+            self.dropped += 1
+            return
+        try:
+            self._make(details, scope, start, identity, outcome, "error" if failed else "slow")
+            self.kept += 1
+        except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
+            report("The span of a request that failed could not be kept", problem)
+
+    def _make(
+        self,
+        details: SpanDetails,
+        scope: MutableMapping[str, Any],
+        start: Start,
+        identity: SpanContext,
+        outcome: Outcome,
+        reason: str,
+    ) -> None:
+        name, attributes = details.of(scope)
+        attributes[REASON] = reason
+        # No `ot=th`: it was not chosen by chance, so it stands for itself and for no number of others.
+        decided = Decided(identity.trace_id, identity.trace_state, identity.span_id)
+        pending = decision.set(decided)
+        try:
+            span = details.tracer.start_span(
+                name,
+                context=parent_context(start),
+                kind=SpanKind.SERVER,
+                attributes=attributes,
+                start_time=outcome.began,
+                links=[Link(start.claimed)] if start.claimed is not None else None,
+            )
+        finally:
+            decision.reset(pending)
+        error = outcome.error
+        if error is not None:
+            note_error(span, error, outcome.ended)
+        if outcome.status:
+            from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+
+            set_status_code(span, outcome.status, None, details.mode)
+        error_type = details.error_type(error) if error is not None else None
+        if error_type is not None:
+            span.set_attribute("error.type", error_type)
+        span.end(outcome.ended)
+
+    def _has_room(self) -> bool:
+        now = time.monotonic()
+        if now - self._window >= 1.0:
+            self._window = now
+            self._in_window = 0
+        self._in_window += 1
+        return self._in_window <= self._per_second

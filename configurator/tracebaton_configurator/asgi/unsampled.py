@@ -1,0 +1,99 @@
+"""The way of a request that is not recorded: an identity, a watch on how it ends, and nothing else.
+
+And that of one in a process whose tracing has been switched off, which has not even these.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan
+
+from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.asgi.late_spans import Outcome
+from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.logs.ids import ended as ended_request
+from tracebaton_configurator.logs.ids import remember_ids
+from tracebaton_configurator.sampling.sampler import UNRECORDED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from tracebaton_configurator.asgi.fast_path import Engine, Start
+    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.asgi.span_attributes import SpanDetails
+
+    Message = MutableMapping[str, Any]
+
+_UNTRACED = Context({SUPPRESS_INSTRUMENTATION: True})
+
+
+async def pass_unrecorded(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+    start: Start,
+    engine: Engine,
+    keeper: Keeper,
+    details: SpanDetails,
+) -> None:
+    """Run `app` for a request that gets no span, unless it ends in a way that `keeper` keeps."""
+    identity = engine.identity(start)
+    token = context_api.attach(
+        Context(
+            {**start.base, CURRENT_SPAN: NonRecordingSpan(identity), SUPPRESS_INSTRUMENTATION: True, UNRECORDED: True}
+        )
+    )
+    began = time_ns()
+    ended = 0
+    # Routing writes both: a mounted application is another one, below another root.
+    owner, root_path = scope.get("app"), scope.get("root_path", "")
+    status = 0
+
+    # No coroutine of its own: what it returns is awaited in its place.
+    def watched(message: Message) -> Awaitable[None]:
+        nonlocal status, ended
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                status = int(message["status"])
+            elif kind == "http.response.body" and not message.get("more_body"):
+                ended = time_ns()  # what comes after it, background tasks, is not the request
+        except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
+            report("An answer could not be understood", failure)
+        return send(message)
+
+    error: Exception | None = None
+    try:
+        await app(scope, receive, watched)
+    except Exception as raised:
+        error = raised
+        remember_ids(raised)
+        raise
+    finally:
+        context_api.detach(token)
+        ended_request.set(identity)
+        if (error is not None or status >= 500 or keeper.is_slow(began, ended)) and not start.excluded:
+            as_it_came = {**scope, "app": owner, "root_path": root_path}
+            outcome = Outcome(began, ended or time_ns(), status, error)
+            keeper.keep(details, as_it_came, start, identity, outcome)
+        error = None  # or it would be held by the frame in its own traceback
+
+
+async def pass_untraced(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    """Run `app` as if nothing were traced in this process: no identity, no headers to other services."""
+    current = context_api.get_current()
+    token = context_api.attach(Context({**current, SUPPRESS_INSTRUMENTATION: True}) if current else _UNTRACED)
+    try:
+        await app(scope, receive, send)
+    finally:
+        context_api.detach(token)

@@ -1,0 +1,68 @@
+"""The way of a request whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
+
+They read the headers once more, ask the sampler and the id generator, and so come upon what the gate has decided.
+A request that is not recorded goes this way where they count every one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
+
+from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.logs.ids import Ids, remember_ids
+from tracebaton_configurator.logs.ids import ended as ended_request
+from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
+from tracebaton_configurator.sampling.sampler import Decided, decision
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from tracebaton_configurator.asgi.fast_path import Engine, Start
+
+    Message = MutableMapping[str, Any]
+
+
+async def record_by(
+    app: Callable[..., Awaitable[None]],
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+    start: Start,
+    engine: Engine,
+) -> None:
+    """Run `app`, which makes the span of this request, recording or not, with the decision at hand."""
+    span_id = engine.span_id()
+    decided = Decided(start.trace_id, start.trace_state, span_id, recorded=start.recorded)
+    pending = decision.set(decided)
+    refusal = refuse_callers(lambda: not decided.taken) if start.claimed is not None else None
+    token = context_api.attach(start.base)
+    linked = start.claimed is None
+
+    def linking(message: Message) -> Awaitable[None]:
+        nonlocal linked
+        if not linked:
+            linked = True
+            try:
+                span = get_current_span()
+                if start.claimed is not None and hasattr(span, "add_link"):
+                    span.add_link(start.claimed)
+            except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
+                report("A span could not be linked", failure)
+        return send(message)
+
+    try:
+        await app(scope, receive, send if linked else linking)
+    except Exception as raised:
+        remember_ids(
+            raised, Ids(format_trace_id(start.trace_id), format_span_id(span_id), "01" if start.recorded else "00")
+        )
+        raise
+    finally:
+        context_api.detach(token)
+        ended_request.set(SpanContext(start.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)))
+        if refusal is not None:
+            refusal()
+        decision.reset(pending)

@@ -1,0 +1,382 @@
+"""What happens to a batch until it is delivered: retry, backoff, splitting, the spool, and giving up at the end.
+
+Used by one thread; at the end of the process a second one may take over what the first still holds (`abandon`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from tracebaton_configurator.export.backlog import Backlog
+from tracebaton_configurator.export.batch import Batch, halves_of
+from tracebaton_configurator.export.counters import Counters
+from tracebaton_configurator.export.export_result import Reply, Verdict, no_answer
+from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.suspects import Advice, Move, Suspects
+from tracebaton_configurator.patching import os_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracebaton_configurator.export.export_status import Outage
+    from tracebaton_configurator.export.spool import Spool
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
+# A receiver that says "again, now" is not asked without a pause.
+_SHORTEST_WAIT = 0.1
+# How long `abandon` waits for a thread that is writing to a disk, or to a log, that hangs.
+_STUCK = 0.5
+# At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
+# perhaps because everything is being stopped, must not hold every container up.
+_LAST_TRIES = 1.0
+
+
+class Client(Protocol):
+    """`grpc_client.GrpcClient` or `http_client.HttpClient`."""
+
+    def send(self, payload: bytes, left: Callable[[], float]) -> Reply: ...
+    def close(self) -> None: ...
+
+
+class Delivery:
+    """Batches on their way to one receiver. `timeout` is that of one request, in seconds."""
+
+    def __init__(
+        self,
+        make_client: Callable[[], Client],
+        outage: Outage,
+        *,
+        timeout: float,
+        most_spans: int,
+        spool: Spool | None,
+    ) -> None:
+        self._make_client = make_client
+        self._outage = outage
+        self._timeout = timeout
+        self._most_spans = most_spans
+        self.spool = spool
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a forked child: connection, batches and numbers are the parent's."""
+        self.counters = Counters()
+        self._client: Client | None = None
+        self._waiting = Backlog(self._most_spans)
+        self._suspects = Suspects()
+        self._probe_due = False
+        self._in_hand: Batch | None = None
+        self._wait = 0.0
+        self._not_before = 0.0
+        self._deadline = 0.0
+        self._end = float("inf")
+        self._abandoned = False
+        self._lock = os_threads.RLock()
+        self._outage.forget()
+        if self.spool is not None:
+            self.spool.forget()
+
+    def take(self, payload: bytes, spans: int) -> None:
+        """Accept a batch for delivery."""
+        if self._abandoned:  # asked before the lock, too, which then belongs to a thread that hangs
+            self._lose("the process ended", spans)
+            return
+        with self._lock:
+            if self._abandoned:
+                self._lose("the process ended", spans)
+            else:
+                if self._outage.active:
+                    self._outage.waited += spans
+                self._lose("they waited in memory and there were too many", self._waiting.append(Batch(payload, spans)))
+
+    def work(self, collect: Callable[[], object]) -> None:
+        """Send what waits until nothing is left, or the receiver is to be left alone; `collect` may `take` more."""
+        while True:
+            collect()
+            now = time.monotonic()
+            if self._abandoned or now < self._not_before or now >= self._end:
+                break
+            batch = self._next()
+            if batch is None:
+                return
+            self._settle(batch, self._send(batch.payload))
+            self._probe()
+        self._put_aside()
+
+    def seconds_to_next_try(self) -> float | None:
+        """None where nothing waits, or nothing is known to."""
+        seconds = self._not_before - time.monotonic()
+        if not self._outage.active or (self.idle and seconds <= 0):
+            return None
+        return max(0.0, seconds)
+
+    def end_at(self, moment: float) -> None:
+        """Nothing is waited for beyond this moment of the monotonic clock; the request under way ends with it, too."""
+        self._end = moment
+        if self._outage.active:
+            # One more try, at once; then only as long as `_LAST_TRIES`.
+            self._not_before = 0.0
+
+    @property
+    def last_error(self) -> str | None:
+        """What the receiver, or the way to it, said last when something went wrong."""
+        return self._outage.last_error
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the receiver is away, as far as is known."""
+        return self._outage.active
+
+    def last_words(self) -> str | None:
+        """The line for the end of a process that lost spans; None where none was lost."""
+        words = self.counters.last_words()
+        return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
+
+    @property
+    def waiting(self) -> int:
+        """Spans in memory that are on their way, or wait for their receiver."""
+        batches = [self._in_hand, *self._waiting]
+        return sum(batch.spans for batch in batches if batch is not None and batch.entry is None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._waiting and self._in_hand is None
+
+    def finish(self) -> None:
+        """The last tries of a process: until all is delivered, or it is of no use, or the time is over."""
+        begun = time.monotonic()
+        while not self._abandoned:
+            self.work(lambda: None)
+            wait = self._not_before - time.monotonic()
+            # A receiver that says when to come back is worth waiting for.
+            useful = begun + _LAST_TRIES if self._wait else self._end
+            if self.idle or wait <= 0 or time.monotonic() + wait >= min(useful, self._end):
+                return
+            os_threads.sleep(wait)
+
+    def abandon(self, collect: Callable[[], object]) -> None:
+        """Take over what is left, also from a thread that hangs, and leave it on disk or count it as lost.
+
+        `collect` may `take` the last spans, and does not raise.
+        """
+        usable = self._lock.acquire(timeout=_STUCK)
+        try:
+            self._abandoned = self._abandoned or not usable
+            collect()
+            self._abandoned = True
+            left = [*([self._in_hand] if self._in_hand else []), *self._waiting]
+            self._waiting.clear()
+            self._in_hand = None
+            for batch in left:
+                if batch.entry is None and not (usable and self._spool(batch)):
+                    self._lose("the process ended", batch.spans)
+            if self.spool is not None and usable:
+                with suppress(OSError):
+                    self.spool.close()
+        finally:
+            if usable:
+                self._lock.release()
+
+    def _left(self) -> float:
+        """Seconds for the request under way; asked again and again, because the end may be brought forward."""
+        if self._abandoned:
+            return 0.0
+        return min(self._deadline, self._end) - time.monotonic()
+
+    def _send(self, payload: bytes) -> Reply:
+        self._deadline = time.monotonic() + self._timeout
+        try:
+            if self._client is None:
+                with importing():
+                    self._client = self._make_client()
+            return self._client.send(payload, self._left)
+        except Exception as error:  # noqa: BLE001 (whatever goes wrong in there, the spans wait for a better moment)
+            if self._client is not None:
+                self._client.close()
+            return no_answer(f"{type(error).__name__}: {error}")
+
+    def _next(self) -> Batch | None:
+        with self._lock:
+            if self._abandoned:
+                return None
+            self._in_hand = self._waiting.next()
+            if self._in_hand is not None:
+                return self._in_hand
+        # What has just been recorded goes first: it is what somebody looks for.
+        batch = self._from_spool()
+        if batch is None and not self._abandoned:
+            with self._lock:
+                batch = self._in_hand = self._waiting.next_behind()
+        return batch
+
+    def _from_spool(self) -> Batch | None:
+        spool = self.spool
+        if spool is None or self._end != float("inf"):
+            return None
+        try:
+            spool.recover()
+            while (entry := spool.oldest()) is not None:
+                payload = spool.read(entry)
+                if payload is not None:
+                    with self._lock:
+                        self._in_hand = Batch(payload, entry.spans, entry)
+                        return self._in_hand
+        except OSError as error:
+            self._outage.spool_failed(error)
+        finally:
+            self._account()
+        return None
+
+    def _settle(self, batch: Batch, reply: Reply) -> None:
+        with self._lock:
+            if self._abandoned:
+                # Its spans have been spooled or counted as lost already; delivered after all, they are there twice.
+                return
+            self._in_hand = None
+            if reply.verdict is Verdict.RETRY:
+                self._fail(batch, reply)
+                return
+            if reply.verdict is Verdict.SPLIT and (halves := halves_of(batch)):
+                self._replace(batch, halves)
+            else:
+                self._count(batch, reply)
+                self._done(batch)
+            if self._outage.active:
+                self._waiting.restore()
+        self._wait = self._not_before = 0.0
+        self._outage.over()
+
+    def _replace(self, batch: Batch, halves: list[Batch]) -> None:
+        for half in reversed(halves):
+            # What was on disk stays there, so that nothing ends it on the way.
+            if batch.entry is not None and self._spool(half):
+                self.counters.spooled -= half.spans
+            else:
+                self._waiting.put_back(half)
+        self._done(batch)
+
+    def _done(self, batch: Batch) -> None:
+        if batch.entry is not None and self.spool is not None:
+            try:
+                self.spool.remove(batch.entry)
+            except OSError as error:
+                self._outage.spool_failed(error)
+            self._account()
+
+    def _account(self) -> None:
+        """Count what the spool has lost since, and say what it has found."""
+        spool = self.spool
+        if spool is None:
+            return
+        evicted, spool.evicted = spool.evicted, 0
+        self._lose("the spool was full", evicted)
+        spans, spool.corrupt_spans = spool.corrupt_spans, 0
+        self.counters.drop("their file in the spool was corrupt", spans)
+        files, spool.corrupt_files = spool.corrupt_files, 0
+        if files:
+            self.counters.corrupt += files
+            self._outage.corrupt(files, spans)
+        while spool.remarks:
+            self._outage.remark(spool.remarks.pop(0))
+
+    def _count(self, batch: Batch, reply: Reply) -> None:
+        if reply.verdict is Verdict.SPLIT:
+            self._lose("a single span was too large for the receiver", batch.spans)
+            self._outage.refused(reply.reason, batch.spans)
+        elif reply.verdict is Verdict.REFUSED:
+            self._lose("the receiver refused them", batch.spans)
+            self._outage.refused(reply.reason, batch.spans)
+        else:
+            rejected = min(reply.rejected, batch.spans)
+            if rejected < batch.spans:
+                self._suspects.passed(batch.payload)
+            self.counters.exported += batch.spans - rejected
+            if batch.entry is not None:
+                self.counters.recovered += batch.spans - rejected
+            if rejected:
+                self._lose("the receiver left them out", rejected)
+                self._outage.left_out(reply.reason, rejected)
+            elif reply.reason:
+                self._outage.warned(reply.reason)
+
+    def _fail(self, batch: Batch, reply: Reply) -> None:
+        self.counters.retried += 1
+        advice = self._suspects.failed(batch.payload, batch.spans, polite=reply.wait is not None, cut=reply.cut)
+        ending = self._end != float("inf")
+        if ending and advice.move is Move.AGAIN and not self._wait and reply.wait is None and self._waiting:
+            # There is no time to find out later whether it is this batch or the receiver.
+            advice = Advice(Move.BEHIND, pause=False)
+        halves = halves_of(batch) if advice.move is Move.HALVE else []
+        if halves:
+            self._suspects.halved(batch.payload, *(half.payload for half in halves))
+            self._replace(batch, halves)
+        elif advice.move is Move.DROP or (advice.move is Move.HALVE and not advice.pause):
+            self._suspects.forget(batch.payload)
+            self._lose("the receiver failed whenever it was sent them, and took others", batch.spans)
+            self._outage.dropped(reply.reason, batch.spans)
+            self._done(batch)
+        else:
+            self._keep(batch, behind=advice.move is not Move.AGAIN)
+        if not advice.pause:
+            self._outage.last_error = reply.reason
+            return
+        self._probe_due = advice.probe
+        begins = not self._outage.active
+        self._outage.failed(reply.reason, quiet=ending)
+        if begins:
+            self._outage.waited = sum(one.spans for one in self._waiting)
+        self._wait = min(self._wait * 2 or _FIRST_WAIT, _LONGEST_WAIT)
+        # Jitter keeps the containers of one outage from coming back all at once.
+        wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311
+        if reply.wait is not None:
+            wait = max(_SHORTEST_WAIT, reply.wait) * random.uniform(1.0, 1.1)  # noqa: S311
+            self._wait = 0.0
+        self._not_before = time.monotonic() + wait
+
+    def _keep(self, batch: Batch, *, behind: bool) -> None:
+        if batch.entry is None:
+            (self._waiting.put_behind if behind else self._waiting.put_back)(batch)
+        elif behind and self.spool is not None:
+            with suppress(OSError):
+                self.spool.postpone(batch.entry)
+
+    def _probe(self) -> None:
+        """Ask with an empty request, which OTLP answers with success, whether the receiver is there at all.
+
+        https://opentelemetry.io/docs/specs/otlp/#full-success-1
+        """
+        if not self._probe_due or self._abandoned:
+            return
+        self._probe_due = False
+        if self._send(b"").verdict is Verdict.DELIVERED:
+            self._suspects.sign()
+            self._wait = 0.0
+
+    def _put_aside(self) -> None:
+        """While the receiver is away, what waits is safer on disk, where there is a spool."""
+        with self._lock:
+            while self.spool is not None and self._outage.active and not self._abandoned:
+                batch = self._waiting.oldest
+                if batch is None or not self._spool(batch):
+                    return
+                self._waiting.remove_oldest()
+
+    def _spool(self, batch: Batch) -> bool:
+        if self.spool is None:
+            return False
+        try:
+            self.spool.put(batch.payload, batch.spans)
+        except OSError as error:
+            self._outage.spool_failed(error)
+            return False
+        finally:
+            self._account()
+        self.counters.spooled += batch.spans
+        return True
+
+    def _lose(self, reason: str, spans: int) -> None:
+        self.counters.drop(reason, spans)
+        self._outage.lost += spans

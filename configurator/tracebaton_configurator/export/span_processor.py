@@ -1,0 +1,282 @@
+"""The span processor: takes ended spans off the request path, and delivers them from a thread of its own.
+
+Settings: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+What `on_end` does is all that a request pays: an append to a deque, and now and then a semaphore. It takes no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.sigterm import sigterm
+from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs.limit import RateLimit
+from tracebaton_configurator.patching import os_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from tracebaton_configurator.export.counters import Counters
+    from tracebaton_configurator.export.export_queue import Delivery
+
+# Below the 4 MiB that a gRPC server takes by default.
+_MOST_BYTES = 3_500_000
+_QUIET_SECONDS = 60.0
+# Of the time for the end, what is kept for writing down what could not be delivered.
+_RESERVE = 0.25
+
+
+class DeliveringSpanProcessor(SpanProcessor):
+    """Batches ended spans. `delay` and `shutdown_timeout` are seconds, `most_queued` and `batch_size` spans.
+
+    The thread starts with the first span, so that a process which forks its workers first has none to lose. In a forked
+    child everything begins anew: what was queued is the parent's, and so are the spans that were open at that moment.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        make_encode: Callable[[], Callable[[Sequence[ReadableSpan]], bytes]],
+        *,
+        delay: float,
+        most_queued: int,
+        batch_size: int,
+        shutdown_timeout: float,
+    ) -> None:
+        self.delivery = delivery
+        self._make_encode = make_encode
+        self._delay = delay
+        self._most = most_queued
+        self._size = min(batch_size, most_queued)
+        self._shutdown_timeout = shutdown_timeout
+        self._born = 0
+        self._last_words: str | None = None
+        self._holder = object()
+        self._held = False
+        """Whether a SIGTERM is caught because of what is queued here, or on its way."""
+        self._begin()
+        begin_anew = WeakMethod(self._begin_in_child)
+        os.register_at_fork(after_in_child=lambda: _call(begin_anew))
+        if delivery.spool is not None:
+            # What an earlier process has left waits for nobody's first span, nor for the delay.
+            self._start()
+            self._wake_up()
+
+    @property
+    def counters(self) -> Counters:
+        return self.delivery.counters
+
+    @property
+    def queued(self) -> int:
+        """Spans that wait for their batch."""
+        return len(self._queue)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        pass
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.context
+        if context is None or not context.trace_flags & 1:
+            return
+        queue = self._queue
+        if len(queue) >= self._most or self._closed:
+            self._overflow.add()
+            return
+        if self._born and (span.start_time or 0) < self._born:
+            return
+        queue.append(span)
+        if not self._held:
+            self._held = True
+            sigterm.hold(self._holder)
+        if len(queue) >= self._size:
+            self._wake_up()
+        if self._thread is None:
+            self._start()
+
+    def has_something_to_end(self) -> bool:
+        """Whether `shutdown` would deliver something, or has something to say."""
+        return self._thread is not None or bool(self._queue) or bool(self.counters.dropped)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Deliver what is queued; whether all of it was within the time."""
+        end = time.monotonic() + timeout_millis / 1000
+        # A round that has begun may have collected before the last span ended.
+        wanted = self._rounds_begun + 1
+        if self._thread is None:
+            self._start()
+        while time.monotonic() < end and not self._closing:
+            self._wake_up()
+            if self._rounds_done >= wanted and self.delivery.idle:
+                return True
+            time.sleep(0.01)
+        return not self._queue and self.delivery.idle
+
+    def shutdown(self) -> None:
+        """Deliver what there is, within `shutdown_timeout`; what is left then goes to disk or is counted as lost."""
+        begun = time.monotonic()
+        end = begun + max(self._shutdown_timeout - _RESERVE, self._shutdown_timeout / 2)
+        self.delivery.end_at(end)
+        self._closing = True
+        self._wake_up()
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            thread.join(end - time.monotonic() + _RESERVE / 2)
+        else:
+            self._finish()
+        self._closed = True
+        self.delivery.abandon(self._collect_last)
+        words = self.delivery.last_words()
+        if words and words != self._last_words:
+            self._last_words = words
+            own.warning("%s", words)
+        self._let_go()
+
+    def _begin(self) -> None:
+        self._queue: deque[ReadableSpan] = deque()
+        self._encode: Callable[[Sequence[ReadableSpan]], bytes] | None = None
+        self._overflow = self.delivery.counters.overflow
+        self._thread: os_threads.Thread | None = None
+        self._starting = os_threads.allocate_lock()
+        # A binary semaphore: `release` wakes the thread, and never waits for anybody.
+        self._wake = os_threads.allocate_lock()
+        self._wake.acquire()
+        self._closing = False
+        self._closed = False
+        self._held = False
+        self._rounds_begun = self._rounds_done = 0
+        self._collected = 0.0
+        self._limit = RateLimit(_QUIET_SECONDS)
+
+    def _begin_in_child(self) -> None:
+        self._born = time.time_ns()
+        self.delivery.forget()
+        self._begin()
+
+    def _start(self) -> None:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            if self._thread is None and not self._closing:
+                self._thread = os_threads.Thread.start(self._run)
+        except RuntimeError:
+            pass  # no thread can be started any more: the process is ending, and its end delivers
+        finally:
+            self._starting.release()
+
+    def _wake_up(self) -> None:
+        if self._wake.locked():
+            with suppress(RuntimeError):  # another thread was quicker
+                self._wake.release()
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                wait = self.delivery.seconds_to_next_try()
+                self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
+                if not self._closing:
+                    self._work()
+                    if self._held and not self._has_spans():
+                        self._let_go()
+        finally:
+            if not self._closing:
+                self._thread = None  # whatever ended it, the next span starts another
+        self._finish()
+
+    def _has_spans(self) -> bool:
+        return bool(self._queue) or not self.delivery.idle
+
+    def _let_go(self) -> None:
+        self._held = False
+        sigterm.let_go(self._holder)
+        if self._has_spans() and not self._closed:  # one has ended meanwhile
+            self._held = True
+            sigterm.hold(self._holder)
+
+    def _work(self) -> None:
+        self._rounds_begun += 1
+        self._collected = 0.0
+        try:
+            self.delivery.work(self._collect_if_due)
+        except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
+            self._complain("Delivery stumbled and goes on", error)
+        else:
+            self._rounds_done = self._rounds_begun
+
+    def _finish(self) -> None:
+        try:
+            self._collect(len(self._queue))
+            self.delivery.finish()
+        except Exception as error:  # noqa: BLE001 (an end that raises would leave behind what waits)
+            self._complain("The last delivery failed", error)
+
+    def _collect_if_due(self) -> None:
+        """All that is queued, once; then, between batches of a long backlog, each time a batch.
+
+        More of them would push out of memory what could be delivered now.
+        """
+        now = time.monotonic()
+        if not self._collected or len(self._queue) >= self._size or now - self._collected >= self._delay:
+            self._collect(self._size if self._collected else len(self._queue))
+            self._collected = now
+
+    def _collect(self, count: int) -> None:
+        """Encode so many of the spans that are queued and hand them to the delivery."""
+        queue = self._queue
+        while queue and count > 0:
+            spans: list[ReadableSpan] = []
+            with suppress(IndexError):  # at the end of the process, two threads may collect
+                while len(spans) < min(self._size, count):
+                    spans.append(queue.popleft())
+            if not spans:
+                return
+            count -= len(spans)
+            for payload, number in self._encoded(spans):
+                self.delivery.take(payload, number)
+
+    def _collect_last(self) -> None:
+        """What has ended since, and what a thread that hangs has not come to."""
+        try:
+            self._collect(len(self._queue))
+        except Exception as error:  # noqa: BLE001 (see `_finish`)
+            self._complain("The last spans could not be collected", error)
+
+    def _encoded(self, spans: list[ReadableSpan]) -> list[tuple[bytes, int]]:
+        try:
+            if self._encode is None:
+                with importing():
+                    self._encode = self._make_encode()
+            payload = self._encode(spans)
+        except Exception as error:  # noqa: BLE001 (one span that cannot be encoded must not take others with it)
+            if len(spans) == 1:
+                self.counters.drop("they could not be encoded", 1)
+                self._complain("A span could not be encoded and is lost", error)
+                return []
+        else:
+            if len(payload) <= _MOST_BYTES or len(spans) == 1:
+                return [(payload, len(spans))]
+        middle = len(spans) // 2
+        return self._encoded(spans[:middle]) + self._encoded(spans[middle:])
+
+    def _complain(self, sentence: str, error: Exception) -> None:
+        held = self._limit.pass_or_hold(sentence)
+        if held is not None:
+            more = f" ({held} more such lines were held back)" if held else ""
+            with suppress(Exception):  # a handler of the application's may raise
+                own.error("%s: %s: %s%s", sentence, type(error).__name__, error, more)
+
+
+def _call(method: WeakMethod[Any]) -> None:
+    bound = method()
+    if bound is not None:
+        bound()

@@ -1,0 +1,1 @@
+"""What carries the trace context to whoever is called."""

@@ -1,0 +1,119 @@
+"""HTTP clients below a request that is not recorded: no span, but the trace goes on to the next service.
+
+Suppressed altogether they would send no `traceparent`, and the next service would begin a trace of its own.
+
+* httpx: the transports that upstream is going to wrap are wrapped before; below such a request upstream's wrapper does
+  nothing and calls this one, which sets the headers. Checked with opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
+* requests, urllib, urllib3, aiohttp-client: not suppressed; they make a span that is not recorded and send its
+  context. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is
+  replaced there. Checked with 0.66b1.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as context_api
+from opentelemetry import propagate
+
+from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
+from tracebaton_configurator.redaction.upstream import install_for_urls
+from tracebaton_configurator.sampling.sampler import UNRECORDED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Entry points of upstream's, each named like the module that it is for.
+_HTTPX = ("httpx", "httpx2")
+_MODULES = {
+    "requests": "opentelemetry.instrumentation.requests",
+    "urllib": "opentelemetry.instrumentation.urllib",
+    "urllib3": "opentelemetry.instrumentation.urllib3",
+    "aiohttp-client": "opentelemetry.instrumentation.aiohttp_client",
+}
+
+# The URLs to which upstream sends no headers either (OTEL_PYTHON_HTTPX_EXCLUDED_URLS).
+_left_alone: Any = None
+
+
+def prepare(name: str) -> None:
+    """Called before the instrumentation `name` is loaded."""
+    if name in _HTTPX or name in _MODULES:
+        apply("url-redaction", install_for_urls)
+    if name in _HTTPX:
+        apply("httpx", lambda: _hand_on_through_httpx(name))
+    elif name in HOPS:
+        apply("redirects", lambda: watch_hops(name))
+
+
+def hand_on_through(name: str) -> None:
+    """Called when the instrumentation `name` has been loaded: lets its library hand unrecorded traces on."""
+    if name not in _MODULES:
+        return
+    module = import_module(_MODULES[name])
+    if name == "aiohttp-client":
+        apply("redirects", lambda: watch_aiohttp(module))
+    apply("http-clients", lambda: _stay_enabled(module))
+
+
+def _stay_enabled(module: Any) -> bool:
+    """False where none of the functions is there."""
+    found = False
+    for asked in ("is_http_instrumentation_enabled", "is_instrumentation_enabled"):
+        original = getattr(module, asked, None)
+        if original is not None:
+            setattr(module, asked, _or_unrecorded(original))
+            found = True
+    return found
+
+
+def _or_unrecorded(enabled: Callable[[], bool]) -> Callable[[], bool]:
+    def is_enabled() -> bool:
+        return enabled() or bool(context_api.get_value(UNRECORDED))
+
+    return is_enabled
+
+
+def _hand_on_through_httpx(module: str) -> None:
+    from opentelemetry.util.http import get_excluded_urls
+    from wrapt import wrap_function_wrapper
+
+    global _left_alone  # noqa: PLW0603 (what upstream was told of this process's clients)
+    _left_alone = get_excluded_urls("HTTPX")
+    # Below upstream's wrapper, so that upstream can still find and undo its own.
+    wrap_function_wrapper(module, "HTTPTransport.handle_request", _handle)
+    wrap_function_wrapper(module, "AsyncHTTPTransport.handle_async_request", _handle_async)
+
+
+def _handle(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    request = _prepared(args, kwargs)
+    response = wrapped(*args, **kwargs)
+    if request is not None:
+        forget_after_redirect(request, response)
+    return response
+
+
+async def _handle_async(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    request = _prepared(args, kwargs)
+    response = await wrapped(*args, **kwargs)
+    if request is not None:
+        forget_after_redirect(request, response)
+    return response
+
+
+def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The request, with headers where upstream injects none because it is not recorded; None for one left alone."""
+    try:
+        request = args[0] if args else kwargs.get("request")
+        headers = getattr(request, "headers", None)
+        if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
+            return None
+        if context_api.get_current().get(UNRECORDED) is not None:
+            propagate.inject(headers)
+    except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
+        report("The trace could not be handed on through httpx", error)
+        return None
+    return request

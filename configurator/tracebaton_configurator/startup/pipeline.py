@@ -1,0 +1,280 @@
+"""From settings to a running provider: sampler and ids, exporters, the flush at exit, and the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
+
+from tracebaton_configurator import settings
+from tracebaton_configurator.asgi.fast_path import Roots, RuleRoots, StandardRoots
+from tracebaton_configurator.asgi.instrumentation import Session
+from tracebaton_configurator.coexist.providers import keep_company
+from tracebaton_configurator.export.ends import Part, SpanProcessors
+from tracebaton_configurator.export.exits import flush_at_exit
+from tracebaton_configurator.export.export_queue import Delivery
+from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.exporters import (
+    UnknownExporterError,
+    import_all,
+    is_otlp,
+    load,
+    make_client,
+    make_encode,
+)
+from tracebaton_configurator.export.sigterm import sigterm
+from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+from tracebaton_configurator.live.control import Control
+from tracebaton_configurator.live.describe import describe
+from tracebaton_configurator.live.server import Server
+from tracebaton_configurator.logs import diagnostics, own
+from tracebaton_configurator.patching import os_threads
+from tracebaton_configurator.propagation.w3c import propagator
+from tracebaton_configurator.redaction import text as redaction
+from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
+from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.rules import RuleError, effective_rules
+from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
+from tracebaton_configurator.settings import Problem, Settings
+from tracebaton_configurator.startup.reporting import report
+from tracebaton_configurator.startup.resource import build_resource, renew_in_children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.resources import Resource
+
+    from tracebaton_configurator.export.spool import Spool
+
+_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
+_RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
+
+
+class AnotherProviderError(RuntimeError):
+    """Somebody was there before, who is in charge of this process's traces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What runs. `session` is the gate's; where there is none or it stands aside, `no_gate` says why.
+
+    Upstream's own path is taken then.
+
+    `deliveries` has a processor for each OTLP exporter.
+    """
+
+    deliveries: tuple[DeliveringSpanProcessor, ...]
+    sampler: str
+    sampling: DecidedSampler
+    session: Session | None
+    no_gate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """`roots` decides for the gate; None where the sampler is somebody else's, who may look at what only a span has."""
+
+    sampler: Sampler
+    roots: Roots | None
+    follows_parents: bool
+
+
+def start(here: Settings, launcher_version: str | None) -> Pipeline:
+    """Build the provider, make it the global one, and have it flushed at exit."""
+    propagator.install()
+    sampling = _sampling(here)
+    ids = DecidedIds(_id_generator(here))
+    resource = build_resource(here.service_name, launcher_version)
+    decided = DecidedSampler(sampling.sampler)
+    processors = SpanProcessors()
+    provider = TracerProvider(
+        sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False, active_span_processor=processors
+    )
+    redaction.use(here.redact)
+    provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
+    deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
+    renew_in_children(provider)
+    others = _start_other_signals(here, resource)
+    others.append(
+        Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.last_words() is not None)
+    )
+    flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
+    no_gate, session = None, None
+    if sampling.roots is None:
+        no_gate = f"the sampler {here.sampler} is not one of those it knows"
+    else:
+        session = Session(
+            sampling.roots,
+            ids,
+            follows_parents=sampling.follows_parents,
+            trust_parent=here.trust_parent,
+            keep_errors=here.keep_errors,
+            keep_slower_than=here.keep_slower_than,
+            event_spans=here.asgi_event_spans,
+        )
+        if here.metrics_exporters:
+            no_gate = "metrics are exported, and they count every request"
+            session.engine.aside = True
+    control = Control(decided, ids, session.engine if session else None)
+    keeper = session.keeper if session else None
+    server = Server(control, here.service_name, lambda: describe(here, control, deliveries, keeper))
+    pipeline = Pipeline(tuple(deliveries), sampling.sampler.get_description(), decided, session, no_gate)
+    # From here on spans are recorded, so what comes after this must not fail.
+    trace.set_tracer_provider(provider)
+    if trace.get_tracer_provider() is not provider:
+        raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
+    _or_without(
+        "Providers that the application sets",
+        lambda: keep_company(provider, here, lambda: _aside(session), decided.announce),
+    )
+    _or_without("Requests of an operator", server.start)
+    return pipeline
+
+
+def _or_without(what: str, begin: Callable[[], object]) -> None:
+    """What tracing can do without."""
+    try:
+        begin()
+    except Exception as error:  # noqa: BLE001 (see above)
+        own.error("%s cannot be attended to, tracing goes on: %s: %s", what, type(error).__name__, error)
+
+
+def _aside(session: Session | None) -> None:
+    if session is not None:
+        session.engine.aside = True
+
+
+def _sampling(here: Settings) -> _Sampling:
+    if here.sampler.lower() == settings.NAME:
+        return _by_rules(here, here.sampler_arg)
+    try:
+        root = root_of(here.sampler, here.sampler_arg)
+        if root is None:
+            return _Sampling(build_standard(here.sampler, here.sampler_arg), None, follows_parents=True)
+    except SamplerError as error:
+        if error.variable == _ARGUMENT:
+            report(
+                [Problem(_ARGUMENT, here.sampler_arg or "", str(error), error.accepted, "the default rules apply")],
+                strict=here.strict,
+            )
+            return _by_rules(here, None)
+        problem = Problem(error.variable, here.sampler, str(error), error.accepted, "no request is recorded")
+        report([problem], strict=here.strict)
+        root = ALWAYS_OFF, False
+    sampler, follows_parents = root
+    return _Sampling(ParentBased(sampler) if follows_parents else sampler, StandardRoots(sampler), follows_parents)
+
+
+def _by_rules(here: Settings, argument: str | None) -> _Sampling:
+    try:
+        rules = effective_rules(argument)
+    except RuleError as error:
+        problem = Problem(_ARGUMENT, argument or "", f"is wrong in {error}", _RULES, "the default rules apply")
+        report([problem], strict=here.strict)
+        rules = effective_rules(None)
+    table = Table(rules)
+    return _Sampling(TracebatonSampler(table), RuleRoots(table), follows_parents=True)
+
+
+def _id_generator(here: Settings) -> IdGenerator:
+    if here.id_generator == "random":
+        return RandomIdGenerator()
+    group = "opentelemetry_id_generator"
+    found = entry_points(group=group, name=here.id_generator)
+    if not found:
+        known = ", ".join(sorted({point.name for point in entry_points(group=group)}))
+        problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, "is unknown", known, "random is used")
+        report([problem], strict=here.strict)
+        return RandomIdGenerator()
+    generator: IdGenerator = next(iter(found)).load()()
+    return generator
+
+
+def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> DeliveringSpanProcessor | None:
+    """Have spans sent to the exporter `name`; returns the processor where it is this project's own."""
+    if is_otlp(name):
+        processor = _deliver(name, here)
+        provider.add_span_processor(processor)
+        return processor
+    from tracebaton_configurator.export.lazy import LazyExporter
+    from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor
+
+    try:
+        exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
+    except UnknownExporterError as error:
+        report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
+        return None
+    provider.add_span_processor(BoundedBatchSpanProcessor(name, exporter, here.batch_delay_ms, here.shutdown_timeout))
+    return None
+
+
+def _spool(here: Settings) -> Spool | None:
+    if not here.spool_dir:
+        return None
+    from tracebaton_configurator.export.spool import Spool
+
+    return Spool(here.spool_dir, here.spool_max_mb * 1_000_000)
+
+
+def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
+    spool = _spool(here)
+    waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
+    delivery = Delivery(
+        lambda: make_client(name, here.endpoint),
+        Outage(str(here.endpoint), waiting),
+        timeout=here.endpoint.timeout,
+        most_spans=here.queue_size,
+        spool=spool,
+    )
+    os_threads.before_patching(lambda: import_all(name, here.endpoint))
+    return DeliveringSpanProcessor(
+        delivery,
+        make_encode,
+        delay=here.batch_delay_ms / 1000,
+        most_queued=here.queue_size,
+        batch_size=here.batch_size,
+        shutdown_timeout=here.shutdown_timeout,
+    )
+
+
+def _say_held_back() -> None:
+    words = diagnostics.last_words()
+    if words:
+        own.warning("%s", words)
+
+
+def _say_broken(name: str, error: Exception) -> None:
+    own.error("The exporter %s could not be built, no span is delivered: %s: %s", name, type(error).__name__, error)
+
+
+def _unknown(variable: str, name: str, known: str) -> Problem:
+    return Problem(variable, name, "is unknown", known, "it is left out")
+
+
+def _start_other_signals(here: Settings, resource: Resource) -> list[Part]:
+    """Metrics and logs, as the standard variables ask for them; by default neither exists. Returns their ends."""
+    from tracebaton_configurator.export import signals
+
+    ends: list[Part] = []
+    for what, variable, names, begin in (
+        ("The export of metrics", "OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
+        ("The export of logs", "OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
+    ):
+        if not names:
+            continue
+        try:
+            ends.append(Part(what, begin(names, here.endpoint.protocol, resource)))
+            sigterm.hold_for_good()  # there is always something that has not been sent yet
+        except UnknownExporterError as error:
+            report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)
+        except Exception as error:  # noqa: BLE001 (a port that is taken, say; traces do not depend on it)
+            failed = f"could not be started ({type(error).__name__}: {error})"
+            problem = Problem(variable, ",".join(names), failed, "what can be started here", "it is left out")
+            report([problem], strict=here.strict)
+    return ends

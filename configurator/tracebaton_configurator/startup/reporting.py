@@ -1,0 +1,52 @@
+"""What happens with a wrong setting: it is said, and under `OTEL_TRACEBATON_STRICT=true` the process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from tracebaton_configurator.logs import own
+from tracebaton_configurator.logs.deduplication import is_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracebaton_configurator.settings import Problem
+
+# EX_CONFIG of sysexits.h: "something was found in an unconfigured or misconfigured state".
+STATUS_WRONG_SETTING = 78
+
+
+def report(problems: Iterable[Problem], *, strict: bool) -> None:
+    """One error line for each, once for all workers.
+
+    With `strict`, and if there was one, the process ends here with status 78.
+    """
+    found = False
+    for problem in problems:
+        found = True
+        line = str(problem)
+        if is_new(line):
+            own.error("%s", line)
+        else:
+            own.debug("%s", line)
+    if found and strict:
+        _end()
+
+
+def report_failure(error: Exception, *, strict: bool) -> None:
+    """One error line for a start that failed, whatever the step; with `strict` the process ends here as above."""
+    own.error("Tracing could not start, the application runs untraced: %s: %s", type(error).__name__, error)
+    if strict:
+        _end()
+
+
+def _end() -> None:
+    own.error(
+        "OTEL_TRACEBATON_STRICT=true: the process ends here with status %d, before the application starts.",
+        STATUS_WRONG_SETTING,
+    )
+    sys.stderr.flush()
+    # An exception would be swallowed by the launcher, and SystemExit in `site` becomes status 1.
+    os._exit(STATUS_WRONG_SETTING)
