@@ -113,7 +113,7 @@ def test_strict_ends_it(tmp_path: Path, broken: str) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        (f"{PIPELINE}:keep_company", "Providers that the application sets cannot be attended to, tracing goes on"),
+        (f"{PIPELINE}:coexist", "Providers that the application sets cannot be attended to, tracing goes on"),
         (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
         (f"{PIPELINE}:Session.instrumented", "The gate does not fit fastapi, upstream's path is taken"),
         (f"{PIPELINE}:Session.finish", "The gate does not fit fastapi, upstream's path is taken"),

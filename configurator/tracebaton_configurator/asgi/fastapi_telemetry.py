@@ -14,7 +14,7 @@ from opentelemetry import context as context_api
 from opentelemetry.trace import get_tracer
 
 from tracebaton_configurator.asgi.middleware import PASSED
-from tracebaton_configurator.asgi.unsampled import pass_unrecorded, pass_untraced
+from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.asgi.upstream_asgi import StabilityMode
 from tracebaton_configurator.asgi.upstream_path import record_by
@@ -25,29 +25,29 @@ from tracebaton_configurator.sampling.routes import template_of
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from tracebaton_configurator.asgi.fast_path import Engine
-    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.asgi.late_spans import LateSpans
 
 _SWITCH = "fastapi.telemetry"
 
 
-def gate_native_telemetry(engine: Engine, keeper: Keeper) -> None:
+def sample_fastapi_telemetry(fast_path: FastPath, late_spans: LateSpans) -> None:
     """Patch `FastAPI.__call__` as soon as the application imports FastAPI."""
-    apply_on_import("fastapi-telemetry", "fastapi", lambda module: gate_module(module, engine, keeper))
+    apply_on_import("fastapi-telemetry", "fastapi", lambda module: replace_call(module, fast_path, late_spans))
 
 
-def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
+def replace_call(fastapi: Any, fast_path: FastPath, late_spans: LateSpans) -> bool:
     """Patch the class in this module; False for a FastAPI without native telemetry."""
     try:
         import_module("fastapi.telemetry")
     except ImportError:
         return False
     original = fastapi.FastAPI.__call__
-    details = _NativeDetails(fastapi.__version__)
+    details = _TelemetryDetails(fastapi.__version__)
 
     async def __call__(self: Any, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: N807
-        if engine.on_first is not None:
-            engine.serve()
+        if fast_path.on_first is not None:
+            fast_path.serve()
         kind = scope.get("type")
         current = context_api.get_current()
         if (
@@ -58,34 +58,36 @@ def gate_module(fastapi: Any, engine: Engine, keeper: Keeper) -> bool:
         ):
             await original(self, scope, receive, send)
             return
-        if engine.off:
-            if engine.aside:
+        if fast_path.off:
+            if fast_path.bypassed:
                 await original(self, scope, receive, send)
                 return
             scope[PASSED] = False
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
             return
-        start = engine.begin(scope)
-        if start is None:
+        decision = fast_path.begin(scope)
+        if decision is None:
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
             return
-        scope[PASSED] = start.recorded
+        scope[PASSED] = decision.recorded
         try:
-            if start.recorded or engine.aside:
-                await record_by(original.__get__(self), scope, receive, send, start, engine)
+            if decision.recorded or fast_path.bypassed:
+                await record_by(original.__get__(self), scope, receive, send, decision, fast_path)
             else:
                 scope[_SWITCH] = None
-                await pass_unrecorded(original.__get__(self), scope, receive, send, start, engine, keeper, details)
+                await pass_unsampled(
+                    original.__get__(self), scope, receive, send, decision, fast_path, late_spans, details
+                )
         finally:
-            engine.learn(start, scope)
+            fast_path.learn(decision, scope)
 
     fastapi.FastAPI.__call__ = __call__
     return True
 
 
-class _NativeDetails:
+class _TelemetryDetails:
     """The name and attributes that FastAPI's own telemetry gives a request, for one that is kept after the fact."""
 
     def __init__(self, version: str) -> None:

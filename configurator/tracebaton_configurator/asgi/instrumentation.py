@@ -1,4 +1,4 @@
-"""The gate of this process: built once tracing is configured, put in place as the instrumentations are loaded."""
+"""The sampling middleware of this process: built once tracing is configured, put in place as instrumentations load."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
 
-from tracebaton_configurator.asgi.fast_path import Engine, Roots
-from tracebaton_configurator.asgi.late_spans import Keeper
+from tracebaton_configurator.asgi.fast_path import FastPath
+from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation import http_clients
@@ -19,28 +19,25 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
     from types import ModuleType
 
-    from tracebaton_configurator.sampling.sampler import DecidedIds
+    from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 
-class Session:
-    """What the gate consists of in this process."""
+class AsgiInstrumentation:
+    """What the sampling middlewares of this process share, and where they are put."""
 
     def __init__(
         self,
-        roots: Roots,
-        ids: DecidedIds,
+        sampler: TracebatonSampler,
+        ids: DecisionIdGenerator,
         *,
-        follows_parents: bool,
         trust_parent: bool | Sequence[IPv4Network | IPv6Network],
         keep_errors: bool,
         keep_slower_than: float | None,
         event_spans: bool = False,
     ) -> None:
         self._event_spans = event_spans
-        self.engine = Engine(
-            roots, ids, Trust(trust_parent), follows_parents=follows_parents, w3c_only=_propagates_w3c_only()
-        )
-        self.keeper = Keeper(errors=keep_errors, slower_than=keep_slower_than)
+        self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
+        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than)
 
     def instrumenting(self, name: str) -> None:
         """Called before the instrumentation of that name is loaded."""
@@ -53,11 +50,11 @@ class Session:
 
             apply("header-decoding", survive_any_header)
         if name == "fastapi":
-            apply("fastapi", lambda: _gate_fastapi(self))
+            apply("fastapi", lambda: _patch_instrument_app(self))
         elif name == "starlette":
-            from tracebaton_configurator.asgi.middleware import put_gate_on_starlette
+            from tracebaton_configurator.asgi.middleware import add_to_starlette
 
-            apply("starlette", lambda: put_gate_on_starlette(self, event_spans=self._event_spans))
+            apply("starlette", lambda: add_to_starlette(self, event_spans=self._event_spans))
         http_clients.hand_on_through(name)
 
     def finish(self, is_instrumented: Callable[[], bool]) -> None:
@@ -65,14 +62,14 @@ class Session:
 
         def come(_: ModuleType) -> None:
             if not is_instrumented():
-                from tracebaton_configurator.asgi.fastapi_telemetry import gate_native_telemetry
+                from tracebaton_configurator.asgi.fastapi_telemetry import sample_fastapi_telemetry
 
-                gate_native_telemetry(self.engine, self.keeper)
+                sample_fastapi_telemetry(self.fast_path, self.late_spans)
 
         on_import.after("fastapi", come)
 
 
-def _gate_fastapi(session: Session) -> None:
+def _patch_instrument_app(asgi: AsgiInstrumentation) -> None:
     """Patch `FastAPIInstrumentor.instrument_app`, which upstream's FastAPI subclass calls for each application.
 
     An application that is instrumented with a provider of its own is left to upstream: decisions made here are not
@@ -80,7 +77,7 @@ def _gate_fastapi(session: Session) -> None:
     """
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    from tracebaton_configurator.asgi.middleware import put_gate_on
+    from tracebaton_configurator.asgi.middleware import add_sampling_middleware
 
     original = FastAPIInstrumentor.instrument_app
 
@@ -89,7 +86,7 @@ def _gate_fastapi(session: Session) -> None:
         original(app, *args, **kwargs)
         own_provider = args[3:5] != () or any(kwargs.get(name) for name in ("tracer_provider", "meter_provider"))
         if app.build_middleware_stack != before and not own_provider:
-            put_gate_on(app, session)
+            add_sampling_middleware(app, asgi)
 
     FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
 

@@ -1,7 +1,7 @@
-"""Requests that were not recorded and turned out to matter: their SERVER span is made after the fact.
+"""Error and latency overrides: the SERVER span of an unsampled request that turned out to matter is made late.
 
-The request had an identity from the start, and its log lines and its calls carried it. So the span that is made at its
-end, with those ids, is the parent of whatever the services below it kept of the same request.
+The request had its ids from the start, and its log lines and its calls carried them. So the span that is made at its
+end is the parent of whatever the services below it have of the same request.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import note_error, report
-from tracebaton_configurator.sampling.sampler import Decided, decision
+from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from opentelemetry.trace import SpanContext
 
-    from tracebaton_configurator.asgi.fast_path import Start
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
 
 # Says why a span is there although its request was not sampled: `error` or `slow`.
@@ -37,8 +36,8 @@ class Outcome(NamedTuple):
     error: Exception | None
 
 
-class Keeper:
-    """Keeps at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
+class LateSpans:
+    """Makes at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
 
     def __init__(self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND) -> None:
         self._errors = errors
@@ -60,8 +59,8 @@ class Keeper:
         self,
         details: SpanDetails,
         scope: MutableMapping[str, Any],
-        start: Start,
-        identity: SpanContext,
+        decision: RequestDecision,
+        span_context: SpanContext,
         outcome: Outcome,
     ) -> None:
         """Make and end the SERVER span of a request that has ended."""
@@ -72,7 +71,7 @@ class Keeper:
             self.dropped += 1
             return
         try:
-            self._make(details, scope, start, identity, outcome, "error" if failed else "slow")
+            self._make(details, scope, decision, span_context, outcome, "error" if failed else "slow")
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
             report("The span of a request that failed could not be kept", problem)
@@ -81,27 +80,33 @@ class Keeper:
         self,
         details: SpanDetails,
         scope: MutableMapping[str, Any],
-        start: Start,
-        identity: SpanContext,
+        decision: RequestDecision,
+        span_context: SpanContext,
         outcome: Outcome,
         reason: str,
     ) -> None:
         name, attributes = details.of(scope)
         attributes[REASON] = reason
         # No `ot=th`: it was not chosen by chance, so it stands for itself and for no number of others.
-        decided = Decided(identity.trace_id, identity.trace_state, identity.span_id)
-        pending = decision.set(decided)
+        late = RequestDecision(
+            decision.base,
+            recorded=True,
+            trace_id=span_context.trace_id,
+            trace_state=span_context.trace_state,
+            span_id=span_context.span_id,
+        )
+        token = pending_decision.set(late)
         try:
             span = details.tracer.start_span(
                 name,
-                context=parent_context(start),
+                context=parent_context(decision),
                 kind=SpanKind.SERVER,
                 attributes=attributes,
                 start_time=outcome.began,
-                links=[Link(start.claimed)] if start.claimed is not None else None,
+                links=[Link(decision.untrusted_parent)] if decision.untrusted_parent is not None else None,
             )
         finally:
-            decision.reset(pending)
+            pending_decision.reset(token)
         error = outcome.error
         if error is not None:
             note_error(span, error, outcome.ended)

@@ -1,8 +1,8 @@
-"""The gate on top of an application's middleware stack, above the official instrumentation.
+"""The sampling middleware: on top of an application's middleware stack, above the official instrumentation.
 
 `FastAPIInstrumentor.instrument_app` replaces `app.build_middleware_stack`; here it is replaced once more, by one that
-puts a `Gate` on top of what upstream has built. A request that will not be recorded goes past upstream's middleware,
-straight to the application's own.
+puts a `SamplingMiddleware` on top of what upstream has built. An unsampled request bypasses upstream's middleware and
+goes straight to the application's own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.propagators import get_global_response_propag
 
 from tracebaton_configurator.asgi.sampled import Recorder
 from tracebaton_configurator.asgi.span_attributes import Details
-from tracebaton_configurator.asgi.unsampled import pass_unrecorded, pass_untraced
+from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.asgi.upstream_path import record_by
@@ -24,8 +24,8 @@ from tracebaton_configurator.redaction.upstream import install_for_asgi
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from tracebaton_configurator.asgi.fast_path import Engine
-    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.asgi.late_spans import LateSpans
 
     Message = MutableMapping[str, Any]
     Scope = MutableMapping[str, Any]
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Set in the scope of a request that has passed the gate, so that a mounted application does not decide once more.
+# Set in the scope of a request that has been decided about, so that a mounted application does not decide once more.
 PASSED = "tracebaton.recorded"
 
 
-class Gate:
+class SamplingMiddleware:
     """An ASGI application.
 
     `app` is the stack that upstream built, by the name under which middleware is looked for; `inner` is what a request
@@ -45,12 +45,18 @@ class Gate:
     """
 
     def __init__(
-        self, app: App, inner: App, middleware: Any, details: Details, recorder: Recorder | None, session: Session
+        self,
+        app: App,
+        inner: App,
+        middleware: Any,
+        details: Details,
+        recorder: Recorder | None,
+        asgi: Shared,
     ) -> None:
         self.app = app
         self._inner = inner
-        self._engine = session.engine
-        self._keeper = session.keeper
+        self._fast_path = asgi.fast_path
+        self._late_spans = asgi.late_spans
         # Without a pattern there is nothing to ask, which upstream finds out for each request.
         excluded = middleware.excluded_urls
         self._excluded = excluded if getattr(excluded, "_excluded_urls", excluded) else None
@@ -68,38 +74,38 @@ class Gate:
             # A mounted application, or a request made within another's span: upstream's INTERNAL span, or nothing.
             await (self.app if recorded is not False else self._inner)(scope, receive, send)
             return
-        if self._engine.off:
-            if self._engine.aside:  # upstream counts it, and the sampler knows that nothing is recorded
+        if self._fast_path.off:
+            if self._fast_path.bypassed:  # upstream counts it, and the sampler knows that nothing is recorded
                 await self.app(scope, receive, send)
                 return
             scope[PASSED] = False
             scope["fastapi.telemetry"] = None
             await pass_untraced(self._inner, scope, receive, send)
             return
-        start = self._engine.begin(scope, self._is_excluded if self._excluded else None)
-        if start is None:
+        decision = self._fast_path.begin(scope, self._is_excluded if self._excluded else None)
+        if decision is None:
             await pass_untraced(self._inner, scope, receive, send)
             return
-        scope[PASSED] = start.recorded
+        scope[PASSED] = decision.recorded
         try:
-            if self._engine.aside and not start.excluded and _is_utf8(scope.get("query_string", b"")):
-                await record_by(self.app, scope, receive, send, start, self._engine)
-            elif not start.recorded:
+            if self._fast_path.bypassed and not decision.excluded and _is_utf8(scope.get("query_string", b"")):
+                await record_by(self.app, scope, receive, send, decision, self._fast_path)
+            elif not decision.recorded:
                 # As FastAPI's own `exclude` does: for an application below that upstream has not instrumented.
                 scope["fastapi.telemetry"] = None
-                await pass_unrecorded(
-                    self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
+                await pass_unsampled(
+                    self._inner, scope, receive, send, decision, self._fast_path, self._late_spans, self._details
                 )
             elif kind == "http" and self._recorder is not None and get_global_response_propagator() is None:
-                await self._recorder(scope, receive, send, start)
+                await self._recorder(scope, receive, send, decision)
             elif _is_utf8(scope.get("query_string", b"")):
-                await record_by(self.app, scope, receive, send, start, self._engine)
+                await record_by(self.app, scope, receive, send, decision, self._fast_path)
             else:  # upstream's middleware would fail the request
-                await pass_unrecorded(
-                    self._inner, scope, receive, send, start, self._engine, self._keeper, self._details
+                await pass_unsampled(
+                    self._inner, scope, receive, send, decision, self._fast_path, self._late_spans, self._details
                 )
         finally:
-            self._engine.learn(start, scope)
+            self._fast_path.learn(decision, scope)
 
     def _is_excluded(self, scope: Scope) -> bool:
         """As `OpenTelemetryMiddleware.__call__` finds out."""
@@ -116,34 +122,34 @@ def _is_utf8(text: Any) -> bool:
     return True
 
 
-class Session(Protocol):
-    """What the gates of a process share: see `gate.session.Session`."""
+class Shared(Protocol):
+    """What the middlewares of a process share: see `asgi.instrumentation`."""
 
-    engine: Engine
-    keeper: Keeper
+    fast_path: FastPath
+    late_spans: LateSpans
 
 
-def put_gate_on(app: Any, session: Session) -> None:
-    """Let the stack that the FastAPI application `app` is going to build have a gate on top."""
+def add_sampling_middleware(app: Any, asgi: Shared) -> None:
+    """Let the stack that the FastAPI application `app` is going to build have the sampling middleware on top."""
     apply("asgi-redaction", install_for_asgi)
     build = app.build_middleware_stack
 
-    def build_with_gate() -> App:
-        session.engine.serve()
+    def build_with_sampling() -> App:
+        asgi.fast_path.serve()
         stack: App = build()
         middleware = getattr(stack, "app", None)
         # Upstream puts its middleware right below one that handles its own errors. Anything else is not known here.
         if type(middleware) is not OpenTelemetryMiddleware:
             return stack
         details = Details(app, middleware)
-        return Gate(stack, middleware.app, middleware, details, Recorder.of(middleware, details), session)
+        return SamplingMiddleware(stack, middleware.app, middleware, details, Recorder.of(middleware, details), asgi)
 
-    app.build_middleware_stack = build_with_gate
-    _settle_native_telemetry(app)
+    app.build_middleware_stack = build_with_sampling
+    _turn_off_fastapi_telemetry(app)
 
 
-def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
-    """Let every Starlette application that is not FastAPI's have a gate on top of the stack that it builds.
+def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
+    """Let every Starlette application that is not FastAPI's have the sampling middleware on top of its stack.
 
     `StarletteInstrumentor` adds upstream's middleware as one of the application's own, somewhere in the stack, and
     gives it no way to leave the spans for ASGI events out. Checked with opentelemetry-instrumentation-starlette 0.66b1.
@@ -153,8 +159,8 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
     apply("asgi-redaction", install_for_asgi)
     build = Starlette.build_middleware_stack
 
-    def build_with_gate(self: Any) -> App:
-        session.engine.serve()
+    def build_with_sampling(self: Any) -> App:
+        asgi.fast_path.serve()
         stack: App = build(self)
         middleware: Any = stack
         while middleware is not None and type(middleware) is not OpenTelemetryMiddleware:
@@ -164,12 +170,12 @@ def put_gate_on_starlette(session: Session, *, event_spans: bool) -> None:
         if not event_spans:
             middleware.exclude_receive_span = middleware.exclude_send_span = True
         # The stack is the application's own: told to stand still, upstream's middleware passes a request on.
-        return Gate(stack, stack, middleware, Details(self, middleware), None, session)
+        return SamplingMiddleware(stack, stack, middleware, Details(self, middleware), None, asgi)
 
-    Starlette.build_middleware_stack = build_with_gate  # type: ignore[method-assign]
+    Starlette.build_middleware_stack = build_with_sampling  # type: ignore[method-assign]
 
 
-def _settle_native_telemetry(app: Any) -> None:
+def _turn_off_fastapi_telemetry(app: Any) -> None:
     """Tell FastAPI's native telemetry (0.142 and later) once what it finds out for each request: that it is not needed.
 
     It looks through the middleware for upstream's, and then traces, measures and logs nothing. Checked with FastAPI

@@ -1,4 +1,4 @@
-"""The way of a request that is recorded: the span that upstream's middleware would make, in fewer steps.
+"""Sampled requests: the span that upstream's middleware would make, in fewer steps.
 
 Follows `OpenTelemetryMiddleware.__call__` of opentelemetry-instrumentation-asgi 0.63b0 to 0.66b2, less what nobody
 asked for: spans for ASGI events, hooks, captured headers, and the metrics that go nowhere. Where any of these is asked
@@ -20,15 +20,15 @@ from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
-from tracebaton_configurator.sampling.sampler import Decided, decision
+from tracebaton_configurator.sampling.decision import pending_decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from opentelemetry.trace import Span
 
-    from tracebaton_configurator.asgi.fast_path import Start
     from tracebaton_configurator.asgi.span_attributes import Details
+    from tracebaton_configurator.sampling.decision import RequestDecision
 
     Message = MutableMapping[str, Any]
 
@@ -62,9 +62,9 @@ class Recorder:
         scope: MutableMapping[str, Any],
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
-        start: Start,
+        decision: RequestDecision,
     ) -> None:
-        span = self._start(scope, start)
+        span = self._start(scope, decision)
         if span is None:
             await self._inner(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class Recorder:
             if last:
                 end(span)
 
-        token = context_api.attach(Context({**parent_context(start), CURRENT_SPAN: span}))
+        token = context_api.attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
         try:
             await self._inner(scope, receive, otel_send)
         except Exception as error:
@@ -88,20 +88,20 @@ class Recorder:
             ended_request.set(span.get_span_context())
             end(span)
 
-    def _start(self, scope: MutableMapping[str, Any], start: Start) -> Span | None:
+    def _start(self, scope: MutableMapping[str, Any], decision: RequestDecision) -> Span | None:
         try:
             name, attributes = self._details.of(scope)
-            pending = decision.set(Decided(start.trace_id, start.trace_state))
+            token = pending_decision.set(decision)
             try:
                 return self._details.tracer.start_span(
                     name,
-                    context=parent_context(start),
+                    context=parent_context(decision),
                     kind=SpanKind.SERVER,
                     attributes=attributes,
-                    links=[Link(start.claimed)] if start.claimed is not None else None,
+                    links=[Link(decision.untrusted_parent)] if decision.untrusted_parent is not None else None,
                 )
             finally:
-                decision.reset(pending)
+                pending_decision.reset(token)
         except Exception as error:  # noqa: BLE001 (a span processor of the application's, say)
             report("The span of a request could not be made", error)
             return None

@@ -1,6 +1,6 @@
-"""The way of a request that is not recorded: an identity, a watch on how it ends, and nothing else.
+"""Unsampled requests: a non-recording span context, a watch on how they end, and nothing else.
 
-And that of one in a process whose tracing has been switched off, which has not even these.
+And those of a process whose tracing has been switched off, which have not even these.
 """
 
 from __future__ import annotations
@@ -17,35 +17,41 @@ from tracebaton_configurator.asgi.late_spans import Outcome
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
-from tracebaton_configurator.sampling.sampler import UNRECORDED
+from tracebaton_configurator.sampling.decision import UNSAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from tracebaton_configurator.asgi.fast_path import Engine, Start
-    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.asgi.late_spans import LateSpans
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
+    from tracebaton_configurator.sampling.decision import RequestDecision
 
     Message = MutableMapping[str, Any]
 
 _UNTRACED = Context({SUPPRESS_INSTRUMENTATION: True})
 
 
-async def pass_unrecorded(
+async def pass_unsampled(
     app: Callable[..., Awaitable[None]],
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
-    start: Start,
-    engine: Engine,
-    keeper: Keeper,
+    decision: RequestDecision,
+    fast_path: FastPath,
+    late_spans: LateSpans,
     details: SpanDetails,
 ) -> None:
-    """Run `app` for a request that gets no span, unless it ends in a way that `keeper` keeps."""
-    identity = engine.identity(start)
+    """Run `app` for a request that gets no span, unless it ends in a way that `late_spans` wants to record."""
+    span_context = fast_path.non_recording_span_context(decision)
     token = context_api.attach(
         Context(
-            {**start.base, CURRENT_SPAN: NonRecordingSpan(identity), SUPPRESS_INSTRUMENTATION: True, UNRECORDED: True}
+            {
+                **decision.base,
+                CURRENT_SPAN: NonRecordingSpan(span_context),
+                SUPPRESS_INSTRUMENTATION: True,
+                UNSAMPLED: True,
+            }
         )
     )
     began = time_ns()
@@ -76,11 +82,11 @@ async def pass_unrecorded(
         raise
     finally:
         context_api.detach(token)
-        ended_request.set(identity)
-        if (error is not None or status >= 500 or keeper.is_slow(began, ended)) and not start.excluded:
+        ended_request.set(span_context)
+        if (error is not None or status >= 500 or late_spans.is_slow(began, ended)) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             outcome = Outcome(began, ended or time_ns(), status, error)
-            keeper.keep(details, as_it_came, start, identity, outcome)
+            late_spans.keep(details, as_it_came, decision, span_context, outcome)
         error = None  # or it would be held by the frame in its own traceback
 
 
@@ -90,7 +96,7 @@ async def pass_untraced(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """Run `app` as if nothing were traced in this process: no identity, no headers to other services."""
+    """Run `app` as if nothing were traced in this process: no ids, no headers to other services."""
     current = context_api.get_current()
     token = context_api.attach(Context({**current, SUPPRESS_INSTRUMENTATION: True}) if current else _UNTRACED)
     try:

@@ -1,7 +1,7 @@
-"""The way of a request whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
+"""Requests whose span somebody else makes: upstream's middleware as it is, or FastAPI itself.
 
-They read the headers once more, ask the sampler and the id generator, and so come upon what the gate has decided.
-A request that is not recorded goes this way where they count every one.
+They read the headers once more, ask the sampler and the id generator, and so come upon the pending decision. Unsampled
+requests go this way, too, where every one is counted.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from tracebaton_configurator.asgi.guard import report
 from tracebaton_configurator.logs.ids import Ids, remember_ids
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
-from tracebaton_configurator.sampling.sampler import Decided, decision
+from tracebaton_configurator.sampling.decision import pending_decision
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from tracebaton_configurator.asgi.fast_path import Engine, Start
+    from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.sampling.decision import RequestDecision
 
     Message = MutableMapping[str, Any]
 
@@ -30,16 +31,15 @@ async def record_by(
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
-    start: Start,
-    engine: Engine,
+    decision: RequestDecision,
+    fast_path: FastPath,
 ) -> None:
     """Run `app`, which makes the span of this request, recording or not, with the decision at hand."""
-    span_id = engine.span_id()
-    decided = Decided(start.trace_id, start.trace_state, span_id, recorded=start.recorded)
-    pending = decision.set(decided)
-    refusal = refuse_callers(lambda: not decided.taken) if start.claimed is not None else None
-    token = context_api.attach(start.base)
-    linked = start.claimed is None
+    span_id = decision.span_id = fast_path.span_id()
+    pending = pending_decision.set(decision)
+    refusal = refuse_callers(lambda: not decision.consumed) if decision.untrusted_parent is not None else None
+    token = context_api.attach(decision.base)
+    linked = decision.untrusted_parent is None
 
     def linking(message: Message) -> Awaitable[None]:
         nonlocal linked
@@ -47,8 +47,8 @@ async def record_by(
             linked = True
             try:
                 span = get_current_span()
-                if start.claimed is not None and hasattr(span, "add_link"):
-                    span.add_link(start.claimed)
+                if decision.untrusted_parent is not None and hasattr(span, "add_link"):
+                    span.add_link(decision.untrusted_parent)
             except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
                 report("A span could not be linked", failure)
         return send(message)
@@ -57,12 +57,13 @@ async def record_by(
         await app(scope, receive, send if linked else linking)
     except Exception as raised:
         remember_ids(
-            raised, Ids(format_trace_id(start.trace_id), format_span_id(span_id), "01" if start.recorded else "00")
+            raised,
+            Ids(format_trace_id(decision.trace_id), format_span_id(span_id), "01" if decision.recorded else "00"),
         )
         raise
     finally:
         context_api.detach(token)
-        ended_request.set(SpanContext(start.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)))
+        ended_request.set(SpanContext(decision.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)))
         if refusal is not None:
             refusal()
-        decision.reset(pending)
+        pending_decision.reset(pending)

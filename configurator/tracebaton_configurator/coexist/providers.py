@@ -28,7 +28,7 @@ _IN_CHARGE = "The application sets up a TracerProvider of its own: tracebaton, w
 _ALONE = "Started without tracebaton, it traces by itself alone"
 
 
-def keep_company(
+def coexist(
     provider: TracerProvider,
     here: Settings,
     stand_aside: Callable[[], None],

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import propagate
 
-from tracebaton_configurator.asgi.fast_path import Engine, Roots, RuleRoots
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 
 class _Term(NamedTuple):
@@ -27,8 +29,7 @@ class _Rules(NamedTuple):
     """Rules in the place of what the variables say."""
 
     text: str
-    sampler: TracebatonSampler
-    roots: Roots
+    root_sampler: RuleRootSampler
 
 
 class Control:
@@ -40,19 +41,18 @@ class Control:
 
     def __init__(
         self,
-        sampler: DecidedSampler,
-        ids: DecidedIds,
-        engine: Engine | None,
+        sampler: TracebatonSampler,
+        ids: DecisionIdGenerator,
+        fast_path: FastPath | None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._sampler = sampler
         self._ids = ids
-        self._engine = engine
+        self._fast_path = fast_path
         self._clock = clock
         self._wall_clock = wall_clock
-        self._own_sampler = sampler.others
-        self._own_sampling = engine.sampling if engine is not None else None
+        self._own_sampling = sampler.sampling
         self._own_since = wall_clock()
         self._off: _Term | None = None
         self._rules: tuple[_Rules, _Term] | None = None
@@ -96,27 +96,25 @@ class Control:
     def apply(self) -> None:
         """Let this process be as this object says; once more in a forked child, whose parent may have been at it."""
         rules = self._rules[0] if self._rules is not None else None
-        self._sampler.others = self._own_sampler if rules is None else rules.sampler
-        if self._engine is not None and self._own_sampling is not None:
-            self._engine.sampling = self._own_sampling if rules is None else (rules.roots, True)
+        self._sampler.sampling = self._own_sampling if rules is None else (rules.root_sampler, True)
         off = self._off is not None
         self._sampler.off = off
         self._ids.off = off
-        if self._engine is not None:
-            self._engine.off = off
+        if self._fast_path is not None:
+            self._fast_path.off = off
         textmap = propagate.get_global_textmap()
         if hasattr(textmap, "off"):  # the application may have installed its own since
             textmap.off = off
 
     def state(self) -> dict[str, Any]:
-        """What `adopt` of another process takes, in JSON's types: since when, and for how many seconds more."""
+        """What `take_over` of another process takes, in JSON's types: since when, and for how many seconds more."""
         off, rules = self._off, self._rules
         return {
             "off": None if off is None else self._handed_on(off),
             "rules": None if rules is None else {"text": rules[0].text, **self._handed_on(rules[1])},
         }
 
-    def adopt(self, state: dict[str, Any]) -> list[str]:
+    def take_over(self, state: dict[str, Any]) -> list[str]:
         """Change this process as another one has been changed; returns what is to be said of it.
 
         Raises RuleError, KeyError, TypeError or ValueError for a state that is none.
@@ -149,8 +147,7 @@ class Control:
         self.apply()
 
     def _replace_rules(self, text: str, since: float, seconds: float | None) -> None:
-        table = Table(effective_rules(text))
-        rules = _Rules(text, TracebatonSampler(table), RuleRoots(table))
+        rules = _Rules(text, RuleRootSampler(RuleSet(effective_rules(text))))
         self._rules = rules, _Term(since, self._end_in(seconds))
         self.apply()
 

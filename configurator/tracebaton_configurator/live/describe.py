@@ -17,7 +17,7 @@ from tracebaton_configurator.patching.registry import outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracebaton_configurator.asgi.late_spans import Keeper
+    from tracebaton_configurator.asgi.late_spans import LateSpans
     from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
     from tracebaton_configurator.live.control import Control
     from tracebaton_configurator.settings import Settings
@@ -27,7 +27,7 @@ _APP = regex(r"[\w./-]+\.py|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
 def describe(
-    here: Settings, control: Control, deliveries: Sequence[DeliveringSpanProcessor], keeper: Keeper | None
+    here: Settings, control: Control, deliveries: Sequence[DeliveringSpanProcessor], late_spans: LateSpans | None
 ) -> dict[str, Any]:
     """A process in JSON's types. Times are seconds since the epoch. Nothing in it is secret."""
     return {
@@ -40,7 +40,7 @@ def describe(
         "exporters": [_exporter(here, processor) for processor in deliveries],
         "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],
         "patches": {name: list(outcome(name)) for name in CATALOGUE},
-        "kept": {"kept": keeper.kept, "over_the_cap": keeper.dropped} if keeper is not None else None,
+        "kept": {"kept": late_spans.kept, "over_the_cap": late_spans.dropped} if late_spans is not None else None,
     }
 
 

@@ -50,7 +50,7 @@ class Server:
         try:
             state = ask_parent()
             if state is not None:
-                _say(self._control.adopt(state))
+                _say(self._control.take_over(state))
         except Exception as error:  # noqa: BLE001 (perhaps another version's; this process goes by its variables)
             own.warning("What the parent process was told is not understood: %s: %s", type(error).__name__, error)
 

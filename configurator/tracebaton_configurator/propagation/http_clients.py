@@ -21,7 +21,7 @@ from tracebaton_configurator.asgi.guard import report
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
-from tracebaton_configurator.sampling.sampler import UNRECORDED
+from tracebaton_configurator.sampling.decision import UNSAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +65,14 @@ def _stay_enabled(module: Any) -> bool:
     for asked in ("is_http_instrumentation_enabled", "is_instrumentation_enabled"):
         original = getattr(module, asked, None)
         if original is not None:
-            setattr(module, asked, _or_unrecorded(original))
+            setattr(module, asked, _or_unsampled(original))
             found = True
     return found
 
 
-def _or_unrecorded(enabled: Callable[[], bool]) -> Callable[[], bool]:
+def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
     def is_enabled() -> bool:
-        return enabled() or bool(context_api.get_value(UNRECORDED))
+        return enabled() or bool(context_api.get_value(UNSAMPLED))
 
     return is_enabled
 
@@ -111,7 +111,7 @@ def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         headers = getattr(request, "headers", None)
         if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
             return None
-        if context_api.get_current().get(UNRECORDED) is not None:
+        if context_api.get_current().get(UNSAMPLED) is not None:
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report("The trace could not be handed on through httpx", error)

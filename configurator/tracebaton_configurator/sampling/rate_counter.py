@@ -1,4 +1,4 @@
-"""Counts the requests of each endpoint, and from that says with which probability the next one is sampled.
+"""Counts the requests of each route, and from that says with which probability the next one is sampled.
 
 The probability depends on how many requests came before and when, never on which of them were sampled. So counting
 every sampled request as 1/p requests estimates the true number without bias, in bursts as in quiet times.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 
 
-class Endpoint:
-    """The requests of one endpoint in one process, and the threshold (56 bits) of the next one.
+class RateCounter:
+    """The requests of one route in one process, and the threshold (56 bits) of the next one.
 
     `P%`: constant.
 
@@ -99,8 +99,8 @@ class Endpoint:
         self._threshold = threshold_of(probability)
 
 
-class Endpoints:
-    """Every `Endpoint` of a process: at most `limit` distinct ones, and one for each rule that all others share.
+class RateCounters:
+    """Every `RateCounter` of a process: at most `limit` distinct ones, and one for each rule that all others share.
 
     The bound protects memory where names are without number, such as raw paths. Threads that add at the same moment
     may pass it by one each.
@@ -108,19 +108,19 @@ class Endpoints:
 
     def __init__(self, limit: int = 2000) -> None:
         self._limit = limit
-        self._known: dict[tuple[Rule, str], Endpoint] = {}
-        self._shared: dict[Rule, Endpoint] = {}
+        self._known: dict[tuple[Rule, str], RateCounter] = {}
+        self._shared: dict[Rule, RateCounter] = {}
 
-    def get(self, rule: Rule, name: str) -> Endpoint:
-        """The counter of the endpoint `name` (the route, or the name of a span without a parent) under `rule`."""
+    def get(self, rule: Rule, name: str) -> RateCounter:
+        """The counter of `name` (the route, or the name of a span without a parent) under `rule`."""
         found = self._known.get((rule, name))
         return self._find(rule, name[:_LONGEST_NAME]) if found is None else found
 
-    def _find(self, rule: Rule, name: str) -> Endpoint:
+    def _find(self, rule: Rule, name: str) -> RateCounter:
         found = self._known.get((rule, name))
         if found is not None:
             return found
         if not rule.rate.per_second or len(self._known) >= self._limit:
             # A constant rate counts nothing, so it needs no place.
-            return self._shared.get(rule) or self._shared.setdefault(rule, Endpoint(rule.rate))
-        return self._known.setdefault((rule, name), Endpoint(rule.rate))
+            return self._shared.get(rule) or self._shared.setdefault(rule, RateCounter(rule.rate))
+        return self._known.setdefault((rule, name), RateCounter(rule.rate))

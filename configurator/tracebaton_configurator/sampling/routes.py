@@ -17,14 +17,14 @@ class Routes:
     """
 
     def __init__(self) -> None:
-        self._roots: dict[str, _Node] = {}
+        self._by_method: dict[str, _Node] = {}
         self._count = 0
 
     def add(self, method: str, template: str) -> bool:
         """Learn a template; False when there are too many already, which a program with that many routes survives."""
         if self._count >= _LIMIT:
             return False
-        node = self._roots.setdefault(method, _Node())
+        node = self._by_method.setdefault(method, _Node())
         for segment in template.split("/"):
             if segment.startswith("{") and segment.endswith(":path}"):
                 self._count += node.rest is None
@@ -42,7 +42,7 @@ class Routes:
 
     def find(self, method: str, path: str) -> str | None:
         """The template of a path, None for one that no template fits."""
-        root = self._roots.get(method)
+        root = self._by_method.get(method)
         return None if root is None else _find(root, path.split("/"), 0)
 
 

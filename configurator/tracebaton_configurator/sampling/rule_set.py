@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.sampling.rate_counter import Endpoint, Endpoints
+from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.routes import Routes, template_of
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ _LONGEST_PATH_KEPT = 256
 _NOT_ROUTED = "(route not known yet)"
 
 
-class Table:
-    """Finds the `Endpoint` that a request, or a span without a parent, is counted on.
+class RuleSet:
+    """Finds the `RateCounter` that a request, or a span without a parent, is counted on.
 
     Memory is bounded whatever is asked for: the answers for 4096 paths are kept, and all requests whose route is not
     known, such as those for nothing, are counted together.
@@ -27,23 +27,23 @@ class Table:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._routes = Routes()
-        self._endpoints = Endpoints()
-        self._paths: dict[tuple[str, str], tuple[Endpoint, bool]] = {}
+        self._counters = RateCounters()
+        self._paths: dict[tuple[str, str], tuple[RateCounter, bool]] = {}
 
-    def request(self, method: str, path: str) -> tuple[Endpoint, bool]:
-        """The endpoint of a request, and whether `learn` should be told its route afterwards."""
+    def request(self, method: str, path: str) -> tuple[RateCounter, bool]:
+        """The counter of a request, and whether `learn` should be told its route afterwards."""
         key = (method, path)
         found = self._paths.get(key)
         if found is not None:
             return found
         rule = next(rule for rule in self.rules if rule.matches_request(method, path))
         if rule.rate.per_second is None:
-            found = self._endpoints.get(rule, ""), False
+            found = self._counters.get(rule, ""), False
         else:
             template = self._routes.find(method, path)
             if template is None:
-                return self._endpoints.get(rule, _NOT_ROUTED), True
-            found = self._endpoints.get(rule, f"{method} {template}"), False
+                return self._counters.get(rule, _NOT_ROUTED), True
+            found = self._counters.get(rule, f"{method} {template}"), False
         if len(path) <= _LONGEST_PATH_KEPT:
             if len(self._paths) >= _PATHS_KEPT:
                 self._paths.clear()
@@ -56,7 +56,7 @@ class Table:
         if template is not None:
             self._routes.add(method, template)
 
-    def span(self, kind: str, name: str) -> Endpoint:
-        """The endpoint of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on."""
+    def span(self, kind: str, name: str) -> RateCounter:
+        """The counter of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on."""
         rule = next(rule for rule in self.rules if rule.matches_span(kind, name))
-        return self._endpoints.get(rule, f"{kind} {name}")
+        return self._counters.get(rule, f"{kind} {name}")

@@ -52,9 +52,9 @@ def attach() -> None:
 
 def finish() -> None:
     """Called when all have been taken: a FastAPI that none of them is for traces itself."""
-    session = STATE.pipeline.session if STATE.pipeline is not None else None
-    if session is not None:
-        _or_upstreams_way("fastapi", lambda: session.finish(lambda: "fastapi" in STATE.instrumented))
+    asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
+    if asgi is not None:
+        _or_upstreams_way("fastapi", lambda: asgi.finish(lambda: "fastapi" in STATE.instrumented))
 
 
 def will_be_instrumented() -> list[str]:
@@ -67,9 +67,9 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     if name in STATE.instrumented or name in STATE.skipped or STATE.failed is not None:
         return
     STATE.waiting.pop(name, None)
-    session = STATE.pipeline.session if STATE.pipeline is not None else None
-    if session is not None:
-        _or_upstreams_way(name, lambda: session.instrumenting(name))
+    asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
+    if asgi is not None:
+        _or_upstreams_way(name, lambda: asgi.instrumenting(name))
     try:
         with without_collections():
             loaded = load()
@@ -86,8 +86,8 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     if loaded is False:
         return
     STATE.instrumented.append(name)
-    if session is not None:
-        _or_upstreams_way(name, lambda: session.instrumented(name))
+    if asgi is not None:
+        _or_upstreams_way(name, lambda: asgi.instrumented(name))
     if name == "fastapi" and STATE.pipeline is not None:
         registry.apply("fastapi-arguments", _respect_own_instrumentation)
 

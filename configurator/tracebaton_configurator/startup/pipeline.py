@@ -1,4 +1,4 @@
-"""From settings to a running provider: sampler and ids, exporters, the flush at exit, and the gate."""
+"""From settings to a running provider: sampler and ids, exporters, the flush at exit, and the fast path."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.asgi.fast_path import Roots, RuleRoots, StandardRoots
-from tracebaton_configurator.asgi.instrumentation import Session
-from tracebaton_configurator.coexist.providers import keep_company
+from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
+from tracebaton_configurator.coexist.providers import coexist
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
 from tracebaton_configurator.export.export_queue import Delivery
@@ -37,9 +36,10 @@ from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.root_sampler import RuleRootSampler, SdkRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
 from tracebaton_configurator.settings import Problem, Settings
 from tracebaton_configurator.startup.reporting import report
@@ -62,39 +62,27 @@ class AnotherProviderError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What runs. `session` is the gate's; where there is none or it stands aside, `no_gate` says why.
-
-    Upstream's own path is taken then.
+    """What runs. Where there is no `asgi`, or it is bypassed by upstream's own path, `bypass_reason` says why.
 
     `deliveries` has a processor for each OTLP exporter.
     """
 
     deliveries: tuple[DeliveringSpanProcessor, ...]
     sampler: str
-    sampling: DecidedSampler
-    session: Session | None
-    no_gate: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sampling:
-    """`roots` decides for the gate; None where the sampler is somebody else's, who may look at what only a span has."""
-
-    sampler: Sampler
-    roots: Roots | None
-    follows_parents: bool
+    sampling: TracebatonSampler
+    asgi: AsgiInstrumentation | None
+    bypass_reason: str | None
 
 
 def start(here: Settings, launcher_version: str | None) -> Pipeline:
     """Build the provider, make it the global one, and have it flushed at exit."""
     propagator.install()
-    sampling = _sampling(here)
-    ids = DecidedIds(_id_generator(here))
+    sampler, is_known = _build_sampler(here)
+    ids = DecisionIdGenerator(_id_generator(here))
     resource = build_resource(here.service_name, launcher_version)
-    decided = DecidedSampler(sampling.sampler)
     processors = SpanProcessors()
     provider = TracerProvider(
-        sampler=decided, id_generator=ids, resource=resource, shutdown_on_exit=False, active_span_processor=processors
+        sampler=sampler, id_generator=ids, resource=resource, shutdown_on_exit=False, active_span_processor=processors
     )
     redaction.use(here.redact)
     provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
@@ -105,33 +93,32 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.last_words() is not None)
     )
     flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
-    no_gate, session = None, None
-    if sampling.roots is None:
-        no_gate = f"the sampler {here.sampler} is not one of those it knows"
+    bypass_reason, asgi = None, None
+    if not is_known:
+        bypass_reason = f"the sampler {here.sampler} is not one of those it knows"
     else:
-        session = Session(
-            sampling.roots,
+        asgi = AsgiInstrumentation(
+            sampler,
             ids,
-            follows_parents=sampling.follows_parents,
             trust_parent=here.trust_parent,
             keep_errors=here.keep_errors,
             keep_slower_than=here.keep_slower_than,
             event_spans=here.asgi_event_spans,
         )
         if here.metrics_exporters:
-            no_gate = "metrics are exported, and they count every request"
-            session.engine.aside = True
-    control = Control(decided, ids, session.engine if session else None)
-    keeper = session.keeper if session else None
-    server = Server(control, here.service_name, lambda: describe(here, control, deliveries, keeper))
-    pipeline = Pipeline(tuple(deliveries), sampling.sampler.get_description(), decided, session, no_gate)
+            bypass_reason = "metrics are exported, and they count every request"
+            asgi.fast_path.bypassed = True
+    control = Control(sampler, ids, asgi.fast_path if asgi else None)
+    late_spans = asgi.late_spans if asgi else None
+    server = Server(control, here.service_name, lambda: describe(here, control, deliveries, late_spans))
+    pipeline = Pipeline(tuple(deliveries), sampler.get_description(), sampler, asgi, bypass_reason)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
         raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
     _or_without(
         "Providers that the application sets",
-        lambda: keep_company(provider, here, lambda: _aside(session), decided.announce),
+        lambda: coexist(provider, here, lambda: _bypass(asgi), sampler.call_on_first),
     )
     _or_without("Requests of an operator", server.start)
     return pipeline
@@ -145,41 +132,42 @@ def _or_without(what: str, begin: Callable[[], object]) -> None:
         own.error("%s cannot be attended to, tracing goes on: %s: %s", what, type(error).__name__, error)
 
 
-def _aside(session: Session | None) -> None:
-    if session is not None:
-        session.engine.aside = True
+def _bypass(asgi: AsgiInstrumentation | None) -> None:
+    if asgi is not None:
+        asgi.fast_path.bypassed = True
 
 
-def _sampling(here: Settings) -> _Sampling:
+def _build_sampler(here: Settings) -> tuple[TracebatonSampler, bool]:
+    """The sampler, and whether the fast path can ask it: one that is not known may look at what only a span has."""
     if here.sampler.lower() == settings.NAME:
-        return _by_rules(here, here.sampler_arg)
+        return _by_rules(here, here.sampler_arg), True
     try:
         root = root_of(here.sampler, here.sampler_arg)
         if root is None:
-            return _Sampling(build_standard(here.sampler, here.sampler_arg), None, follows_parents=True)
+            unknown = SdkRootSampler(build_standard(here.sampler, here.sampler_arg))
+            return TracebatonSampler(unknown, follows_parents=False), False
     except SamplerError as error:
         if error.variable == _ARGUMENT:
             report(
                 [Problem(_ARGUMENT, here.sampler_arg or "", str(error), error.accepted, "the default rules apply")],
                 strict=here.strict,
             )
-            return _by_rules(here, None)
+            return _by_rules(here, None), True
         problem = Problem(error.variable, here.sampler, str(error), error.accepted, "no request is recorded")
         report([problem], strict=here.strict)
         root = ALWAYS_OFF, False
     sampler, follows_parents = root
-    return _Sampling(ParentBased(sampler) if follows_parents else sampler, StandardRoots(sampler), follows_parents)
+    return TracebatonSampler(SdkRootSampler(sampler), follows_parents=follows_parents), True
 
 
-def _by_rules(here: Settings, argument: str | None) -> _Sampling:
+def _by_rules(here: Settings, argument: str | None) -> TracebatonSampler:
     try:
         rules = effective_rules(argument)
     except RuleError as error:
         problem = Problem(_ARGUMENT, argument or "", f"is wrong in {error}", _RULES, "the default rules apply")
         report([problem], strict=here.strict)
         rules = effective_rules(None)
-    table = Table(rules)
-    return _Sampling(TracebatonSampler(table), RuleRoots(table), follows_parents=True)
+    return TracebatonSampler(RuleRootSampler(RuleSet(rules)))
 
 
 def _id_generator(here: Settings) -> IdGenerator:

@@ -71,8 +71,8 @@ def say_at_the_first_sign() -> None:
     hook.on_server_line = say_start_line
     if pipeline is not None:
         pipeline.sampling.on_first = say_start_line
-        if pipeline.session is not None:
-            pipeline.session.engine.on_first = say_start_line
+        if pipeline.asgi is not None:
+            pipeline.asgi.fast_path.on_first = say_start_line
 
 
 def say_start_line() -> None:
@@ -82,8 +82,8 @@ def say_start_line() -> None:
         return
     STATE.start_said = True
     hook.on_server_line = pipeline.sampling.on_first = None
-    if pipeline.session is not None:
-        pipeline.session.engine.on_first = None
+    if pipeline.asgi is not None:
+        pipeline.asgi.fast_path.on_first = None
     try:
         token = attach(Context())  # it is no line of the request that happens to come first
         try:
@@ -125,7 +125,11 @@ def start_line(
         parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
     if here.children == "false":
         parts.append("programs that it runs are not instrumented")
-    aside = f"; unrecorded requests take upstream's path, because {pipeline.no_gate}" if pipeline.no_gate else ""
+    aside = (
+        f"; unrecorded requests take upstream's path, because {pipeline.bypass_reason}"
+        if pipeline.bypass_reason
+        else ""
+    )
     return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
 
 

@@ -19,7 +19,7 @@ __all__ = ["check"]
 _EXPECTED = ("fastapi", "httpx", "redis")
 # Libraries that people call other services with; a request made with one of them ends the trace.
 _CLIENTS = ("aiohttp", "grpcio", "pika", "aio-pika", "aiokafka", "confluent-kafka", "celery", "requests", "urllib3")
-_NATIVE_SINCE = (0, 142)
+_TELEMETRY_SINCE = (0, 142)
 
 
 def check(situation: Situation) -> Iterator[Finding]:
@@ -115,7 +115,7 @@ def _fastapi(left_out: list[str]) -> Iterator[Finding]:
     if "fastapi" not in left_out or not found:
         return
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
-    if numbers >= _NATIVE_SINCE:
+    if numbers >= _TELEMETRY_SINCE:
         yield warning(
             f"the fastapi instrumentation is disabled, and FastAPI {found} then makes spans of its own, one SERVER and "
             "three INTERNAL ones a request",

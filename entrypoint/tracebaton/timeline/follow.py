@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.keeper import Keeper
+from tracebaton.timeline.keeper import RecordBuffer
 from tracebaton.timeline.notes import ambiguous, summary
 from tracebaton.timeline.sources import CAUGHT_UP, RESTARTED, SourceError
 
@@ -41,7 +41,7 @@ class Following:
     """First prints the lines that there are, in order, then each new one. Is the sink of the readers."""
 
     def __init__(self, digits: str, output: Output) -> None:
-        self.keeper = Keeper()
+        self.keeper = RecordBuffer()
         self.other_traces = 0
         self.printed = 0
         self._digits = digits

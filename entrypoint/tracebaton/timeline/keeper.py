@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tracebaton.timeline.match import Match
 
-__all__ = ["Keeper", "Seen"]
+__all__ = ["RecordBuffer", "Seen"]
 
 _MOST_IDS = 1000
 _MOST_SERVICES = 5
@@ -31,7 +31,7 @@ class Seen:
             self.services.append(match.service)
 
 
-class Keeper:
+class RecordBuffer:
     """Keeps the earliest `most_lines` lines of at most `most_bytes` together; `left_out` counts those that were later.
 
     As soon as a second trace matches, it keeps no lines, only what tells the traces apart: `seen`, by trace id;

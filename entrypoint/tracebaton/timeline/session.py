@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from tracebaton.timeline import notes
 from tracebaton.timeline.files import FileSource, StdinSource
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.keeper import Keeper
+from tracebaton.timeline.keeper import RecordBuffer
 from tracebaton.timeline.output import JsonOutput, Output, TextOutput, escape
 from tracebaton.timeline.progress import ProgressBar
 from tracebaton.timeline.query import Query
@@ -72,7 +72,7 @@ class _Session:
         self._discover: Callable[[], list[Source]] | None = None
 
     def read(self) -> int:
-        keeper = Keeper()
+        keeper = RecordBuffer()
         sources = self._sources()
         sizes = [source.size for source in sources]
         with ProgressBar(None if None in sizes else sum(size or 0 for size in sizes)) as bar:

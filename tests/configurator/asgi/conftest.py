@@ -21,24 +21,25 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.background import BackgroundTask
 
-from tracebaton_configurator.asgi.fast_path import Engine, RuleRoots, StandardRoots
+from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.asgi.instrumentation import _propagates_w3c_only
-from tracebaton_configurator.asgi.late_spans import Keeper
-from tracebaton_configurator.asgi.middleware import put_gate_on
+from tracebaton_configurator.asgi.late_spans import LateSpans
+from tracebaton_configurator.asgi.middleware import add_sampling_middleware
 from tracebaton_configurator.propagation.trust import Trust
 from tracebaton_configurator.propagation.w3c import propagator
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.root_sampler import RootSampler, RuleRootSampler, SdkRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import FastAPI
+    from opentelemetry.sdk.trace.sampling import Sampler
 
 
 class Behind:
@@ -54,27 +55,26 @@ class Behind:
         keep_slower_than: float | None = None,
         keep_per_second: int = 10,
     ) -> None:
-        sampler: Sampler
+        root_sampler: RootSampler
         if isinstance(rules, str):
-            self.table = Table(effective_rules(rules))
-            sampler, self.roots = TracebatonSampler(self.table), RuleRoots(self.table)
+            self.rule_set = RuleSet(effective_rules(rules))
+            root_sampler = RuleRootSampler(self.rule_set)
         else:
-            sampler, self.roots = (ParentBased(rules) if follows_parents else rules), StandardRoots(rules)
-        ids = DecidedIds(RandomIdGenerator())
+            root_sampler = SdkRootSampler(rules)
+        sampler = TracebatonSampler(root_sampler, follows_parents=follows_parents)
+        ids = DecisionIdGenerator(RandomIdGenerator())
         self.memory = InMemorySpanExporter()
-        self.provider = TracerProvider(sampler=DecidedSampler(sampler), id_generator=ids, shutdown_on_exit=False)
+        self.provider = TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.memory))
-        self.engine = Engine(
-            self.roots, ids, Trust(trust), follows_parents=follows_parents, w3c_only=_propagates_w3c_only()
-        )
-        self.keeper = Keeper(errors=keep_errors, slower_than=keep_slower_than, per_second=keep_per_second)
+        self.fast_path = FastPath(sampler, ids, Trust(trust), w3c_only=_propagates_w3c_only())
+        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than, per_second=keep_per_second)
 
     def put_on(self, app: FastAPI, *, exclude_spans: Sequence[str] = ("send", "receive"), **arguments: Any) -> FastAPI:
-        """Instrument `app` as upstream does, and put the gate on top."""
+        """Instrument `app` as upstream does, and put the sampling middleware on top."""
         FastAPIInstrumentor.instrument_app(
             app, tracer_provider=self.provider, exclude_spans=list(exclude_spans), **arguments
         )
-        put_gate_on(app, self)
+        add_sampling_middleware(app, self)
         return app
 
     @property

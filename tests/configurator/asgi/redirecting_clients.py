@@ -114,7 +114,7 @@ def main() -> int:
     from tracebaton_configurator.asgi.upstream import SUPPRESS_INSTRUMENTATION
     from tracebaton_configurator.propagation import http_clients
     from tracebaton_configurator.propagation.w3c import propagator
-    from tracebaton_configurator.sampling.sampler import UNRECORDED
+    from tracebaton_configurator.sampling.decision import UNSAMPLED
 
     propagator.install()
     module, instrumentor = INSTRUMENTOR[name]
@@ -131,7 +131,7 @@ def main() -> int:
     )
     current = trace.set_span_in_context(span)
     if not SAMPLED:
-        for key in (UNRECORDED, SUPPRESS_INSTRUMENTATION):
+        for key in (UNSAMPLED, SUPPRESS_INSTRUMENTATION):
             current = context.set_value(key, value=True, context=current)
     context.attach(current)
     same_pool_only = CLIENT == "urllib3-pool"

@@ -44,23 +44,19 @@ def provide_upstream() -> None:
 
 def provide_gate() -> None:
     """As `pipeline.start` does, with rules that record everything."""
-    from tracebaton_configurator.asgi.fast_path import RuleRoots
-    from tracebaton_configurator.asgi.instrumentation import Session
+    from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
     from tracebaton_configurator.propagation.w3c import propagator
-    from tracebaton_configurator.sampling.rule_set import Table
+    from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
+    from tracebaton_configurator.sampling.rule_set import RuleSet
     from tracebaton_configurator.sampling.rules import effective_rules
-    from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+    from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
     propagator.install()
-    table = Table(effective_rules("*=1"))
-    ids = DecidedIds(RandomIdGenerator())
-    trace.set_tracer_provider(
-        TracerProvider(sampler=DecidedSampler(TracebatonSampler(table)), id_generator=ids, shutdown_on_exit=False)
-    )
-    session = Session(
-        RuleRoots(table), ids, follows_parents=True, trust_parent=True, keep_errors=True, keep_slower_than=None
-    )
-    session.instrumented("fastapi")
+    sampler = TracebatonSampler(RuleRootSampler(RuleSet(effective_rules("*=1"))))
+    ids = DecisionIdGenerator(RandomIdGenerator())
+    trace.set_tracer_provider(TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False))
+    asgi = AsgiInstrumentation(sampler, ids, trust_parent=True, keep_errors=True, keep_slower_than=None)
+    asgi.instrumented("fastapi")
 
 
 def instrumented(app: FastAPI) -> FastAPI:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tracebaton_configurator.coexist.exporters import SharedSpans, processors_of
-from tracebaton_configurator.coexist.providers import keep_company
+from tracebaton_configurator.coexist.providers import coexist
 from tracebaton_configurator.settings import read_settings
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ class TestKeepCompany:
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", ours)
         monkeypatch.setattr(_internal, "_METER_PROVIDER", None)
         monkeypatch.setattr(_internal, "_METER_PROVIDER_SET_ONCE", Once())
-        self.aside = 0
-        undo = keep_company(ours, settings(), self.stand_aside)
+        self.bypassed = 0
+        undo = coexist(ours, settings(), self.stand_aside)
         yield
         undo()
 
     def stand_aside(self) -> None:
-        self.aside += 1
+        self.bypassed += 1
 
     def test_the_second_provider_gets_a_share_and_the_first_stays(
         self, ours: TracerProvider, theirs: TracerProvider, caplog: pytest.LogCaptureFixture
@@ -164,16 +164,16 @@ class TestKeepCompany:
 
     def test_a_real_meter_provider_has_the_gate_stand_aside(self) -> None:
         metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
-        assert self.aside == 1
+        assert self.bypassed == 1
 
     def test_one_that_counts_nothing_does_not(self) -> None:
         metrics.set_meter_provider(metrics.NoOpMeterProvider())
-        assert self.aside == 0
+        assert self.bypassed == 0
 
     def test_one_that_is_refused_does_not(self) -> None:
         metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
         metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
-        assert self.aside == 1
+        assert self.bypassed == 1
 
 
 def test_upstream_has_what_is_patched() -> None:

@@ -14,21 +14,22 @@ import time
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-from tracebaton_configurator.asgi.fast_path import Engine, RuleRoots
+from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.live.container import container
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.propagation.trust import Trust
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 
 def start(service: str) -> Control:
-    table = Table(effective_rules(None))
-    sampler, ids = DecidedSampler(TracebatonSampler(table)), DecidedIds(RandomIdGenerator())
-    engine = Engine(RuleRoots(table), ids, Trust(setting=True), follows_parents=True, w3c_only=True)
-    control = Control(sampler, ids, engine)
+    sampler = TracebatonSampler(RuleRootSampler(RuleSet(effective_rules(None))))
+    ids = DecisionIdGenerator(RandomIdGenerator())
+    fast_path = FastPath(sampler, ids, Trust(setting=True), w3c_only=True)
+    control = Control(sampler, ids, fast_path)
     shown = {"service": service, "command": "live_process.py", "version": "0", "container": container()._asdict()}
     shown_too = {"exporters": [], "other_exporters": [], "kept": None}
     Server(control, service, lambda: {**shown, **control.describe(), **shown_too}).start()

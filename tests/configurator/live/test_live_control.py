@@ -15,13 +15,15 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from tracebaton_configurator.asgi.fast_path import Engine, StandardRoots
+from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.operations import RequestError, perform
 from tracebaton_configurator.propagation.trust import Trust
 from tracebaton_configurator.propagation.w3c import propagator
+from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.root_sampler import SdkRootSampler
 from tracebaton_configurator.sampling.rules import RuleError
-from tracebaton_configurator.sampling.sampler import UNRECORDED, DecidedIds, DecidedSampler
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +36,12 @@ WALL = 1_000_000.0
 class Controlled:
     """A provider under control, whose spans stay in memory; `now` is the monotonic clock."""
 
-    def __init__(self, sampler: Sampler = ALWAYS_ON, *, gate: bool = True) -> None:
+    def __init__(self, sampler: Sampler = ALWAYS_ON, *, fast_path: bool = True) -> None:
         self.now = 100.0
-        self.sampler, self.ids = DecidedSampler(sampler), DecidedIds(RandomIdGenerator())
-        roots, trust = StandardRoots(sampler), Trust(setting=True)
-        self.engine = Engine(roots, self.ids, trust, follows_parents=False, w3c_only=True) if gate else None
+        self.sampler = TracebatonSampler(SdkRootSampler(sampler), follows_parents=False)
+        self.ids = DecisionIdGenerator(RandomIdGenerator())
+        trust = Trust(setting=True)
+        self.fast_path = FastPath(self.sampler, self.ids, trust, w3c_only=True) if fast_path else None
         self.control = self.another()
         self.memory = InMemorySpanExporter()
         provider = TracerProvider(sampler=self.sampler, id_generator=self.ids, shutdown_on_exit=False)
@@ -47,7 +50,7 @@ class Controlled:
 
     def another(self) -> Control:
         """A control of the same process, as one that has been started anew."""
-        return Control(self.sampler, self.ids, self.engine, lambda: self.now, lambda: WALL + self.now)
+        return Control(self.sampler, self.ids, self.fast_path, lambda: self.now, lambda: WALL + self.now)
 
     def names(self) -> list[str]:
         return [span.name for span in self.memory.get_finished_spans()]
@@ -111,7 +114,7 @@ class TestOff:
 
     def test_a_request_without_a_span_hands_its_trace_on_to_its_end(self, made: Controlled) -> None:
         identity = NonRecordingSpan(SpanContext(7, 8, False))  # noqa: FBT003
-        context = set_span_in_context(identity, Context({UNRECORDED: True}))
+        context = set_span_in_context(identity, Context({UNSAMPLED: True}))
         made.control.off()
         made.tracer.start_span("child", context=context).end()
         assert injected(context)["traceparent"] == f"00-{7:032x}-{8:016x}-00"
@@ -154,20 +157,20 @@ class TestRules:
     )
     def test_they_replace_any_sampler_and_give_way_to_it_again(self, sampler: Sampler) -> None:
         made = Controlled(sampler)
-        assert made.engine is not None
-        before = made.engine.sampling
+        assert made.fast_path is not None
+        before = made.sampler.sampling
         made.control.set_rules("INTERNAL yes=1, *=0")
         for name in ("yes", "no"):
             made.tracer.start_span(name).end()
         assert made.names() == ["yes"]
-        roots, follows_parents = made.engine.sampling
-        assert (roots.decide("GET", "/x", 1)[0], follows_parents) == (None, True)
+        root_sampler, follows_parents = made.sampler.sampling
+        assert (root_sampler.request("GET", "/x", 1)[0], follows_parents) == (None, True)
         made.control.reset_rules()
-        assert made.engine.sampling is before
+        assert made.sampler.sampling is before
         assert made.control.describe()["sampler"] == sampler.get_description()
 
     def test_they_work_without_a_gate(self) -> None:
-        made = Controlled(gate=False)
+        made = Controlled(fast_path=False)
         made.control.set_rules("*=0")
         made.tracer.start_span("no").end()
         made.control.reset_rules()
@@ -234,7 +237,7 @@ class TestAdoption:
         state = json.loads(json.dumps(made.control.state()))
         other = Controlled()
         other.now = made.now
-        assert len(other.control.adopt(state)) == 2
+        assert len(other.control.take_over(state)) == 2
         assert other.control.state() == made.control.state()
         assert other.control.seconds_left() == 6
 
@@ -242,21 +245,21 @@ class TestAdoption:
         made.control.off(10)
         made.now += 11
         other = Controlled()
-        other.control.adopt(made.control.state())
+        other.control.take_over(made.control.state())
         assert len(other.control.expire()) == 1
         assert other.control.describe()["on"]
 
     def test_nothing_is_adopted_from_one_that_was_told_nothing(self, made: Controlled) -> None:
-        assert Controlled().control.adopt(made.control.state()) == []
+        assert Controlled().control.take_over(made.control.state()) == []
 
     def test_applying_again_changes_nothing(self, made: Controlled) -> None:
         made.control.off()
         made.control.set_rules("*=0")
-        assert made.engine is not None
-        before = made.engine.sampling, made.sampler.others
+        assert made.fast_path is not None
+        before = made.sampler.sampling
         made.control.apply()
-        assert (made.engine.sampling, made.sampler.others) == before
-        assert (made.engine.off, made.sampler.off, made.ids.off) == (True, True, True)
+        assert made.sampler.sampling == before
+        assert (made.fast_path.off, made.sampler.off, made.ids.off) == (True, True, True)
 
 
 WRONG: list[dict[str, Any]] = [

@@ -134,7 +134,7 @@ def learnt(app: Any, path: str, method: str = "GET") -> str | None:
     return template_of(asyncio.run(routed(app, method, path)), path)
 
 
-async def endpoint(request: Any) -> PlainTextResponse:
+async def counter(request: Any) -> PlainTextResponse:
     return PlainTextResponse("x")
 
 
@@ -163,8 +163,8 @@ def fastapi_app() -> FastAPI:
     app.include_router(router, prefix="/v1/{region}")
     inner.include_router(router)
     app.mount("/inner/{tenant}", inner)
-    deep = Mount("/deep", routes=[Route("/{x}", endpoint)])
-    app.mount("/site", Starlette(routes=[Route("/pages/{page}", endpoint), deep]))
+    deep = Mount("/deep", routes=[Route("/{x}", counter)])
+    app.mount("/site", Starlette(routes=[Route("/pages/{page}", counter), deep]))
     app.mount("/static", PlainTextResponse("a file"))
     return app
 
@@ -217,8 +217,8 @@ class TestTemplateOf:
             {},
             {"path_params": None, "endpoint": None},
             {"path_params": {"x": "1"}},
-            {"endpoint": endpoint},
-            {"path_params": {}, "endpoint": endpoint, "route": None},
+            {"endpoint": counter},
+            {"path_params": {}, "endpoint": counter, "route": None},
         ],
     )
     def test_a_scope_that_was_not_routed_has_none(self, scope: dict[str, Any]) -> None:

@@ -21,16 +21,12 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling import root_sampler
+from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
+from tracebaton_configurator.sampling.root_sampler import RuleRootSampler, SdkRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import (
-    Decided,
-    DecidedIds,
-    DecidedSampler,
-    TracebatonSampler,
-    decision,
-    trace_state_for,
-)
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 from tracebaton_configurator.sampling.threshold import randomness_of, threshold_of
 
 TRACE_IDS = some.integers(1, (1 << 128) - 1)
@@ -38,7 +34,7 @@ CERTAIN = (1 << 128) - 1
 
 
 def sampler(rules: str) -> TracebatonSampler:
-    return TracebatonSampler(Table(effective_rules(rules)))
+    return TracebatonSampler(RuleRootSampler(RuleSet(effective_rules(rules))))
 
 
 def parent(*, sampled: bool, remote: bool = True, state: TraceState | None = None) -> Context:
@@ -128,40 +124,57 @@ class TestNeverRaises:
         assert made.should_sample(None, trace_id, name, kind, attributes, [], None).decision in Decision
 
 
+class Counter:
+    """A rate counter with a threshold of the test's."""
+
+    def __init__(self, threshold: int) -> None:
+        self.threshold = lambda _: threshold
+
+
+def state_for(threshold: int) -> TraceState | None:
+    return root_sampler._decide(Counter(threshold), CERTAIN)  # type: ignore[arg-type]
+
+
 class TestTraceState:
     def test_it_is_made_once(self) -> None:
-        assert trace_state_for(0) is trace_state_for(0)
-        assert trace_state_for(0).to_header() == "ot=th:0"
+        made = state_for(0)
+        assert made is not None
+        assert made is state_for(0)
+        assert made.to_header() == "ot=th:0"
 
     def test_thresholds_without_number_are_not_all_kept(self) -> None:
-        from tracebaton_configurator.sampling import sampler as module
-
         for number in range(5000):
-            trace_state_for(number << 20)
-        assert len(module._states) <= 1002
+            state_for(number << 20)
+        assert len(root_sampler._states) <= 1002
 
 
-class TestDecided:
-    """A decision from the edge is taken once, by the span it was made for."""
+def decided(trace_id: int, trace_state: TraceState | None = None, span_id: int = 0) -> RequestDecision:
+    return RequestDecision(Context(), recorded=True, trace_id=trace_id, trace_state=trace_state, span_id=span_id)
+
+
+class TestPendingDecision:
+    """A pending decision is consumed once, by the span it was made for."""
 
     def provider(self, others: Any = ALWAYS_OFF) -> TracerProvider:
         return TracerProvider(
-            sampler=DecidedSampler(others), id_generator=DecidedIds(RandomIdGenerator()), shutdown_on_exit=False
+            sampler=TracebatonSampler(SdkRootSampler(others), follows_parents=False),
+            id_generator=DecisionIdGenerator(RandomIdGenerator()),
+            shutdown_on_exit=False,
         )
 
     def start(
-        self, provider: TracerProvider, context: Context, decided: Decided | None = None, **arguments: Any
+        self, provider: TracerProvider, context: Context, decision: RequestDecision | None = None, **arguments: Any
     ) -> SpanContext:
-        token = decision.set(decided)
+        token = pending_decision.set(decision)
         try:
             return provider.get_tracer("t").start_span("x", context, **arguments).get_span_context()
         finally:
-            decision.reset(token)
+            pending_decision.reset(token)
 
     def test_the_first_span_has_its_ids_and_state(self) -> None:
-        decided = Decided(5, TraceState([("ot", "th:8")]), 6)
+        made = decided(5, TraceState([("ot", "th:8")]), 6)
         provider = self.provider()
-        first, second = (self.start(provider, Context(), decided) for _ in range(2))
+        first, second = (self.start(provider, Context(), made) for _ in range(2))
         assert (first.trace_id, first.span_id, first.trace_state.to_header()) == (5, 6, "ot=th:8")
         assert first.trace_flags.sampled
         assert second.trace_id not in (0, 5)
@@ -169,12 +182,12 @@ class TestDecided:
         assert not second.trace_flags.sampled
 
     def test_it_holds_below_a_remote_parent(self) -> None:
-        found = self.start(self.provider(), parent(sampled=False), Decided(7, None))
+        found = self.start(self.provider(), parent(sampled=False), decided(7))
         assert found.trace_id == 7
         assert found.trace_flags.sampled
 
     def test_it_is_not_for_a_span_of_another_trace(self) -> None:
-        found = self.start(self.provider(), parent(sampled=True), Decided(8, None, 6))
+        found = self.start(self.provider(), parent(sampled=True), decided(8, None, 6))
         assert not found.trace_flags.sampled
         assert found.span_id != 6
 
@@ -191,8 +204,8 @@ class TestDecided:
             def generate_span_id(self) -> int:
                 return 2
 
-        assert DecidedIds(Old()).is_trace_id_random() is False  # type: ignore[arg-type]
-        assert DecidedIds(RandomIdGenerator()).is_trace_id_random() is RandomIdGenerator().is_trace_id_random()
+        assert DecisionIdGenerator(Old()).is_trace_id_random() is False  # type: ignore[arg-type]
+        assert DecisionIdGenerator(RandomIdGenerator()).is_trace_id_random() is RandomIdGenerator().is_trace_id_random()
 
 
 def test_another_configurator_can_load_it_by_name() -> None:

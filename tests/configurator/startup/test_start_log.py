@@ -10,7 +10,8 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator.logs import deduplication, own
-from tracebaton_configurator.sampling.sampler import DecidedSampler
+from tracebaton_configurator.sampling.root_sampler import SdkRootSampler
+from tracebaton_configurator.sampling.sampler import TracebatonSampler
 from tracebaton_configurator.settings import Settings, current, read_settings
 from tracebaton_configurator.startup import start_log
 from tracebaton_configurator.startup.pipeline import Pipeline
@@ -27,12 +28,12 @@ def read(**environ: str) -> Settings:
     return read_settings({"OTEL_SERVICE_NAME": "shop", **environ}, COMMAND, "/srv/agent-a")
 
 
-def made(no_gate: str | None = None) -> Pipeline:
-    return Pipeline((), "SAMPLER", DecidedSampler(ALWAYS_OFF), None, no_gate)
+def made(bypass_reason: str | None = None) -> Pipeline:
+    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason)
 
 
-def line_for(no_gate: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
-    pipeline = made(no_gate)
+def line_for(bypass_reason: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
+    pipeline = made(bypass_reason)
     return start_line(read(**environ), pipeline, ("fastapi", "httpx"), skipped)
 
 

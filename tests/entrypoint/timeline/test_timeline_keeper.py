@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracebaton.timeline.keeper import Keeper
+from tracebaton.timeline.keeper import RecordBuffer
 from tracebaton.timeline.match import Match
 
 
@@ -12,7 +12,7 @@ def match(at: int, line: bytes = b"x", trace_id: str = "t") -> Match:
 
 def test_order() -> None:
     """By time; lines of the same time as they were read."""
-    keeper = Keeper()
+    keeper = RecordBuffer()
     for at, line in ((2, b"c"), (1, b"a"), (1, b"b"), (3, b"d")):
         keeper.add(match(at, line))
     assert [each.line for each in keeper.pop_all()] == [b"a", b"b", b"c", b"d"]
@@ -20,7 +20,7 @@ def test_order() -> None:
 
 def test_most_lines() -> None:
     """The earliest are kept, in whatever order they come, and it is known how many were not."""
-    keeper = Keeper(most_lines=3)
+    keeper = RecordBuffer(most_lines=3)
     for at in (5, 1, 4, 2, 3):
         keeper.add(match(at))
     assert keeper.left_out == 2
@@ -29,7 +29,7 @@ def test_most_lines() -> None:
 
 def test_most_bytes() -> None:
     """Bytes count too, those of tracebacks among them."""
-    keeper = Keeper(most_bytes=100)
+    keeper = RecordBuffer(most_bytes=100)
     early, late = match(1), match(2, b"x" * 60)
     keeper.add(late)
     keeper.add(early)
@@ -41,7 +41,7 @@ def test_most_bytes() -> None:
 
 def test_tail_of_one_left_out() -> None:
     """The traceback of a line that is left out is not kept."""
-    keeper = Keeper(most_lines=1)
+    keeper = RecordBuffer(most_lines=1)
     keeper.add(match(1))
     late = match(2)
     keeper.add(late)
@@ -51,7 +51,7 @@ def test_tail_of_one_left_out() -> None:
 
 def test_second_trace() -> None:
     """As soon as there are two, nothing is kept but what tells them apart, of a thousand at most."""
-    keeper = Keeper()
+    keeper = RecordBuffer()
     for number in range(1500):
         keeper.add(match(number, trace_id=str(number)))
     assert len(keeper) == 0

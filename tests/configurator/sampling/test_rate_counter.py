@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tracebaton_configurator.sampling.rate_counter import Endpoint, Endpoints
+from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.rules import Rate, parse_rules
 from tracebaton_configurator.sampling.threshold import NEVER, is_sampled, probability_of, threshold_of
 
 TWO_A_SECOND = parse_rules("2/s")[0]
 
 
-def endpoint(rate: str) -> Endpoint:
-    return Endpoint(parse_rules(rate)[0].rate)
+def counter(rate: str) -> RateCounter:
+    return RateCounter(parse_rules(rate)[0].rate)
 
 
-def probabilities(of: Endpoint, times: Iterable[float]) -> list[float]:
+def probabilities(of: RateCounter, times: Iterable[float]) -> list[float]:
     return [probability_of(of.threshold(now)) for now in times]
 
 
@@ -39,57 +39,57 @@ class TestConstant:
         [("10%", threshold_of(0.1)), ("1", 0), ("0", NEVER), ("0/s", NEVER), ("0/s+10%", threshold_of(0.1))],
     )
     def test_it_is_the_same_for_every_request(self, rate: str, threshold: int) -> None:
-        one = endpoint(rate)
+        one = counter(rate)
         assert {one.threshold(now) for now in (0.0, 0.0, 0.5, 100.0, 1e9)} == {threshold}
 
 
 class TestFirstNAndAShareOfTheRest:
     def test_the_first_of_each_window_are_certain_and_the_others_have_the_share(self) -> None:
-        found = probabilities(endpoint("4/s+50%"), steady(16, 3))
+        found = probabilities(counter("4/s+50%"), steady(16, 3))
         assert found == ([1.0] * 4 + [0.5] * 12) * 3
 
     def test_fewer_than_n_are_all_sampled(self) -> None:
-        assert set(probabilities(endpoint("4/s+0%"), steady(4, 10))) == {1.0}
+        assert set(probabilities(counter("4/s+0%"), steady(4, 10))) == {1.0}
 
     def test_a_window_begins_with_a_request(self) -> None:
         """Five at the end of one clock second and five at the start of the next are one burst."""
-        one = endpoint("4/s+0%")
+        one = counter("4/s+0%")
         assert probabilities(one, [7.9] * 5 + [8.1] * 5) == [1.0] * 4 + [0.0] * 6
         assert probabilities(one, [8.9]) == [1.0]
 
     @pytest.mark.parametrize(("rate", "least", "most"), [("0.5/s+0%", 30, 30), ("0.05/s", 3, 11), ("1.5/s+0%", 88, 90)])
     def test_a_fraction_is_a_whole_number_in_a_longer_window(self, rate: str, least: int, most: int) -> None:
-        assert least <= sum(probabilities(endpoint(rate), steady(64, 60))) <= most
+        assert least <= sum(probabilities(counter(rate), steady(64, 60))) <= most
 
 
 class TestNPerSecond:
     @pytest.mark.parametrize("wanted", [1, 10, 250])
     @pytest.mark.parametrize("times", [1, 2, 3, 16, 1000])
     def test_a_burst_yields_n_and_half_of_it_for_every_doubling(self, wanted: int, times: int) -> None:
-        expected = sum(probabilities(endpoint(f"{wanted}/s"), [5.0] * wanted * times))
+        expected = sum(probabilities(counter(f"{wanted}/s"), [5.0] * wanted * times))
         bound = wanted * (1 + math.log2(times) / 2)
         assert 0.95 * bound <= expected <= bound * 1.0001  # thresholds are rounded
 
     def test_steady_traffic_yields_n_a_second(self) -> None:
-        found = probabilities(endpoint("10/s"), steady(128, 60))
+        found = probabilities(counter("10/s"), steady(128, 60))
         assert sum(found[128:]) == pytest.approx(10 * 59, rel=0.001)
 
     def test_within_n_everything_is_sampled(self) -> None:
-        assert set(probabilities(endpoint("8/s"), steady(8, 10))) == {1.0}
+        assert set(probabilities(counter("8/s"), steady(8, 10))) == {1.0}
 
     def test_after_an_idle_time_everything_is_sampled_again(self) -> None:
-        one = endpoint("10/s")
+        one = counter("10/s")
         assert min(probabilities(one, steady(1024, 5))) < 0.01
         assert probabilities(one, [200.0] * 10) == [1.0] * 10
 
     def test_a_short_idle_time_is_averaged_over(self) -> None:
         """1024 in one second and none in three others promise 256 for the next."""
-        one = endpoint("8/s")
+        one = counter("8/s")
         probabilities(one, steady(1024, 1))
         assert probabilities(one, [4.0]) == [8 / 256]
 
     def test_no_request_is_without_a_chance(self) -> None:
-        found = probabilities(endpoint("0.001/s"), [0.0] * 100_000 + steady(1024, 20, start=1500.0))
+        found = probabilities(counter("0.001/s"), [0.0] * 100_000 + steady(1024, 20, start=1500.0))
         assert 0 < min(found) < 1e-5
 
 
@@ -97,14 +97,14 @@ class TestSeveral:
     def test_each_process_counts_for_itself(self) -> None:
         """Four workers: four times N, and the sum of their estimates is the number of requests."""
         chance = random.Random(4)
-        workers = [Endpoints().get(TWO_A_SECOND, "GET /x") for _ in range(4)]
+        workers = [RateCounters().get(TWO_A_SECOND, "GET /x") for _ in range(4)]
         thresholds = [chance.choice(workers).threshold(now) for now in steady(64, 300)]
         taken = [threshold for threshold in thresholds if is_sampled(threshold, chance.getrandbits(56))]
         assert 0.9 < len(taken) / (4 * 2 * 300) < 1.3
         assert sum(1 / probability_of(threshold) for threshold in taken) == pytest.approx(64 * 300, rel=0.1)
 
     def test_threads_miscount_slightly_and_never_raise(self) -> None:
-        one, found, threads, each = endpoint("100/s"), [], 8, 5000
+        one, found, threads, each = counter("100/s"), [], 8, 5000
         interval = sys.getswitchinterval()
 
         def request() -> None:
@@ -128,7 +128,7 @@ class TestSeveral:
     )
     def test_steps_of_several_threads_in_any_order_never_raise(self, rate: str, steps: list[tuple[int, float]]) -> None:
         """Also when clocks go backwards, and when a step finds what another thread left half-way."""
-        one = endpoint(rate)
+        one = counter(rate)
         for step, now in steps:
             if step == 0:
                 one._lower()
@@ -140,7 +140,7 @@ class TestSeveral:
 
 class TestEndpoints:
     def test_one_counter_for_each_rule_and_name(self) -> None:
-        known = Endpoints()
+        known = RateCounters()
         other_rule = parse_rules("3/s")[0]
         one = known.get(TWO_A_SECOND, "GET /x")
         assert known.get(TWO_A_SECOND, "GET /x") is one
@@ -148,7 +148,7 @@ class TestEndpoints:
         assert known.get(other_rule, "GET /x") is not one
 
     def test_beyond_the_limit_all_share_one_counter_of_their_rule(self) -> None:
-        known = Endpoints(limit=10)
+        known = RateCounters(limit=10)
         first = known.get(TWO_A_SECOND, "0")
         found = [known.get(TWO_A_SECOND, str(number)) for number in range(1000)]
         other = known.get(parse_rules("3/s")[0], "late")
@@ -157,13 +157,13 @@ class TestEndpoints:
         assert other not in found
 
     def test_a_constant_rate_takes_no_place(self) -> None:
-        known = Endpoints(limit=1)
+        known = RateCounters(limit=1)
         constant = parse_rules("10%")[0]
         assert len({id(known.get(constant, str(number))) for number in range(100)}) == 1
         assert known.get(TWO_A_SECOND, "a") is not known.get(TWO_A_SECOND, "b")
 
     def test_long_names_are_kept_short(self) -> None:
-        known = Endpoints()
+        known = RateCounters()
         assert known.get(TWO_A_SECOND, "x" * 10_000) is known.get(TWO_A_SECOND, "x" * 20_000)
         assert max(len(name) for _, name in known._known) <= 200
 
@@ -184,7 +184,7 @@ def estimate(seed: int, mix: list[tuple[str, int, float]]) -> tuple[float, float
     """
     chance, total, variance = random.Random(seed), 0.0, 0.0
     for rate, number, per_second in mix:
-        one = endpoint(rate)
+        one = counter(rate)
         for now in gusts(chance, number, per_second):
             threshold = one.threshold(now)
             probability = probability_of(threshold)
@@ -210,7 +210,7 @@ def test_the_estimate_has_no_bias() -> None:
 
 def test_a_decision_costs_little() -> None:
     """About 0.15 us, clock not counted; the bound leaves room for a slow machine, not for a lock or an allocation."""
-    one = Endpoint(Rate(10.0, None))
+    one = RateCounter(Rate(10.0, None))
     times = steady(1000, 100)
     begun = time.process_time()
     for now in times:

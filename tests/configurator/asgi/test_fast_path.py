@@ -110,7 +110,7 @@ class Rolls(Sampler):
 def test_a_root_is_decided_once(behind: MakeBehind, way: str) -> None:
     made = behind(Rolls())
     ask(made, way=way)
-    assert made.roots._sampler.asked == 1  # type: ignore[union-attr]
+    assert made.fast_path.root_sampler._sampler.asked == 1  # type: ignore[union-attr]
     assert len(servers(made)) == 1
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import SERVER, effective_rules
 
 COUNTED = "*=10/s+10%"
 
 
-def table(rules: str = COUNTED) -> Table:
-    return Table(effective_rules(rules))
+def rule_set(rules: str = COUNTED) -> RuleSet:
+    return RuleSet(effective_rules(rules))
 
 
 def routed(**parameters: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def routed(**parameters: str) -> dict[str, Any]:
 
 class TestCounters:
     def test_a_route_has_one_for_all_its_paths(self) -> None:
-        made = table()
+        made = rule_set()
         first, unknown = made.request("POST", "/agents/a/heartbeat")
         assert unknown
         made.learn("POST", "/agents/a/heartbeat", routed(name="a"))
@@ -38,36 +38,36 @@ class TestCounters:
         assert one is not first
 
     def test_routes_and_methods_have_their_own(self) -> None:
-        made = table()
+        made = rule_set()
         for method, path in (("GET", "/a"), ("POST", "/a"), ("GET", "/b")):
             made.learn(method, path, routed())
         found = [made.request(method, path)[0] for method, path in (("GET", "/a"), ("POST", "/a"), ("GET", "/b"))]
         assert len(set(map(id, found))) == 3
 
     def test_rules_have_their_own(self) -> None:
-        made = table("GET /a/*=1/s, *=2/s")
+        made = rule_set("GET /a/*=1/s, *=2/s")
         made.learn("GET", "/{x}/b", routed(x="{x}"))
         assert made.request("GET", "/a/b")[0] is not made.request("GET", "/c/b")[0]
 
     def test_what_has_no_route_shares_one(self) -> None:
-        """A flood of requests for nothing is one endpoint: it is not recorded in full."""
-        made = table()
+        """A flood of requests for nothing is one counter: it is not recorded in full."""
+        made = rule_set()
         found = {id(made.request("GET", f"/wp-admin/{number}")[0]) for number in range(1000)}
         assert len(found) == 1
 
     def test_what_has_a_constant_rate_is_not_asked_to_be_learnt(self) -> None:
-        made = table("*=10%")
+        made = rule_set("*=10%")
         assert made.request("GET", "/a") == made.request("GET", "/a")
         assert made.request("GET", "/a")[1] is False
 
     def test_spans_without_a_parent_are_counted_by_kind_and_name(self) -> None:
-        made = table("CLIENT *=1/s, *=10/s")
+        made = rule_set("CLIENT *=1/s, *=10/s")
         assert made.span("CLIENT", "XREAD") is made.span("CLIENT", "XREAD")
         assert made.span("CLIENT", "XREAD") is not made.span("CLIENT", "GET")
         assert made.span("CLIENT", "XREAD") is not made.span("INTERNAL", "XREAD")
 
     def test_the_default_rules_follow(self) -> None:
-        made = table("POST /chat=1")
+        made = rule_set("POST /chat=1")
         assert made.request("GET", "/health")[0].threshold(0.0) == 1 << 56
 
 
@@ -88,23 +88,23 @@ class TestMemory:
 
     @pytest.mark.parametrize("rules", [COUNTED, "*=10%", "GET /x/*=1/s, *=5%"])
     def test_paths_without_number(self, rules: str) -> None:
-        made = table(rules)
+        made = rule_set(rules)
         began = time.monotonic()
         assert self.peak(lambda number: made.request("GET", f"/x/{number}")) < 4_000_000
         assert time.monotonic() - began < 30
 
     def test_paths_of_one_route(self) -> None:
-        made = table()
+        made = rule_set()
         made.learn("GET", "/agents/a", routed(name="a"))
         assert self.peak(lambda number: made.request("GET", f"/agents/{number}")) < 4_000_000
         assert not made.request("GET", "/agents/last")[1]
 
     def test_methods_without_number(self) -> None:
-        made = table()
+        made = rule_set()
         assert self.peak(lambda number: made.request(f"M{number}", "/x")) < 4_000_000
 
     def test_routes_without_number(self) -> None:
-        made = table()
+        made = rule_set()
 
         def ask(number: int) -> None:
             path = f"/route-{number}"
@@ -114,11 +114,11 @@ class TestMemory:
         assert self.peak(ask) < 6_000_000
 
     def test_span_names_without_number(self) -> None:
-        made = table("CLIENT *=1/s")
+        made = rule_set("CLIENT *=1/s")
         assert self.peak(lambda number: made.span("CLIENT", f"SELECT {number}")) < 4_000_000
 
     def test_long_paths(self) -> None:
-        made = table()
+        made = rule_set()
         made.learn("GET", "/files/a", routed(name="a"))
         tracemalloc.start()
         try:
@@ -132,8 +132,8 @@ class TestMemory:
 class TestFloods:
     """What a stranger sends does not keep the application's own routes from being learnt."""
 
-    def flood(self, requests: Any) -> Table:
-        """A table that has seen these requests to an application with a mount, a route and typed parameters."""
+    def flood(self, requests: Any) -> RuleSet:
+        """A rule_set that has seen these requests to an application with a mount, a route and typed parameters."""
         app, inner = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
 
         async def plain() -> None:
@@ -143,7 +143,7 @@ class TestFloods:
         app.get("/numbers/{number:int}")(plain)
         inner.get("/items/{item}")(plain)
         app.mount("/inner", inner)
-        made = table()
+        made = rule_set()
 
         async def run() -> None:
             for method, path in requests:
@@ -202,4 +202,4 @@ class TestFloods:
 
 def test_server_is_a_kind() -> None:
     """The rules of requests are those that `matches_request` is asked for."""
-    assert {rule.kind for rule in table("GET /a=1").rules} == {SERVER, "CLIENT", None}
+    assert {rule.kind for rule in rule_set("GET /a=1").rules} == {SERVER, "CLIENT", None}

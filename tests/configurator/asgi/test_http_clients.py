@@ -46,7 +46,7 @@ async def call(name: str, url: str) -> None:
         await asyncio.to_thread(urllib3.PoolManager().request, "GET", url, timeout=5)
     else:
         aiohttp = pytest.importorskip("aiohttp")
-        async with aiohttp.ClientSession() as session, session.get(url):
+        async with aiohttp.ClientSession() as asgi, asgi.get(url):
             pass
 
 

@@ -1,8 +1,8 @@
 """Requests to a FastAPI application that traces itself, with or without the gate above it; prints what became of them.
 
-Run by test_native.py in a process of its own, because the provider is global and `FastAPI.__call__` is patched.
+Run by test_fastapi_telemetry.py in a process of its own, because the provider is global and `FastAPI.__call__` is patched.
 
-    python native_requests.py fastapi|gate RULES [TRUSTED]
+    python telemetry_requests.py fastapi|tracebaton RULES [TRUSTED]
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from rawasgi import http_scope, send, traceparent, websocket_scope
 from spans_of_requests import ordered
 from starlette.requests import ClientDisconnect
 
-from tracebaton_configurator.asgi.fast_path import RuleRoots
-from tracebaton_configurator.asgi.instrumentation import Session
+from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
 from tracebaton_configurator.logs.ids import current_ids, remembered_ids
 from tracebaton_configurator.propagation.w3c import propagator
-from tracebaton_configurator.sampling.rule_set import Table
+from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
+from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules
-from tracebaton_configurator.sampling.sampler import DecidedIds, DecidedSampler, TracebatonSampler
+from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 
 SEEN: list[Any] = []
 
@@ -98,24 +98,21 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 async def main(side: str, rules: str, trusted: str = "yes") -> None:
     propagator.install()
-    table = Table(effective_rules(rules))
-    ids = DecidedIds(RandomIdGenerator())
+    sampler = TracebatonSampler(RuleRootSampler(RuleSet(effective_rules(rules))))
+    ids = DecisionIdGenerator(RandomIdGenerator())
     memory = InMemorySpanExporter()
-    provider = TracerProvider(
-        sampler=DecidedSampler(TracebatonSampler(table)), id_generator=ids, shutdown_on_exit=False
-    )
+    provider = TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))
     trace.set_tracer_provider(provider)
-    if side == "gate":
-        session = Session(
-            RuleRoots(table),
+    if side == "tracebaton":
+        asgi = AsgiInstrumentation(
+            sampler,
             ids,
-            follows_parents=True,
             trust_parent=trusted == "yes",
             keep_errors=True,
             keep_slower_than=None,
         )
-        session.finish(lambda: False)
+        asgi.finish(lambda: False)
     app, found = native_app(), {}
     for name, scope in REQUESTS.items():
         SEEN.clear()

@@ -14,9 +14,9 @@ import pytest
 
 pytest.importorskip("fastapi.telemetry", reason="this FastAPI has no native telemetry, which began with 0.142")
 
-from native_requests import REQUESTS
+from telemetry_requests import REQUESTS
 
-SCRIPT = Path(__file__).with_name("native_requests.py")
+SCRIPT = Path(__file__).with_name("telemetry_requests.py")
 TRACE = f"{0xABCDEF:032x}"
 
 
@@ -38,7 +38,7 @@ def results(side: str, rules: str, trusted: str = "yes") -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if not name.startswith("unsampled parent")])
 def test_recorded_spans_are_those_of_fastapi(name: str) -> None:
-    ours, theirs = results("gate", "*=1")[name], results("fastapi", "*=1")[name]
+    ours, theirs = results("tracebaton", "*=1")[name], results("fastapi", "*=1")[name]
     assert ours["spans"] == theirs["spans"]
     assert [ours[key] for key in ("status", "body")] == [theirs[key] for key in ("status", "body")]
 
@@ -55,7 +55,7 @@ def test_fastapi_makes_four_spans_a_request() -> None:
     ["plain", "query", "not found", "validation", "background", "stream", "mounted", "web socket", "unsampled parent"],
 )
 def test_unrecorded_requests_are_silent_and_have_an_identity(name: str) -> None:
-    found = results("gate", "*=0")[name]
+    found = results("tracebaton", "*=0")[name]
     assert found["spans"] == []
     assert found["error"] is None
     for trace_id, span_id, flags in found["seen"]:
@@ -65,7 +65,7 @@ def test_unrecorded_requests_are_silent_and_have_an_identity(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["raises", "unavailable", "unsampled parent raises"])
 def test_errors_are_kept(name: str) -> None:
-    found = results("gate", "*=0")[name]
+    found = results("tracebaton", "*=0")[name]
     (span,) = found["spans"]
     assert span["kind"] == "SERVER"
     assert span["attributes"]["tracebaton.kept"] == ["str", "error"]
@@ -85,7 +85,7 @@ def test_errors_are_kept(name: str) -> None:
     ],
 )
 def test_a_kept_span_says_what_fastapi_would_have_said(name: str) -> None:
-    (kept,) = results("gate", "*=0")[name]["spans"]
+    (kept,) = results("tracebaton", "*=0")[name]["spans"]
     (recorded,) = (span for span in results("fastapi", "*=1")[name]["spans"] if span["kind"] == "SERVER")
     del kept["attributes"]["tracebaton.kept"]
     assert (kept["name"], kept["scope"]) == (recorded["name"], recorded["scope"])
@@ -93,7 +93,7 @@ def test_a_kept_span_says_what_fastapi_would_have_said(name: str) -> None:
 
 
 def test_a_kept_span_redacts_what_fastapi_redacts() -> None:
-    (kept,) = results("gate", "*=0")["unavailable with query"]["spans"]
+    (kept,) = results("tracebaton", "*=0")["unavailable with query"]["spans"]
     assert "secret" not in json.dumps(kept)
 
 
@@ -105,7 +105,7 @@ def test_a_kept_span_redacts_what_fastapi_redacts() -> None:
     ],
 )
 def test_an_exception_carries_the_ids_of_its_request(rules: str) -> None:
-    found = results("gate", rules)["raises"]
+    found = results("tracebaton", rules)["raises"]
     assert found["error"][0] == "ValueError"
     assert found["error"][1] is not None
     assert found["error"][1][0] == found["seen"][0][0]
@@ -119,11 +119,11 @@ def test_an_exception_carries_the_ids_of_its_request(rules: str) -> None:
     ],
 )
 def test_an_untrusted_caller_is_not_continued(rules: str) -> None:
-    found = results("gate", rules, "no")["sampled parent"]
+    found = results("tracebaton", rules, "no")["sampled parent"]
     assert found["seen"][0][0] != TRACE
 
 
 def test_a_root_is_decided_once() -> None:
     """Rules that record the first request of a window and no other: the gate's decision is the one that counts."""
-    found = results("gate", "GET /hello/*=1/s+0%, *=0")
+    found = results("tracebaton", "GET /hello/*=1/s+0%, *=0")
     assert len(found["plain"]["spans"]) == 4

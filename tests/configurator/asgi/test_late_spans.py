@@ -31,7 +31,7 @@ TRACE, PARENT = 0xABCDEF, 0x1234
 
 
 def app_that_fails() -> tuple[FastAPI, list[Any]]:
-    """Endpoints that fail in the ways there are; and the span contexts that they ran under."""
+    """RateCounters that fail in the ways there are; and the span contexts that they ran under."""
     app, seen = FastAPI(), list[Any]()
 
     def note() -> None:
@@ -107,7 +107,7 @@ class TestErrors:
         assert span.attributes[late_spans.REASON] == "error"
         assert span.attributes["http.status_code"] == status
         assert span.status.status_code is StatusCode.ERROR
-        assert (made.keeper.kept, made.keeper.dropped) == (1, 0)
+        assert (made.late_spans.kept, made.late_spans.dropped) == (1, 0)
 
     @pytest.mark.parametrize("path", ["/fine", "/status/404", "/http-exception/422", "/nowhere", "/status/304"])
     def test_what_does_not_is_not(self, behind: MakeBehind, path: str) -> None:
@@ -115,7 +115,7 @@ class TestErrors:
         app, _ = app_that_fails()
         one(made.put_on(app), path)
         assert made.spans == []
-        assert (made.keeper.kept, made.keeper.dropped) == (0, 0)
+        assert (made.late_spans.kept, made.late_spans.dropped) == (0, 0)
 
     def test_it_has_the_ids_that_the_application_had(self, behind: MakeBehind) -> None:
         made = behind("*=0")
@@ -210,7 +210,7 @@ class TestErrors:
         for path in ("/raises", "/status/500"):
             one(made.put_on(app) if path == "/raises" else app, path)
         assert made.spans == []
-        assert (made.keeper.kept, made.keeper.dropped) == (0, 0)
+        assert (made.late_spans.kept, made.late_spans.dropped) == (0, 0)
 
     def test_a_cancelled_request_is_no_error(self, behind: MakeBehind) -> None:
         made, app = behind("*=0"), FastAPI()
@@ -228,7 +228,7 @@ class TestErrors:
         one(made.put_on(app), "/raises")
         assert made.only.attributes is not None
         assert late_spans.REASON not in made.only.attributes
-        assert made.keeper.kept == 0
+        assert made.late_spans.kept == 0
 
     def test_one_of_several_mounted_applications_is_kept_once(self, behind: MakeBehind) -> None:
         made, app = behind("*=0"), FastAPI()
@@ -396,20 +396,20 @@ class TestCap:
             await asyncio.gather(*(ask(app, "/status/500") for _ in range(count)))
 
         asyncio.run(storm(25))
-        assert (len(made.spans), made.keeper.kept, made.keeper.dropped) == (10, 10, 15)
+        assert (len(made.spans), made.late_spans.kept, made.late_spans.dropped) == (10, 10, 15)
         clock.now += 0.5
         asyncio.run(storm(1))
-        assert (made.keeper.kept, made.keeper.dropped) == (10, 16)
+        assert (made.late_spans.kept, made.late_spans.dropped) == (10, 16)
         clock.now += 0.6
         asyncio.run(storm(12))
-        assert (made.keeper.kept, made.keeper.dropped) == (20, 18)
+        assert (made.late_spans.kept, made.late_spans.dropped) == (20, 18)
 
     def test_a_dropped_error_is_the_applications_as_before(self, behind: MakeBehind) -> None:
         made = behind("*=0", keep_per_second=0)
         app, _ = app_that_fails()
         answer = one(made.put_on(app), "/raises")
         assert (answer.status, str(answer.error)) == (500, "on purpose")
-        assert (made.spans, made.keeper.dropped) == ([], 1)
+        assert (made.spans, made.late_spans.dropped) == ([], 1)
 
 
 class TestNeverRaises:
@@ -431,7 +431,7 @@ class TestNeverRaises:
         answer = one(app, "/raises")
         assert (answer.status, type(answer.error)) == (500, ValueError)
         assert one(app, "/status/503").status == 503
-        assert made.keeper.kept == 0
+        assert made.late_spans.kept == 0
         # Said once a minute: an error a request would be a flood.
         assert capsys.readouterr().err.count("no span today") == 1
 
@@ -466,4 +466,4 @@ class TestNeverRaises:
         made = behind("*=0")
         app, _ = app_that_fails()
         assert one(made.put_on(app), "/status/503", query_string=query).status == 503
-        assert made.keeper.kept == 1
+        assert made.late_spans.kept == 1

@@ -47,7 +47,7 @@ def identity() -> dict[str, Any]:
 
 
 def reporting_app() -> tuple[FastAPI, list[dict[str, Any]]]:
-    """Endpoints that note the identity they run under, in all the places where an application's code runs."""
+    """RateCounters that note the identity they run under, in all the places where an application's code runs."""
     app, seen = FastAPI(), list[dict[str, Any]]()
 
     async def note() -> None:

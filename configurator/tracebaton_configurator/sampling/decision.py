@@ -1,0 +1,75 @@
+"""What is decided about a request before its span exists, and how the SDK's sampler and id generator come upon it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import create_key
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanContext, TraceState
+
+# Set in the context of a request that is not recorded; nothing below it is, whatever a sampler would say.
+UNSAMPLED = create_key("tracebaton-unsampled")
+
+
+class RequestDecision:
+    """Made once a request, by the root sampler or after its parent; the request's span is made as it says.
+
+    * `recorded`: whether there is a span; `excluded`: whether there is none whatever happens;
+    * `trace_id`, and `trace_state` of the span or of the non-recording span context;
+    * `span_id`: of the span, 0 where the SDK may choose one;
+    * `parent`: the span context to continue, None for a root;
+    * `untrusted_parent`: that of a caller who is not trusted, to link to;
+    * `random`: whether the low 56 bits of the trace id are (W3C Trace Context level 2);
+    * `base`: the OpenTelemetry context that the request starts in: baggage and no span;
+    * `learn`: whether the root sampler wants to know its route;
+    * `method` and `path` by which it was made;
+    * `consumed`: whether the SDK has made its span.
+    """
+
+    __slots__ = (
+        "base",
+        "consumed",
+        "excluded",
+        "learn",
+        "method",
+        "parent",
+        "path",
+        "random",
+        "recorded",
+        "span_id",
+        "trace_id",
+        "trace_state",
+        "untrusted_parent",
+    )
+
+    def __init__(
+        self, base: Context, *, recorded: bool, trace_id: int, trace_state: TraceState | None, span_id: int = 0
+    ) -> None:
+        self.base = base
+        self.recorded = recorded
+        self.trace_id = trace_id
+        self.trace_state = trace_state
+        self.span_id = span_id
+        self.parent: SpanContext | None = None
+        self.untrusted_parent: SpanContext | None = None
+        self.excluded = False
+        self.learn = False
+        self.random = False
+        self.consumed = False
+        self.method = self.path = ""
+
+    def exclude(self) -> None:
+        """Take the decision back: this request is not to be traced."""
+        self.recorded = False
+        self.excluded = True
+        self.trace_state = self.parent.trace_state if self.parent is not None else None
+
+
+# What the next span of its trace is made by. It is not in OpenTelemetry's own context: upstream's middleware starts
+# from an empty one when it reads a request's headers. The span may be made in a task with a copy of these variables, so
+# it is the decision that remembers whether it was consumed, and not the variable.
+pending_decision: ContextVar[RequestDecision | None] = ContextVar("tracebaton-pending-decision", default=None)

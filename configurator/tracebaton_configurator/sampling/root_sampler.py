@@ -1,0 +1,138 @@
+"""Who decides about what has no parent: one object for the fast path and for the SDK's sampler."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, SamplingResult
+from opentelemetry.trace import SpanKind, TraceState
+
+from tracebaton_configurator.sampling.threshold import randomness_of, th_value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import Link
+    from opentelemetry.util.types import Attributes
+
+    from tracebaton_configurator.sampling.rate_counter import RateCounter
+    from tracebaton_configurator.sampling.rule_set import RuleSet
+
+EMPTY_STATE = TraceState()
+
+
+class RootSampler(Protocol):
+    """Decides about requests, and about spans, that have no parent to follow."""
+
+    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
+        """The trace state of a request that is to be recorded, None for one that is not; and whether to `learn`."""
+
+    def learn(self, method: str, path: str, scope: dict[str, Any]) -> None: ...
+
+    def span(
+        self,
+        context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None,
+        attributes: Attributes,
+        links: Sequence[Link] | None,
+        trace_state: TraceState | None,
+    ) -> SamplingResult:
+        """As `Sampler.should_sample`."""
+
+    def describe(self, *, follows_parents: bool) -> str: ...
+
+
+class RuleRootSampler:
+    """By the rules, whose set is replaced as a whole when they change."""
+
+    def __init__(self, rule_set: RuleSet) -> None:
+        self.rule_set = rule_set
+
+    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
+        counter, unknown = self.rule_set.request(method, path)
+        return _decide(counter, trace_id), unknown
+
+    def learn(self, method: str, path: str, scope: dict[str, Any]) -> None:
+        self.rule_set.learn(method, path, scope)
+
+    def span(
+        self,
+        context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None,
+        attributes: Attributes,
+        links: Sequence[Link] | None,
+        trace_state: TraceState | None,
+    ) -> SamplingResult:
+        if kind is SpanKind.SERVER:
+            counter, _ = self.rule_set.request(*_request_of(name, attributes))
+        else:
+            counter = self.rule_set.span(kind.name if kind is not None else "INTERNAL", name)
+        state = _decide(counter, trace_id)
+        if state is None:
+            return SamplingResult(Decision.DROP)
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
+
+    def describe(self, *, follows_parents: bool) -> str:
+        return f"tracebaton{{{', '.join(rule.text for rule in self.rule_set.rules)}}}"
+
+
+class SdkRootSampler:
+    """By a sampler of the SDK's, or of an installed package."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
+        """The specification's samplers look at the trace id, and at nothing else of a root."""
+        result = self._sampler.should_sample(Context(), trace_id, method)
+        return (EMPTY_STATE if result.decision.is_sampled() else None), False  # type: ignore[no-untyped-call]
+
+    def learn(self, method: str, path: str, scope: dict[str, Any]) -> None:
+        """A root's route makes no difference here."""
+
+    def span(
+        self,
+        context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None,
+        attributes: Attributes,
+        links: Sequence[Link] | None,
+        trace_state: TraceState | None,
+    ) -> SamplingResult:
+        return self._sampler.should_sample(context, trace_id, name, kind, attributes, links, trace_state)
+
+    def describe(self, *, follows_parents: bool) -> str:
+        """As the SDK describes its own."""
+        return (ParentBased(self._sampler) if follows_parents else self._sampler).get_description()
+
+
+_states: dict[int, TraceState] = {}
+
+
+def _decide(counter: RateCounter, trace_id: int) -> TraceState | None:
+    """`ot=th:...` for what is recorded (see `threshold`), None for what is not."""
+    threshold = counter.threshold(time.monotonic())
+    if randomness_of(trace_id) < threshold:
+        return None
+    state = _states.get(threshold)
+    if state is None:
+        if len(_states) > 1000:  # thresholds come from rules and from halving; there are not that many
+            _states.clear()
+        state = _states[threshold] = TraceState([("ot", f"th:{th_value(threshold)}")])
+    return state
+
+
+def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:
+    """Method and path of a SERVER span, in either semantic convention; the name where it is no HTTP request."""
+    found = attributes or {}
+    method = found.get("http.request.method") or found.get("http.method") or ""
+    path = found.get("url.path") or found.get("http.target") or f"/{name}"
+    return str(method), str(path).partition("?")[0]
