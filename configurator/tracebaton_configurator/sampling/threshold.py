@@ -15,12 +15,7 @@ NEVER = 1 << 56
 _HEX_DIGITS = 14
 # Five hex digits that count are 20 bits, an error of at most one in 10**5, and keep tracestate short.
 _PRECISION = 5
-_TH = regex(r"[0-9a-f]{1,14}")
 _RV = regex(r"rv:([0-9a-f]{14})")
-
-
-def is_sampled(threshold: int, randomness: int) -> bool:
-    return randomness >= threshold
 
 
 def threshold_of(probability: float) -> int:
@@ -46,26 +41,11 @@ def threshold_of(probability: float) -> int:
     return (rejected + half) >> shift << shift
 
 
-def probability_of(threshold: int) -> float:
-    """The probability, from 0 to 1, with which a trace passes the threshold; its inverse is the adjusted count."""
-    return (NEVER - threshold) / NEVER
-
-
 def th_value(threshold: int) -> str:
     """The threshold as the value of `th` in tracestate: hex without trailing zeros. ValueError for `NEVER`."""
     if not 0 <= threshold < NEVER:
         raise ValueError(f"The threshold {threshold:#x} has no th value: it lies outside of 0 to 2**56-1.")
     return f"{threshold:014x}".rstrip("0") or "0"
-
-
-def parse_th(value: str) -> int | None:
-    """The threshold of a `th` value, 1 to 14 lower-case hex digits; None for anything else.
-
-    It comes from whoever called, so a wrong one is no error here: the specification treats it as absent.
-    """
-    if _TH.fullmatch(value) is None:
-        return None
-    return int(value, 16) << 4 * (_HEX_DIGITS - len(value))
 
 
 def randomness_of(trace_id: int, ot: str | None = None) -> int:

@@ -1,6 +1,6 @@
 """Requests to a FastAPI application that traces itself, with or without the gate above it; prints what became of them.
 
-Run by test_fastapi_telemetry.py in a process of its own, because the provider is global and `FastAPI.__call__` is patched.
+Run by test_fastapi_telemetry.py in a process of its own: the provider is global, and `FastAPI.__call__` is patched.
 
     python telemetry_requests.py fastapi|tracebaton RULES [TRUSTED]
 """

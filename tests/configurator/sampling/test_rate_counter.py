@@ -15,13 +15,17 @@ from hypothesis import strategies as some
 
 from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.rules import Rate, parse_rules
-from tracebaton_configurator.sampling.threshold import NEVER, is_sampled, probability_of, threshold_of
+from tracebaton_configurator.sampling.threshold import NEVER, threshold_of
 
 TWO_A_SECOND = parse_rules("2/s")[0]
 
 
 def counter(rate: str) -> RateCounter:
     return RateCounter(parse_rules(rate)[0].rate)
+
+
+def probability_of(threshold: int) -> float:
+    return (NEVER - threshold) / NEVER
 
 
 def probabilities(of: RateCounter, times: Iterable[float]) -> list[float]:
@@ -99,7 +103,7 @@ class TestSeveral:
         chance = random.Random(4)
         workers = [RateCounters().get(TWO_A_SECOND, "GET /x") for _ in range(4)]
         thresholds = [chance.choice(workers).threshold(now) for now in steady(64, 300)]
-        taken = [threshold for threshold in thresholds if is_sampled(threshold, chance.getrandbits(56))]
+        taken = [threshold for threshold in thresholds if (chance.getrandbits(56) >= threshold)]
         assert 0.9 < len(taken) / (4 * 2 * 300) < 1.3
         assert sum(1 / probability_of(threshold) for threshold in taken) == pytest.approx(64 * 300, rel=0.1)
 
@@ -189,7 +193,7 @@ def estimate(seed: int, mix: list[tuple[str, int, float]]) -> tuple[float, float
             threshold = one.threshold(now)
             probability = probability_of(threshold)
             variance += (1 - probability) / probability
-            total += is_sampled(threshold, chance.getrandbits(56)) / probability
+            total += (chance.getrandbits(56) >= threshold) / probability
     return total, math.sqrt(variance)
 
 

@@ -131,8 +131,14 @@ class Counter:
         self.threshold = lambda _: threshold
 
 
-def state_for(threshold: int) -> TraceState | None:
-    return root_sampler._decide(Counter(threshold), CERTAIN)  # type: ignore[arg-type]
+def state_for(threshold: int, trace_id: int = CERTAIN) -> TraceState | None:
+    return root_sampler._decide(Counter(threshold), trace_id)  # type: ignore[arg-type]
+
+
+def test_sampled_is_randomness_not_below_the_threshold() -> None:
+    half = threshold_of(0.5)
+    assert state_for(half, half) is not None
+    assert state_for(half, half - 1) is None
 
 
 class TestTraceState:

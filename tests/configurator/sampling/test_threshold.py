@@ -8,15 +8,21 @@ from hypothesis import strategies as some
 
 from tracebaton_configurator.sampling.threshold import (
     NEVER,
-    is_sampled,
-    parse_th,
-    probability_of,
     randomness_of,
     th_value,
     threshold_of,
 )
 
 TRACE_ID = 0xAABBCCDDEEFF00112233445566778899
+
+
+def probability_of(threshold: int) -> float:
+    return (NEVER - threshold) / NEVER
+
+
+def parsed(th: str) -> int:
+    """As whoever reads the trace state pads it."""
+    return int(th.ljust(14, "0"), 16)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +48,12 @@ def test_a_probability_becomes_a_short_th_value(probability: float, th: str) -> 
 def test_never_is_above_every_randomness_and_has_no_th_value() -> None:
     assert threshold_of(0.0) == NEVER
     assert probability_of(NEVER) == 0.0
-    assert not is_sampled(NEVER, NEVER - 1)
     with pytest.raises(ValueError, match="has no th value"):
         th_value(NEVER)
 
 
 def test_always_admits_every_randomness() -> None:
-    assert is_sampled(threshold_of(1.0), 0)
-
-
-def test_sampled_is_randomness_not_below_the_threshold() -> None:
-    half = threshold_of(0.5)
-    assert is_sampled(half, half)
-    assert not is_sampled(half, half - 1)
+    assert threshold_of(1.0) == 0
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan, math.inf])
@@ -67,7 +66,7 @@ def test_what_is_no_probability_is_refused(probability: float) -> None:
 def test_every_probability_has_a_threshold_within_one_in_a_hundred_thousand(probability: float) -> None:
     threshold = threshold_of(probability)
     assert 0 <= threshold < NEVER
-    assert parse_th(th_value(threshold)) == threshold
+    assert parsed(th_value(threshold)) == threshold
     if probability >= 2.0**-36:  # below, fewer than five digits are left of 56 bits
         assert math.isclose(probability_of(threshold), probability, rel_tol=1e-5)
     assert len(th_value(threshold).lstrip("0")) <= 5 or th_value(threshold).startswith("f")
@@ -79,19 +78,6 @@ def test_more_probable_never_means_a_higher_threshold(one: float, other: float) 
     """So whatever is sampled with one probability is sampled with every greater one, which is what consistent means."""
     low, high = sorted((one, other))
     assert threshold_of(high) <= threshold_of(low)
-
-
-@pytest.mark.parametrize(
-    ("value", "threshold"),
-    [("0", 0), ("8", 1 << 55), ("c0", 3 << 54), ("00000000000001", 1), ("ffffffffffffff", NEVER - 1)],
-)
-def test_a_th_value_is_padded_with_zeros(value: str, threshold: int) -> None:
-    assert parse_th(value) == threshold
-
-
-@pytest.mark.parametrize("value", ["", "F", "g", "+1", "0x1", "1_0", " 8", "8\n", "123456789abcdef", "٣"])
-def test_a_wrong_th_value_counts_as_absent(value: str) -> None:
-    assert parse_th(value) is None
 
 
 def test_randomness_is_the_low_56_bits_of_the_trace_id() -> None:

@@ -23,7 +23,6 @@ from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracebaton_configurator.propagation.w3c.headers import RemoteContext
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
@@ -108,13 +107,6 @@ class StrictBaggagePropagator(textmap.TextMapPropagator):
     @property
     def fields(self) -> set[str]:
         return {BAGGAGE}
-
-
-def with_remote(context: Context, remote: RemoteContext) -> Context:
-    """`context` with the caller's span and baggage: what both propagators together would have extracted."""
-    if remote.has_parent:
-        context = _with_span(context, (remote.trace_id, remote.span_id, remote.flags), remote.tracestate)
-    return with_baggage(context, remote.baggage) if remote.baggage else context
 
 
 def with_baggage(context: Context, values: Sequence[bytes]) -> Context:

@@ -14,12 +14,12 @@ from opentelemetry.baggage import get_all
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.asgi import asgi_getter
 from opentelemetry.trace import get_current_span
+from raw_context import with_remote
 
 from tracebaton_configurator.propagation.w3c.headers import read_context
 from tracebaton_configurator.propagation.w3c.propagator import (
     StrictBaggagePropagator,
     StrictTraceContextPropagator,
-    with_remote,
 )
 from tracebaton_configurator.propagation.w3c.traceparent import format_traceparent, parse_traceparent
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate

@@ -23,6 +23,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from raw_context import with_remote
 
 from tracebaton_configurator.propagation.w3c.headers import read_context
 from tracebaton_configurator.propagation.w3c.propagator import (
@@ -30,7 +31,6 @@ from tracebaton_configurator.propagation.w3c.propagator import (
     StrictTraceContextPropagator,
     install,
     refuse_callers,
-    with_remote,
 )
 
 if TYPE_CHECKING:
