@@ -66,7 +66,7 @@ FATAL = [
     f"{PIPELINE}:RandomIdGenerator",
     f"{PIPELINE}:build_resource",
     f"{PIPELINE}:TracerProvider",
-    f"{PIPELINE}:Delivery",
+    f"{PIPELINE}:ExportQueue",
     f"{PIPELINE}:renew_in_children",
     f"{PIPELINE}:flush_at_exit",
     f"{PIPELINE}:Session",

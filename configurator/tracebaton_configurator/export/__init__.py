@@ -1,1 +1,1 @@
-"""Delivery: which exporter, and the bounded flush at exit."""
+"""The export of spans: which exporter, and the bounded flush at exit."""

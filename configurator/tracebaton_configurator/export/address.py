@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from tracebaton_configurator.export.connection import Tls, Wire
+from tracebaton_configurator.export.connection import Connection, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,30 +67,32 @@ class Address:
             text = text.replace(secret, "***")
         return text
 
-    def connect(self, protocols: list[str], left: Callable[[], float], *, tunnel: bool) -> Wire:
+    def connect(self, protocols: list[str], deadline: Callable[[], float], *, tunnel: bool) -> Connection:
         """A connection to the receiver, or to the proxy, through it where `tunnel` is true (OSError)."""
         proxy = self.proxy
         if proxy is None:
-            wire = Wire.connect(self.host, self.port, left)
+            connection = Connection.connect(self.host, self.port, deadline)
         else:
-            wire = Wire.connect(proxy.hostname or "localhost", proxy.port or 80, left)
+            connection = Connection.connect(proxy.hostname or "localhost", proxy.port or 80, deadline)
         try:
             if proxy is not None and tunnel:
-                self._tunnel(wire, left)
+                self._tunnel(connection, deadline)
             if self.scheme == "https":
-                wire.start_tls(self.host, self._tls, protocols, left)
+                connection.start_tls(self.host, self._tls, protocols, deadline)
         except BaseException:
-            wire.close()
+            connection.close()
             raise
-        return wire
+        return connection
 
-    def _tunnel(self, wire: Wire, left: Callable[[], float]) -> None:
+    def _tunnel(self, connection: Connection, deadline: Callable[[], float]) -> None:
         """CONNECT (RFC 9110, 9.3.6)."""
         credentials = f"Proxy-Authorization: {self.proxy_credentials}\r\n" if self.proxy_credentials else ""
-        wire.send(f"CONNECT {self.authority} HTTP/1.1\r\nHost: {self.authority}\r\n{credentials}\r\n".encode(), left)
+        connection.send(
+            f"CONNECT {self.authority} HTTP/1.1\r\nHost: {self.authority}\r\n{credentials}\r\n".encode(), deadline
+        )
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
-            more = wire.receive(left, 1)  # not a byte of what the receiver itself may have said behind it
+            more = connection.receive(deadline, 1)  # not a byte of what the receiver itself may have said behind it
             answer += more
             if not more or len(answer) > 65536:
                 raise ConnectionError("the proxy does not answer as one")

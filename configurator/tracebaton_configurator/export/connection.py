@@ -1,6 +1,6 @@
 """A TCP or TLS connection on which every wait has an end that can still be brought forward.
 
-`left` is a function that returns the seconds that are left: it is asked again and again while waiting, so that a
+`deadline` is a function that returns the seconds that are left: it is asked again and again while waiting, so that a
 process which is told to stop does not have to wait for an answer that will not come.
 
 Waits are the operating system's, and so are the sockets: neither gevent nor eventlet replaces `_socket`. TLS is done in
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    Left = Callable[[], float]
+    Deadline = Callable[[], float]
 
 _T = TypeVar("_T")
 _IN_PROGRESS = (EINPROGRESS, EWOULDBLOCK)
@@ -61,7 +61,7 @@ class _Stream(Protocol):
     def close(self) -> None: ...
 
 
-class Wire:
+class Connection:
     """One connection. Every method raises OSError (TimeoutError among them) where it cannot do its work."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -69,7 +69,7 @@ class Wire:
         self._stream: _Stream = connected
 
     @classmethod
-    def connect(cls, host: str, port: int, left: Left) -> Wire:
+    def connect(cls, host: str, port: int, deadline: Deadline) -> Connection:
         """Connect to the first address of the host that answers; each gets an equal part of the time that is left.
 
         The name is looked up by the system, which has its own idea of how long that may take.
@@ -80,7 +80,7 @@ class Wire:
             raise OSError(f"{host!r} is no name of a host: {error}") from None
         problem: OSError | None = None
         for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-            end = time.monotonic() + left() / (len(addresses) - tried)
+            end = time.monotonic() + deadline() / (len(addresses) - tried)
             try:
                 made = socket.socket(family, kind, protocol)  # fails where the system has no IPv6
             except OSError as error:
@@ -89,44 +89,44 @@ class Wire:
             try:
                 made.settimeout(0)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                wire = cls(made)
-                wire._finish_connect(made.connect_ex(address), lambda: min(left(), end - time.monotonic()))  # noqa: B023 (called at once)
+                connection = cls(made)
+                connection._finish_connect(made.connect_ex(address), lambda: min(deadline(), end - time.monotonic()))  # noqa: B023 (called at once)
             except OSError as error:
                 made.close()
                 problem = error
             else:
-                return wire
+                return connection
         raise problem or OSError(f"{host} has no address")
 
-    def start_tls(self, host: str, tls: Tls, protocols: list[str], left: Left) -> None:
+    def start_tls(self, host: str, tls: Tls, protocols: list[str], deadline: Deadline) -> None:
         """Shake hands as a client; `protocols` are offered by ALPN (RFC 7301)."""
         context = _context(tls)
         context.set_alpn_protocols(protocols)
         encrypted = _Encrypted(self._socket, context, host)
         self._stream = encrypted
-        self._repeat(encrypted.shake_hands, os_threads.POLLIN, left)
+        self._repeat(encrypted.shake_hands, os_threads.POLLIN, deadline)
 
-    def send(self, data: bytes, left: Left) -> None:
+    def send(self, data: bytes, deadline: Deadline) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._repeat(lambda: self._stream.send(view), os_threads.POLLOUT, left) :]  # noqa: B023 (called at once)
+            view = view[self._repeat(lambda: self._stream.send(view), os_threads.POLLOUT, deadline) :]  # noqa: B023 (called at once)
 
-    def send_until_heard(self, data: bytes, left: Left) -> bytes | None:
+    def send_until_heard(self, data: bytes, deadline: Deadline) -> bytes | None:
         """Like `send`, but stop where the other side does not read on and something arrives: that is returned."""
         view = memoryview(data)
         while view:
             try:
                 view = view[self._stream.send(view) :]
             except BlockingIOError:  # noqa: PERF203 (it waits)
-                self._wait(os_threads.POLLOUT | os_threads.POLLIN, left)
+                self._wait(os_threads.POLLOUT | os_threads.POLLIN, deadline)
                 heard = self.receive_now()
                 if heard is not None:
                     return heard
         return None
 
-    def receive(self, left: Left, most: int = _CHUNK) -> bytes:
+    def receive(self, deadline: Deadline, most: int = _CHUNK) -> bytes:
         """What has arrived, at least one byte; b"" once the other side has closed."""
-        return self._repeat(lambda: self._stream.recv(most), os_threads.POLLIN, left)
+        return self._repeat(lambda: self._stream.recv(most), os_threads.POLLIN, deadline)
 
     def receive_now(self) -> bytes | None:
         """What has arrived already; None when that is nothing, b"" once the other side has closed."""
@@ -139,30 +139,30 @@ class Wire:
         """Close this process's end; in a forked child that leaves the parent's connection as it is."""
         self._socket.close()
 
-    def _finish_connect(self, code: int, left: Left) -> None:
+    def _finish_connect(self, code: int, deadline: Deadline) -> None:
         if code and code not in _IN_PROGRESS:
             raise OSError(code, strerror(code))
-        self._wait(os_threads.POLLOUT, left)
+        self._wait(os_threads.POLLOUT, deadline)
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, strerror(code))
 
-    def _repeat(self, operation: Callable[[], _T], event: int, left: Left) -> _T:
+    def _repeat(self, operation: Callable[[], _T], event: int, deadline: Deadline) -> _T:
         """Call `operation` until it does not have to wait any more."""
-        if left() <= 0:  # somebody who sends for ever is never waited for
+        if deadline() <= 0:  # somebody who sends for ever is never waited for
             raise TimeoutError("no answer in time")
         while True:
             try:
                 return operation()
             except BlockingIOError as error:
                 awaited = error.event if isinstance(error, _BlockedError) else event
-            self._wait(awaited, left)
+            self._wait(awaited, deadline)
 
-    def _wait(self, event: int, left: Left) -> None:
+    def _wait(self, event: int, deadline: Deadline) -> None:
         poll = os_threads.poll()  # select() does not take descriptors above 1023, which a server may well have
         poll.register(self._socket.fileno(), event)
         while True:
-            seconds = left()
+            seconds = deadline()
             if seconds <= 0:
                 raise TimeoutError("no answer in time")
             if poll.poll(min(seconds, _SLICE) * 1000):

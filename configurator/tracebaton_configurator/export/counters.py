@@ -62,7 +62,7 @@ class Counters:
             **({"corrupt_files": self.corrupt} if self.corrupt else {}),
         }
 
-    def last_words(self) -> str | None:
+    def shutdown_summary(self) -> str | None:
         """The line at the end of a process that lost spans; None where none was lost."""
         dropped = self.dropped
         if not dropped:

@@ -1,4 +1,4 @@
-"""What is to be ended with the process: each part is guarded and bounded by itself, own deliveries come first."""
+"""What is to be ended with the process: each part is guarded and bounded by itself, own export_queues come first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weakref import WeakMethod
 
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 
-from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import os_threads
 
@@ -117,7 +117,7 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
         super().add_span_processor(span_processor)
         if type(span_processor).shutdown is SpanProcessor.shutdown:
             return  # it has nothing to end
-        if isinstance(span_processor, DeliveringSpanProcessor):
+        if isinstance(span_processor, QueueSpanProcessor):
             part = Part(
                 "The delivery of spans",
                 span_processor.shutdown,

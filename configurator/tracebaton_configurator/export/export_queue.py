@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from tracebaton_configurator.export.backlog import Backlog
 from tracebaton_configurator.export.batch import Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
-from tracebaton_configurator.export.export_result import Reply, Verdict, no_answer
+from tracebaton_configurator.export.export_result import ExportResult, Outcome, no_answer
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.suspects import Advice, Move, Suspects
 from tracebaton_configurator.patching import os_threads
@@ -21,7 +21,7 @@ from tracebaton_configurator.patching import os_threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.export.export_status import Outage
+    from tracebaton_configurator.export.export_status import ExportStatus
     from tracebaton_configurator.export.spool import Spool
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
@@ -37,24 +37,24 @@ _LAST_TRIES = 1.0
 class Client(Protocol):
     """`grpc_client.GrpcClient` or `http_client.HttpClient`."""
 
-    def send(self, payload: bytes, left: Callable[[], float]) -> Reply: ...
+    def send(self, payload: bytes, deadline: Callable[[], float]) -> ExportResult: ...
     def close(self) -> None: ...
 
 
-class Delivery:
+class ExportQueue:
     """Batches on their way to one receiver. `timeout` is that of one request, in seconds."""
 
     def __init__(
         self,
         make_client: Callable[[], Client],
-        outage: Outage,
+        outage: ExportStatus,
         *,
         timeout: float,
         most_spans: int,
         spool: Spool | None,
     ) -> None:
         self._make_client = make_client
-        self._outage = outage
+        self._status = outage
         self._timeout = timeout
         self._most_spans = most_spans
         self.spool = spool
@@ -67,19 +67,19 @@ class Delivery:
         self._waiting = Backlog(self._most_spans)
         self._suspects = Suspects()
         self._probe_due = False
-        self._in_hand: Batch | None = None
+        self._in_flight: Batch | None = None
         self._wait = 0.0
         self._not_before = 0.0
         self._deadline = 0.0
         self._end = float("inf")
         self._abandoned = False
         self._lock = os_threads.RLock()
-        self._outage.forget()
+        self._status.forget()
         if self.spool is not None:
             self.spool.forget()
 
     def take(self, payload: bytes, spans: int) -> None:
-        """Accept a batch for delivery."""
+        """Accept a batch for export_queue."""
         if self._abandoned:  # asked before the lock, too, which then belongs to a thread that hangs
             self._lose("the process ended", spans)
             return
@@ -87,8 +87,8 @@ class Delivery:
             if self._abandoned:
                 self._lose("the process ended", spans)
             else:
-                if self._outage.active:
-                    self._outage.waited += spans
+                if self._status.active:
+                    self._status.waited += spans
                 self._lose("they waited in memory and there were too many", self._waiting.append(Batch(payload, spans)))
 
     def work(self, collect: Callable[[], object]) -> None:
@@ -108,42 +108,42 @@ class Delivery:
     def seconds_to_next_try(self) -> float | None:
         """None where nothing waits, or nothing is known to."""
         seconds = self._not_before - time.monotonic()
-        if not self._outage.active or (self.idle and seconds <= 0):
+        if not self._status.active or (self.idle and seconds <= 0):
             return None
         return max(0.0, seconds)
 
     def end_at(self, moment: float) -> None:
         """Nothing is waited for beyond this moment of the monotonic clock; the request under way ends with it, too."""
         self._end = moment
-        if self._outage.active:
+        if self._status.active:
             # One more try, at once; then only as long as `_LAST_TRIES`.
             self._not_before = 0.0
 
     @property
     def last_error(self) -> str | None:
         """What the receiver, or the way to it, said last when something went wrong."""
-        return self._outage.last_error
+        return self._status.last_error
 
     @property
     def interrupted(self) -> bool:
         """Whether the receiver is away, as far as is known."""
-        return self._outage.active
+        return self._status.active
 
-    def last_words(self) -> str | None:
+    def shutdown_summary(self) -> str | None:
         """The line for the end of a process that lost spans; None where none was lost."""
-        words = self.counters.last_words()
+        words = self.counters.shutdown_summary()
         return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
 
     @property
     def waiting(self) -> int:
         """Spans in memory that are on their way, or wait for their receiver."""
-        batches = [self._in_hand, *self._waiting]
+        batches = [self._in_flight, *self._waiting]
         return sum(batch.spans for batch in batches if batch is not None and batch.entry is None)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
-        return not self._waiting and self._in_hand is None
+        return not self._waiting and self._in_flight is None
 
     def finish(self) -> None:
         """The last tries of a process: until all is delivered, or it is of no use, or the time is over."""
@@ -167,9 +167,9 @@ class Delivery:
             self._abandoned = self._abandoned or not usable
             collect()
             self._abandoned = True
-            left = [*([self._in_hand] if self._in_hand else []), *self._waiting]
+            left = [*([self._in_flight] if self._in_flight else []), *self._waiting]
             self._waiting.clear()
-            self._in_hand = None
+            self._in_flight = None
             for batch in left:
                 if batch.entry is None and not (usable and self._spool(batch)):
                     self._lose("the process ended", batch.spans)
@@ -186,7 +186,7 @@ class Delivery:
             return 0.0
         return min(self._deadline, self._end) - time.monotonic()
 
-    def _send(self, payload: bytes) -> Reply:
+    def _send(self, payload: bytes) -> ExportResult:
         self._deadline = time.monotonic() + self._timeout
         try:
             if self._client is None:
@@ -202,14 +202,14 @@ class Delivery:
         with self._lock:
             if self._abandoned:
                 return None
-            self._in_hand = self._waiting.next()
-            if self._in_hand is not None:
-                return self._in_hand
+            self._in_flight = self._waiting.next()
+            if self._in_flight is not None:
+                return self._in_flight
         # What has just been recorded goes first: it is what somebody looks for.
         batch = self._from_spool()
         if batch is None and not self._abandoned:
             with self._lock:
-                batch = self._in_hand = self._waiting.next_behind()
+                batch = self._in_flight = self._waiting.next_behind()
         return batch
 
     def _from_spool(self) -> Batch | None:
@@ -222,32 +222,32 @@ class Delivery:
                 payload = spool.read(entry)
                 if payload is not None:
                     with self._lock:
-                        self._in_hand = Batch(payload, entry.spans, entry)
-                        return self._in_hand
+                        self._in_flight = Batch(payload, entry.spans, entry)
+                        return self._in_flight
         except OSError as error:
-            self._outage.spool_failed(error)
+            self._status.spool_failed(error)
         finally:
             self._account()
         return None
 
-    def _settle(self, batch: Batch, reply: Reply) -> None:
+    def _settle(self, batch: Batch, result: ExportResult) -> None:
         with self._lock:
             if self._abandoned:
                 # Its spans have been spooled or counted as lost already; delivered after all, they are there twice.
                 return
-            self._in_hand = None
-            if reply.verdict is Verdict.RETRY:
-                self._fail(batch, reply)
+            self._in_flight = None
+            if result.outcome is Outcome.RETRY:
+                self._fail(batch, result)
                 return
-            if reply.verdict is Verdict.SPLIT and (halves := halves_of(batch)):
+            if result.outcome is Outcome.SPLIT and (halves := halves_of(batch)):
                 self._replace(batch, halves)
             else:
-                self._count(batch, reply)
+                self._count(batch, result)
                 self._done(batch)
-            if self._outage.active:
+            if self._status.active:
                 self._waiting.restore()
         self._wait = self._not_before = 0.0
-        self._outage.over()
+        self._status.over()
 
     def _replace(self, batch: Batch, halves: list[Batch]) -> None:
         for half in reversed(halves):
@@ -263,7 +263,7 @@ class Delivery:
             try:
                 self.spool.remove(batch.entry)
             except OSError as error:
-                self._outage.spool_failed(error)
+                self._status.spool_failed(error)
             self._account()
 
     def _account(self) -> None:
@@ -278,19 +278,19 @@ class Delivery:
         files, spool.corrupt_files = spool.corrupt_files, 0
         if files:
             self.counters.corrupt += files
-            self._outage.corrupt(files, spans)
+            self._status.corrupt(files, spans)
         while spool.remarks:
-            self._outage.remark(spool.remarks.pop(0))
+            self._status.remark(spool.remarks.pop(0))
 
-    def _count(self, batch: Batch, reply: Reply) -> None:
-        if reply.verdict is Verdict.SPLIT:
+    def _count(self, batch: Batch, result: ExportResult) -> None:
+        if result.outcome is Outcome.SPLIT:
             self._lose("a single span was too large for the receiver", batch.spans)
-            self._outage.refused(reply.reason, batch.spans)
-        elif reply.verdict is Verdict.REFUSED:
+            self._status.refused(result.reason, batch.spans)
+        elif result.outcome is Outcome.REFUSED:
             self._lose("the receiver refused them", batch.spans)
-            self._outage.refused(reply.reason, batch.spans)
+            self._status.refused(result.reason, batch.spans)
         else:
-            rejected = min(reply.rejected, batch.spans)
+            rejected = min(result.rejected, batch.spans)
             if rejected < batch.spans:
                 self._suspects.passed(batch.payload)
             self.counters.exported += batch.spans - rejected
@@ -298,15 +298,15 @@ class Delivery:
                 self.counters.recovered += batch.spans - rejected
             if rejected:
                 self._lose("the receiver left them out", rejected)
-                self._outage.left_out(reply.reason, rejected)
-            elif reply.reason:
-                self._outage.warned(reply.reason)
+                self._status.left_out(result.reason, rejected)
+            elif result.reason:
+                self._status.warned(result.reason)
 
-    def _fail(self, batch: Batch, reply: Reply) -> None:
+    def _fail(self, batch: Batch, result: ExportResult) -> None:
         self.counters.retried += 1
-        advice = self._suspects.failed(batch.payload, batch.spans, polite=reply.wait is not None, cut=reply.cut)
+        advice = self._suspects.failed(batch.payload, batch.spans, polite=result.wait is not None, cut=result.cut)
         ending = self._end != float("inf")
-        if ending and advice.move is Move.AGAIN and not self._wait and reply.wait is None and self._waiting:
+        if ending and advice.move is Move.AGAIN and not self._wait and result.wait is None and self._waiting:
             # There is no time to find out later whether it is this batch or the receiver.
             advice = Advice(Move.BEHIND, pause=False)
         halves = halves_of(batch) if advice.move is Move.HALVE else []
@@ -316,23 +316,23 @@ class Delivery:
         elif advice.move is Move.DROP or (advice.move is Move.HALVE and not advice.pause):
             self._suspects.forget(batch.payload)
             self._lose("the receiver failed whenever it was sent them, and took others", batch.spans)
-            self._outage.dropped(reply.reason, batch.spans)
+            self._status.dropped(result.reason, batch.spans)
             self._done(batch)
         else:
             self._keep(batch, behind=advice.move is not Move.AGAIN)
         if not advice.pause:
-            self._outage.last_error = reply.reason
+            self._status.last_error = result.reason
             return
         self._probe_due = advice.probe
-        begins = not self._outage.active
-        self._outage.failed(reply.reason, quiet=ending)
+        begins = not self._status.active
+        self._status.failed(result.reason, quiet=ending)
         if begins:
-            self._outage.waited = sum(one.spans for one in self._waiting)
+            self._status.waited = sum(one.spans for one in self._waiting)
         self._wait = min(self._wait * 2 or _FIRST_WAIT, _LONGEST_WAIT)
         # Jitter keeps the containers of one outage from coming back all at once.
         wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311
-        if reply.wait is not None:
-            wait = max(_SHORTEST_WAIT, reply.wait) * random.uniform(1.0, 1.1)  # noqa: S311
+        if result.wait is not None:
+            wait = max(_SHORTEST_WAIT, result.wait) * random.uniform(1.0, 1.1)  # noqa: S311
             self._wait = 0.0
         self._not_before = time.monotonic() + wait
 
@@ -351,14 +351,14 @@ class Delivery:
         if not self._probe_due or self._abandoned:
             return
         self._probe_due = False
-        if self._send(b"").verdict is Verdict.DELIVERED:
+        if self._send(b"").outcome is Outcome.DELIVERED:
             self._suspects.sign()
             self._wait = 0.0
 
     def _put_aside(self) -> None:
         """While the receiver is away, what waits is safer on disk, where there is a spool."""
         with self._lock:
-            while self.spool is not None and self._outage.active and not self._abandoned:
+            while self.spool is not None and self._status.active and not self._abandoned:
                 batch = self._waiting.oldest
                 if batch is None or not self._spool(batch):
                     return
@@ -370,7 +370,7 @@ class Delivery:
         try:
             self.spool.put(batch.payload, batch.spans)
         except OSError as error:
-            self._outage.spool_failed(error)
+            self._status.spool_failed(error)
             return False
         finally:
             self._account()
@@ -379,4 +379,4 @@ class Delivery:
 
     def _lose(self, reason: str, spans: int) -> None:
         self.counters.drop(reason, spans)
-        self._outage.lost += spans
+        self._status.lost += spans

@@ -50,7 +50,7 @@ _LONGEST_WAIT = 300.0
 _LONGEST_TEXT = 300
 
 
-class Verdict(Enum):
+class Outcome(Enum):
     """What is to be done with the batch."""
 
     DELIVERED = "delivered"
@@ -60,27 +60,27 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ExportResult:
     """`reason` is empty for a plain success; `wait` is in seconds, where the receiver said how long.
 
     `rejected` is the number of spans that a receiver did not take out of a batch that it took (partial success).
     `cut`: it ended the connection without an answer.
     """
 
-    verdict: Verdict
+    outcome: Outcome
     reason: str = ""
     wait: float | None = None
     rejected: int = 0
     cut: bool = field(default=False, compare=False)
 
 
-def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> Reply:
+def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> ExportResult:
     """The receiver was not reached, or did not answer as one. `hide` masks what must not be shown, here and below."""
     cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
-    return Reply(Verdict.RETRY, printable(hide(reason)), cut=cut)
+    return ExportResult(Outcome.RETRY, printable(hide(reason)), cut=cut)
 
 
-def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> Reply:
+def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> ExportResult:
     """From the response's status, its headers and trailers together, and its body with gRPC's framing."""
     number = headers.get("grpc-status")
     message = _unquoted(headers.get("grpc-message", ""))
@@ -89,7 +89,7 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hid
         # Without trailers the call was cut; nothing is known about it.
         code = 14 if status == 200 else _OF_HTTP.get(status, 2)
         if status == 413:
-            return Reply(Verdict.SPLIT, "HTTP status 413")
+            return ExportResult(Outcome.SPLIT, "HTTP status 413")
         message = message or ("the answer ended too early" if status == 200 else f"HTTP status {status}")
     else:
         code = _number(number, 2)
@@ -100,13 +100,13 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hid
     wait = _retry_info(headers.get("grpc-status-details-bin"))
     # A rate that is too large is none that a smaller batch would help against: it comes with a wait, or as UNAVAILABLE.
     if wait is None and name in _OF_SIZE and _TOO_LARGE.search(message):
-        return Reply(Verdict.SPLIT, reason)
+        return ExportResult(Outcome.SPLIT, reason)
     if name in _RETRYABLE or (name == "RESOURCE_EXHAUSTED" and wait is not None):
-        return Reply(Verdict.RETRY, reason, wait)
-    return Reply(Verdict.REFUSED, reason)
+        return ExportResult(Outcome.RETRY, reason, wait)
+    return ExportResult(Outcome.REFUSED, reason)
 
 
-def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> Reply:
+def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> ExportResult:
     """From the response's status, headers (names in lower case) and body."""
     if 200 <= status < 300:
         return _success(body if "protobuf" in headers.get("content-type", "protobuf") else b"", hide)
@@ -118,10 +118,10 @@ def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = s
         reason += f": {body[: _LONGEST_TEXT * 10].decode(errors='replace').strip()}"
     reason = printable(hide(reason))
     if status == 413:
-        return Reply(Verdict.SPLIT, reason)
+        return ExportResult(Outcome.SPLIT, reason)
     if status in _RETRYABLE_HTTP:
-        return Reply(Verdict.RETRY, reason, _retry_after(headers.get("retry-after", "")))
-    return Reply(Verdict.REFUSED, reason)
+        return ExportResult(Outcome.RETRY, reason, _retry_after(headers.get("retry-after", "")))
+    return ExportResult(Outcome.REFUSED, reason)
 
 
 def printable(text: str) -> str:
@@ -129,18 +129,20 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_TEXT])
 
 
-def _success(message: bytes, hide: Hide) -> Reply:
+def _success(message: bytes, hide: Hide) -> ExportResult:
     """ExportTraceServiceResponse, whose `partial_success` says what was left out of the batch."""
     if not message:
-        return Reply(Verdict.DELIVERED)
+        return ExportResult(Outcome.DELIVERED)
     with importing():
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
     try:
         partial = ExportTraceServiceResponse.FromString(message).partial_success
     except Exception:  # noqa: BLE001 (it said that it has the batch; what else it said is not needed)
-        return Reply(Verdict.DELIVERED)
-    return Reply(Verdict.DELIVERED, printable(hide(partial.error_message)), rejected=max(0, partial.rejected_spans))
+        return ExportResult(Outcome.DELIVERED)
+    return ExportResult(
+        Outcome.DELIVERED, printable(hide(partial.error_message)), rejected=max(0, partial.rejected_spans)
+    )
 
 
 def _number(text: str, otherwise: int) -> int:

@@ -1,4 +1,4 @@
-"""What is said about delivery: when it stops, when it is back, what was refused; never a line a batch."""
+"""What is said about export_queue: when it stops, when it is back, what was refused; never a line a batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUIET_SECONDS = 60.0
 _FAILURES_BEFORE_A_LINE = 2
 
 
-class Outage:
+class ExportStatus:
     """Follows the answers of one receiver. `waiting` says in words where spans wait meanwhile."""
 
     def __init__(self, destination: str, waiting: str, clock: Callable[[], float] = time.monotonic) -> None:

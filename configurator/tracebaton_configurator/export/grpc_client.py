@@ -1,7 +1,7 @@
 """OTLP over gRPC in pure Python: one unary call over HTTP/2, whose frames and headers the package h2 knows.
 
 grpcio costs a process 16 MB and threads of its own, and what it has running does not survive a fork. A batch a second
-needs none of it: here a connection is a socket and some state, which a forked child simply forgets.
+needs none of it: here a http2 is a socket and some state, which a forked child simply forgets.
 
 The protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
@@ -21,15 +21,15 @@ from h2.settings import SettingCodes
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.export_result import Reply, no_answer, of_grpc
+from tracebaton_configurator.export.export_result import ExportResult, no_answer, of_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.connection import Wire
+    from tracebaton_configurator.export.connection import Connection
 
-    Left = Callable[[], float]
+    Deadline = Callable[[], float]
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _LONGEST_ANSWER = 1 << 20
@@ -37,7 +37,7 @@ _FRAME_HEAD = 9
 # What a peer may send that has not been allowed more (RFC 9113, 6.5.2).
 _LONGEST_FRAME = 16384
 _GOAWAY = 7
-# h2 remembers closed streams, so a connection is replaced after so many of them.
+# h2 remembers closed streams, so a http2 is replaced after so many of them.
 _MOST_CALLS = 1000
 
 
@@ -62,48 +62,48 @@ class GrpcClient:
             head["authorization"] = self._address.credentials
         head.update(endpoint.headers)
         self._head = list(head.items())
-        self._connection: _Connection | None = None
+        self._http2: _Http2Connection | None = None
 
-    def send(self, payload: bytes, left: Left) -> Reply:
-        """Send one ExportTraceServiceRequest; `left` says how many seconds there are. Does not raise for a failure."""
+    def send(self, payload: bytes, deadline: Deadline) -> ExportResult:
+        """Send one ExportTraceServiceRequest; `deadline` says how many seconds are left. Does not raise."""
         body = _gzipped(payload) if self._gzip else payload
         message = bytes((self._gzip,)) + len(body).to_bytes(4, "big") + body
-        head = [*self._head, ("grpc-timeout", f"{max(1, round(left() * 1000))}m")]
+        head = [*self._head, ("grpc-timeout", f"{max(1, round(deadline() * 1000))}m")]
         while True:
-            reused = self._connection is not None
+            reused = self._http2 is not None
             try:
-                connection = self._open(left)
-                reply = connection.call(head, message, left, self._address.hide)
+                http2 = self._open(deadline)
+                result = http2.call(head, message, deadline, self._address.hide)
             except (OSError, ProtocolError) as error:
                 self.close()
                 if reused and not isinstance(error, TimeoutError):
                     continue  # a connection that has been idle may have died unnoticed: a new one decides
                 return no_answer(_words(error), self._address.hide, error)
-            if connection.worn:
+            if http2.worn:
                 self.close()
-            return reply
+            return result
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.wire.close()
+        http2, self._http2 = self._http2, None
+        if http2 is not None:
+            http2.connection.close()
 
-    def _open(self, left: Left) -> _Connection:
-        connection = self._connection
-        if connection is not None and not connection.is_alive(left):
+    def _open(self, deadline: Deadline) -> _Http2Connection:
+        http2 = self._http2
+        if http2 is not None and not http2.is_alive(deadline):
             self.close()
-            connection = None
-        if connection is None:
-            wire = self._address.connect(["h2"], left, tunnel=True)
-            connection = self._connection = _Connection(wire)
-        return connection
+            http2 = None
+        if http2 is None:
+            connection = self._address.connect(["h2"], deadline, tunnel=True)
+            http2 = self._http2 = _Http2Connection(connection)
+        return http2
 
 
-class _Connection:
+class _Http2Connection:
     """An HTTP/2 connection; `worn` says that no further call should be made on it."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.worn = False
         self._heard = False
         self._calls = 0
@@ -112,17 +112,19 @@ class _Connection:
         self._http2.initiate_connection()
         self._http2.update_settings({SettingCodes.ENABLE_PUSH: 0})
 
-    def is_alive(self, left: Left) -> bool:
+    def is_alive(self, deadline: Deadline) -> bool:
         """Take in what has come since the last call: pings, or that the server is going away."""
         try:
-            while left() > 0 and (data := self.wire.receive_now()) is not None:
+            while deadline() > 0 and (data := self.connection.receive_now()) is not None:
                 self._take(data)
-            self._flush(left)
+            self._flush(deadline)
         except (OSError, ProtocolError):
             return False
         return not self.worn
 
-    def call(self, head: list[tuple[str, str]], message: bytes, left: Left, hide: Callable[[str], str]) -> Reply:
+    def call(
+        self, head: list[tuple[str, str]], message: bytes, deadline: Deadline, hide: Callable[[str], str]
+    ) -> ExportResult:
         """One unary call (OSError, ProtocolError). Once the answer is complete, nothing that follows can spoil it."""
         http2 = self._http2
         self._calls += 1
@@ -134,18 +136,18 @@ class _Connection:
         except ProtocolError:  # quotes the header, with its secret value
             raise _UnsendableError("gRPC does not allow such a request; look at the headers that were set") from None
         try:
-            self._exchange(stream, memoryview(message), answer, left)
+            self._exchange(stream, memoryview(message), answer, deadline)
         except ConnectionError:
             # A server that does not want it all may answer and close before it has read it.
             with suppress(OSError):
-                while not answer.ended and (data := self.wire.receive_now()):
+                while not answer.ended and (data := self.connection.receive_now()):
                     self._take(data, answer)
             if not answer.ended:
                 raise
             self.worn = True
         return answer.reply(hide)
 
-    def _exchange(self, stream: int, rest: memoryview, answer: _Answer, left: Left) -> None:
+    def _exchange(self, stream: int, rest: memoryview, answer: _Answer, deadline: Deadline) -> None:
         http2 = self._http2
         while not answer.ended and not answer.closing:
             if rest:
@@ -153,20 +155,20 @@ class _Connection:
                 if size > 0:
                     http2.send_data(stream, bytes(rest[:size]), end_stream=size == len(rest))
                     rest = rest[size:]
-                    self._flush(left)
+                    self._flush(deadline)
                     # A server may answer before it has read everything.
-                    data = self.wire.receive_now()
+                    data = self.connection.receive_now()
                     if data is not None:
                         self._take(data, answer)
                     continue
-            self._flush(left)
-            self._take(self.wire.receive(left), answer)
+            self._flush(deadline)
+            self._take(self.connection.receive(deadline), answer)
         if not answer.ended:
             raise ConnectionResetError(answer.problem)
         if rest:
             self.worn = True
         try:
-            self._flush(left)
+            self._flush(deadline)
         except OSError:
             self.worn = True
 
@@ -214,10 +216,10 @@ class _Connection:
             del received[:end]
             yield frame
 
-    def _flush(self, left: Left) -> None:
+    def _flush(self, deadline: Deadline) -> None:
         data = self._http2.data_to_send()
         if data:
-            self.wire.send(data, left)
+            self.connection.send(data, deadline)
 
 
 class _Answer:
@@ -250,7 +252,7 @@ class _Answer:
             self.problem = f"the receiver reset the call ({_name(event.error_code)})"
             self.ended = True
 
-    def reply(self, hide: Callable[[str], str]) -> Reply:
+    def reply(self, hide: Callable[[str], str]) -> ExportResult:
         if "grpc-status" not in self._headers and self.problem:
             return no_answer(self.problem, hide)
         body = self._body

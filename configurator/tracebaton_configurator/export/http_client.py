@@ -12,15 +12,15 @@ import h11
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.export_result import Reply, no_answer, of_http
+from tracebaton_configurator.export.export_result import ExportResult, no_answer, of_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.connection import Wire
+    from tracebaton_configurator.export.connection import Connection
 
-    Left = Callable[[], float]
+    Deadline = Callable[[], float]
 
 _WBITS = {"gzip": 31, "deflate": 15}  # HTTP's deflate is zlib's format (RFC 9110, 8.4.1.2)
 _LONGEST_ANSWER = 1 << 20
@@ -50,18 +50,18 @@ class HttpClient:
                 head["proxy-authorization"] = address.proxy_credentials
         head.update(endpoint.headers)
         self._head = [(name.encode(), value.encode()) for name, value in head.items()]
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._http = h11.Connection(h11.CLIENT)
 
-    def send(self, payload: bytes, left: Left) -> Reply:
-        """Send one ExportTraceServiceRequest; `left` says how many seconds there are. Does not raise for a failure."""
+    def send(self, payload: bytes, deadline: Deadline) -> ExportResult:
+        """Send one ExportTraceServiceRequest; `deadline` says how many seconds are left. Does not raise."""
         if self._compression != "none":
             packer = zlib.compressobj(3, wbits=_WBITS[self._compression])
             payload = packer.compress(payload) + packer.flush()
         while True:
-            reused = self._wire is not None
+            reused = self._connection is not None
             try:
-                reply = self._post(self._open(left), payload, left)
+                result = self._post(self._open(deadline), payload, deadline)
             except h11.LocalProtocolError:  # quotes the header, with its secret value
                 self.close()
                 return no_answer("HTTP does not allow such a request; look at the headers and the path that were set")
@@ -78,26 +78,26 @@ class HttpClient:
                 http.start_next_cycle()
             else:
                 self.close()
-            return reply
+            return result
 
     def close(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
-    def _open(self, left: Left) -> Wire:
-        if self._wire is not None:
+    def _open(self, deadline: Deadline) -> Connection:
+        if self._connection is not None:
             try:
-                if self._wire.receive_now() is not None:  # closed, or something that nobody asked for
+                if self._connection.receive_now() is not None:  # closed, or something that nobody asked for
                     self.close()
             except OSError:
                 self.close()
-        if self._wire is None:
-            self._wire = self._address.connect(["http/1.1"], left, tunnel=self._tunnel)
+        if self._connection is None:
+            self._connection = self._address.connect(["http/1.1"], deadline, tunnel=self._tunnel)
             self._http = h11.Connection(h11.CLIENT)
-        return self._wire
+        return self._connection
 
-    def _post(self, wire: Wire, payload: bytes, left: Left) -> Reply:
+    def _post(self, connection: Connection, payload: bytes, deadline: Deadline) -> ExportResult:
         http = self._http
         head = [*self._head, (b"content-length", str(len(payload)).encode())]
         start = http.send(h11.Request(method="POST", target=self._target, headers=head)) or b""
@@ -105,7 +105,7 @@ class HttpClient:
         heard = None
         try:
             # A server that refuses a large body may answer before it has read it, and close.
-            heard = wire.send_until_heard(start + (http.send(h11.Data(data=payload)) or b""), left)
+            heard = connection.send_until_heard(start + (http.send(h11.Data(data=payload)) or b""), deadline)
         except ConnectionError as error:
             broken = error
         if broken is None and heard is None:
@@ -117,7 +117,7 @@ class HttpClient:
             event = http.next_event()
             if event is h11.NEED_DATA:
                 try:
-                    data = wire.receive(left) if heard is None else heard
+                    data = connection.receive(deadline) if heard is None else heard
                 except ConnectionError as error:
                     raise broken or error from None
                 if not data and not status:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from tracebaton_configurator.export.counters import Counters
-    from tracebaton_configurator.export.export_queue import Delivery
+    from tracebaton_configurator.export.export_queue import ExportQueue
 
 # Below the 4 MiB that a gRPC server takes by default.
 _MOST_BYTES = 3_500_000
@@ -37,7 +37,7 @@ _QUIET_SECONDS = 60.0
 _RESERVE = 0.25
 
 
-class DeliveringSpanProcessor(SpanProcessor):
+class QueueSpanProcessor(SpanProcessor):
     """Batches ended spans. `delay` and `shutdown_timeout` are seconds, `most_queued` and `batch_size` spans.
 
     The thread starts with the first span, so that a process which forks its workers first has none to lose. In a forked
@@ -46,7 +46,7 @@ class DeliveringSpanProcessor(SpanProcessor):
 
     def __init__(
         self,
-        delivery: Delivery,
+        export_queue: ExportQueue,
         make_encode: Callable[[], Callable[[Sequence[ReadableSpan]], bytes]],
         *,
         delay: float,
@@ -54,28 +54,28 @@ class DeliveringSpanProcessor(SpanProcessor):
         batch_size: int,
         shutdown_timeout: float,
     ) -> None:
-        self.delivery = delivery
+        self.export_queue = export_queue
         self._make_encode = make_encode
         self._delay = delay
         self._most = most_queued
         self._size = min(batch_size, most_queued)
         self._shutdown_timeout = shutdown_timeout
         self._born = 0
-        self._last_words: str | None = None
+        self._shutdown_summary: str | None = None
         self._holder = object()
         self._held = False
         """Whether a SIGTERM is caught because of what is queued here, or on its way."""
         self._begin()
         begin_anew = WeakMethod(self._begin_in_child)
         os.register_at_fork(after_in_child=lambda: _call(begin_anew))
-        if delivery.spool is not None:
+        if export_queue.spool is not None:
             # What an earlier process has left waits for nobody's first span, nor for the delay.
             self._start()
             self._wake_up()
 
     @property
     def counters(self) -> Counters:
-        return self.delivery.counters
+        return self.export_queue.counters
 
     @property
     def queued(self) -> int:
@@ -117,16 +117,16 @@ class DeliveringSpanProcessor(SpanProcessor):
             self._start()
         while time.monotonic() < end and not self._closing:
             self._wake_up()
-            if self._rounds_done >= wanted and self.delivery.idle:
+            if self._rounds_done >= wanted and self.export_queue.idle:
                 return True
             time.sleep(0.01)
-        return not self._queue and self.delivery.idle
+        return not self._queue and self.export_queue.idle
 
     def shutdown(self) -> None:
         """Deliver what there is, within `shutdown_timeout`; what is left then goes to disk or is counted as lost."""
         begun = time.monotonic()
         end = begun + max(self._shutdown_timeout - _RESERVE, self._shutdown_timeout / 2)
-        self.delivery.end_at(end)
+        self.export_queue.end_at(end)
         self._closing = True
         self._wake_up()
         thread = self._thread
@@ -135,17 +135,17 @@ class DeliveringSpanProcessor(SpanProcessor):
         else:
             self._finish()
         self._closed = True
-        self.delivery.abandon(self._collect_last)
-        words = self.delivery.last_words()
-        if words and words != self._last_words:
-            self._last_words = words
+        self.export_queue.abandon(self._collect_last)
+        words = self.export_queue.shutdown_summary()
+        if words and words != self._shutdown_summary:
+            self._shutdown_summary = words
             own.warning("%s", words)
         self._let_go()
 
     def _begin(self) -> None:
         self._queue: deque[ReadableSpan] = deque()
         self._encode: Callable[[Sequence[ReadableSpan]], bytes] | None = None
-        self._overflow = self.delivery.counters.overflow
+        self._overflow = self.export_queue.counters.overflow
         self._thread: os_threads.Thread | None = None
         self._starting = os_threads.allocate_lock()
         # A binary semaphore: `release` wakes the thread, and never waits for anybody.
@@ -160,7 +160,7 @@ class DeliveringSpanProcessor(SpanProcessor):
 
     def _begin_in_child(self) -> None:
         self._born = time.time_ns()
-        self.delivery.forget()
+        self.export_queue.forget()
         self._begin()
 
     def _start(self) -> None:
@@ -182,7 +182,7 @@ class DeliveringSpanProcessor(SpanProcessor):
     def _run(self) -> None:
         try:
             while not self._closing:
-                wait = self.delivery.seconds_to_next_try()
+                wait = self.export_queue.seconds_to_next_try()
                 self._wake.acquire(timeout=self._delay if wait is None else min(self._delay, max(wait, 0.01)))
                 if not self._closing:
                     self._work()
@@ -194,7 +194,7 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._finish()
 
     def _has_spans(self) -> bool:
-        return bool(self._queue) or not self.delivery.idle
+        return bool(self._queue) or not self.export_queue.idle
 
     def _let_go(self) -> None:
         self._held = False
@@ -207,16 +207,16 @@ class DeliveringSpanProcessor(SpanProcessor):
         self._rounds_begun += 1
         self._collected = 0.0
         try:
-            self.delivery.work(self._collect_if_due)
+            self.export_queue.work(self._collect_if_due)
         except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
-            self._complain("Delivery stumbled and goes on", error)
+            self._complain("ExportQueue stumbled and goes on", error)
         else:
             self._rounds_done = self._rounds_begun
 
     def _finish(self) -> None:
         try:
             self._collect(len(self._queue))
-            self.delivery.finish()
+            self.export_queue.finish()
         except Exception as error:  # noqa: BLE001 (an end that raises would leave behind what waits)
             self._complain("The last delivery failed", error)
 
@@ -231,7 +231,7 @@ class DeliveringSpanProcessor(SpanProcessor):
             self._collected = now
 
     def _collect(self, count: int) -> None:
-        """Encode so many of the spans that are queued and hand them to the delivery."""
+        """Encode so many of the spans that are queued and hand them to the export_queue."""
         queue = self._queue
         while queue and count > 0:
             spans: list[ReadableSpan] = []
@@ -242,7 +242,7 @@ class DeliveringSpanProcessor(SpanProcessor):
                 return
             count -= len(spans)
             for payload, number in self._encoded(spans):
-                self.delivery.take(payload, number)
+                self.export_queue.take(payload, number)
 
     def _collect_last(self) -> None:
         """What has ended since, and what a thread that hangs has not come to."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracebaton_configurator.asgi.late_spans import LateSpans
-    from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+    from tracebaton_configurator.export.span_processor import QueueSpanProcessor
     from tracebaton_configurator.live.control import Control
     from tracebaton_configurator.settings import Settings
 
@@ -27,7 +27,7 @@ _APP = regex(r"[\w./-]+\.py|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
 def describe(
-    here: Settings, control: Control, deliveries: Sequence[DeliveringSpanProcessor], late_spans: LateSpans | None
+    here: Settings, control: Control, export_queues: Sequence[QueueSpanProcessor], late_spans: LateSpans | None
 ) -> dict[str, Any]:
     """A process in JSON's types. Times are seconds since the epoch. Nothing in it is secret."""
     return {
@@ -37,21 +37,21 @@ def describe(
         "version": __version__,
         "container": container()._asdict(),
         **control.describe(),
-        "exporters": [_exporter(here, processor) for processor in deliveries],
+        "exporters": [_exporter(here, processor) for processor in export_queues],
         "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],
         "patches": {name: list(outcome(name)) for name in CATALOGUE},
         "kept": {"kept": late_spans.kept, "over_the_cap": late_spans.dropped} if late_spans is not None else None,
     }
 
 
-def _exporter(here: Settings, processor: DeliveringSpanProcessor) -> dict[str, Any]:
-    delivery = processor.delivery
+def _exporter(here: Settings, processor: QueueSpanProcessor) -> dict[str, Any]:
+    export_queue = processor.export_queue
     return {
         "destination": destination_of(str(here.endpoint)),
         "protocol": here.endpoint.protocol,
-        "last_error": delivery.last_error,
-        "interrupted": delivery.interrupted,
-        "waiting": processor.queued + delivery.waiting,
+        "last_error": export_queue.last_error,
+        "interrupted": export_queue.interrupted,
+        "waiting": processor.queued + export_queue.waiting,
         "spool": here.spool_dir,
         "counters": processor.counters.as_dict(),
     }

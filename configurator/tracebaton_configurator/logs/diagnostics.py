@@ -59,7 +59,7 @@ def report(kind: str, message: str, level: int = logging.ERROR) -> None:
             _telling.release()
 
 
-def last_words() -> str | None:
+def shutdown_summary() -> str | None:
     """How many lines were held back and never mentioned; None for none."""
     held = _limit.held_back()
     return f"{held} more complaints like those above were held back." if held else None

@@ -35,7 +35,7 @@ def begin(environ: MutableMapping[str, str], directory: str) -> None:
         return
     _begun = True
     try:
-        if is_true(environ, "OTEL_SDK_DISABLED") or is_helper(sys.orig_argv):
+        if is_true(environ, "OTEL_SDK_DISABLED") or is_resource_tracker(sys.orig_argv):
             return
         _keep_layer_behind()
         if {environ.get(name, NAME) for name in (DISTRO, CONFIGURATOR)} != {NAME}:
@@ -103,7 +103,7 @@ def is_true(environ: Mapping[str, str], variable: str) -> bool:
     return environ.get(variable, "").strip().lower() == "true"
 
 
-def is_helper(command: list[str]) -> bool:
+def is_resource_tracker(command: list[str]) -> bool:
     """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
     return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
 

@@ -16,8 +16,8 @@ from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
 from tracebaton_configurator.coexist.providers import coexist
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
-from tracebaton_configurator.export.export_queue import Delivery
-from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.export_queue import ExportQueue
+from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.export.exporters import (
     UnknownExporterError,
     import_all,
@@ -27,7 +27,7 @@ from tracebaton_configurator.export.exporters import (
     make_encode,
 )
 from tracebaton_configurator.export.sigterm import sigterm
-from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
@@ -64,10 +64,10 @@ class AnotherProviderError(RuntimeError):
 class Pipeline:
     """What runs. Where there is no `asgi`, or it is bypassed by upstream's own path, `bypass_reason` says why.
 
-    `deliveries` has a processor for each OTLP exporter.
+    `export_queues` has a processor for each OTLP exporter.
     """
 
-    deliveries: tuple[DeliveringSpanProcessor, ...]
+    export_queues: tuple[QueueSpanProcessor, ...]
     sampler: str
     sampling: TracebatonSampler
     asgi: AsgiInstrumentation | None
@@ -86,11 +86,13 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     redaction.use(here.redact)
     provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
-    deliveries = [made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None]
+    export_queues = [
+        made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None
+    ]
     renew_in_children(provider)
     others = _start_other_signals(here, resource)
     others.append(
-        Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.last_words() is not None)
+        Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.shutdown_summary() is not None)
     )
     flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
     bypass_reason, asgi = None, None
@@ -110,8 +112,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             asgi.fast_path.bypassed = True
     control = Control(sampler, ids, asgi.fast_path if asgi else None)
     late_spans = asgi.late_spans if asgi else None
-    server = Server(control, here.service_name, lambda: describe(here, control, deliveries, late_spans))
-    pipeline = Pipeline(tuple(deliveries), sampler.get_description(), sampler, asgi, bypass_reason)
+    server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
+    pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
@@ -184,7 +186,7 @@ def _id_generator(here: Settings) -> IdGenerator:
     return generator
 
 
-def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> DeliveringSpanProcessor | None:
+def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> QueueSpanProcessor | None:
     """Have spans sent to the exporter `name`; returns the processor where it is this project's own."""
     if is_otlp(name):
         processor = _deliver(name, here)
@@ -210,19 +212,19 @@ def _spool(here: Settings) -> Spool | None:
     return Spool(here.spool_dir, here.spool_max_mb * 1_000_000)
 
 
-def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
+def _deliver(name: str, here: Settings) -> QueueSpanProcessor:
     spool = _spool(here)
     waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
-    delivery = Delivery(
+    export_queue = ExportQueue(
         lambda: make_client(name, here.endpoint),
-        Outage(str(here.endpoint), waiting),
+        ExportStatus(str(here.endpoint), waiting),
         timeout=here.endpoint.timeout,
         most_spans=here.queue_size,
         spool=spool,
     )
     os_threads.before_patching(lambda: import_all(name, here.endpoint))
-    return DeliveringSpanProcessor(
-        delivery,
+    return QueueSpanProcessor(
+        export_queue,
         make_encode,
         delay=here.batch_delay_ms / 1000,
         most_queued=here.queue_size,
@@ -232,7 +234,7 @@ def _deliver(name: str, here: Settings) -> DeliveringSpanProcessor:
 
 
 def _say_held_back() -> None:
-    words = diagnostics.last_words()
+    words = diagnostics.shutdown_summary()
     if words:
         own.warning("%s", words)
 

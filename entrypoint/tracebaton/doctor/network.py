@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from tracebaton_configurator.export.connection import Wire
+from tracebaton_configurator.export.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,17 +62,17 @@ def lookup(host: str, port: int, seconds: float) -> list[str]:
 def connect(host: str, port: int, clock: Clock, seconds: float) -> OSError | None:
     """Connect and close again; returns what prevented it."""
     try:
-        open_wire(host, port, clock, seconds).close()
+        open_connection(host, port, clock, seconds).close()
     except OSError as error:
         return error
     return None
 
 
-def open_wire(host: str, port: int, clock: Clock, seconds: float) -> Wire:
+def open_connection(host: str, port: int, clock: Clock, seconds: float) -> Connection:
     """A connection that is made within so many seconds, or as many as the clock has (OSError)."""
     left = clock.at_most(seconds).left
     try:
         # In a thread, for it looks the name up once more.
-        return within(left() + _GRACE, lambda: Wire.connect(host, port, left))
+        return within(left() + _GRACE, lambda: Connection.connect(host, port, left))
     except GaveUpError:
         raise TimeoutError("no answer in time") from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
-from tracebaton.doctor.network import open_wire
+from tracebaton.doctor.network import open_connection
 from tracebaton_configurator.export.connection import Tls
 
 if TYPE_CHECKING:
     from tracebaton.doctor.situation import Clock
     from tracebaton_configurator.export.address import Address
-    from tracebaton_configurator.export.connection import Wire
+    from tracebaton_configurator.export.connection import Connection
 
 __all__ = ["what_answers"]
 
@@ -59,9 +59,9 @@ def _speaks_http2(address: Address, clock: Clock) -> bool:
 
 
 def _speaks_tls(address: Address, clock: Clock) -> bool:
-    wire = _open(address, clock)
+    connection = _open(address, clock)
     try:
-        wire.start_tls(address.host, Tls(), ["h2", "http/1.1"], clock.at_most(_SECONDS).left)
+        connection.start_tls(address.host, Tls(), ["h2", "http/1.1"], clock.at_most(_SECONDS).left)
     except ssl.SSLCertVerificationError:
         return True
     except OSError:
@@ -69,20 +69,20 @@ def _speaks_tls(address: Address, clock: Clock) -> bool:
     else:
         return True
     finally:
-        wire.close()
+        connection.close()
 
 
 def _ask(address: Address, request: bytes, protocol: str, clock: Clock) -> bytes:
     """The beginning of the answer; empty where there is none."""
-    wire = _open(address, clock)
+    connection = _open(address, clock)
     left = clock.at_most(_SECONDS).left
     try:
         if address.scheme == "https":
-            wire.start_tls(address.host, Tls(), [protocol], left)
-        wire.send(request, left)
+            connection.start_tls(address.host, Tls(), [protocol], left)
+        connection.send(request, left)
         answer = b""
         while len(answer) < 12:
-            more = wire.receive(left)
+            more = connection.receive(left)
             if not more:
                 break
             answer += more
@@ -91,8 +91,8 @@ def _ask(address: Address, request: bytes, protocol: str, clock: Clock) -> bytes
     else:
         return answer
     finally:
-        wire.close()
+        connection.close()
 
 
-def _open(address: Address, clock: Clock) -> Wire:
-    return open_wire(address.host, address.port, clock, _SECONDS)
+def _open(address: Address, clock: Clock) -> Connection:
+    return open_connection(address.host, address.port, clock, _SECONDS)

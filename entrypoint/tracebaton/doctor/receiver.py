@@ -125,7 +125,7 @@ def _reach(address: Address, clock: Clock) -> Iterator[Finding]:
 def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Finding:
     """One span through the project's own transport."""
     from tracebaton.doctor.sample import make_payload
-    from tracebaton_configurator.export.export_result import Verdict
+    from tracebaton_configurator.export.export_result import Outcome
     from tracebaton_configurator.export.exporters import make_client
 
     endpoint = situation.settings.endpoint
@@ -136,7 +136,7 @@ def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Fi
         reply = within(left() + 0.1, lambda: make_client(name, endpoint).send(payload, left))
     except GaveUpError:
         reply = None
-    if reply is not None and reply.verdict is Verdict.DELIVERED:
+    if reply is not None and reply.outcome is Outcome.DELIVERED:
         said = f"; it says: {reply.reason}" if reply.reason else ""
         if reply.rejected:
             return error(f"the receiver took the batch but not the test span{said}", "ask the receiver's own log")

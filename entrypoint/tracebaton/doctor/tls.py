@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, ok
-from tracebaton.doctor.network import open_wire
+from tracebaton.doctor.network import open_connection
 from tracebaton_configurator.export.connection import Tls
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def check_tls(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Fi
                 reason = getattr(problem, "strerror", None) or str(problem)
                 yield error(f"the file of {variable} cannot be read: {reason}", f"correct {variable}")
                 return
-    wire = open_wire(address.host, address.port, clock, clock.left())
+    connection = open_connection(address.host, address.port, clock, clock.left())
     try:
-        wire.start_tls(
+        connection.start_tls(
             address.host, Tls(*endpoint.tls), ["h2" if endpoint.protocol == "grpc" else "http/1.1"], clock.left
         )
     except ssl.SSLCertVerificationError as problem:
@@ -74,4 +74,4 @@ def check_tls(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Fi
     else:
         yield ok(f"TLS: the certificate of {address.host} is trusted")
     finally:
-        wire.close()
+        connection.close()

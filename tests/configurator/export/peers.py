@@ -44,7 +44,7 @@ def span_ids(message: bytes) -> list[int]:
     ]
 
 
-class Left:
+class Deadline:
     """Seconds that are left; `cut` ends them from any thread."""
 
     def __init__(self, seconds: float) -> None:

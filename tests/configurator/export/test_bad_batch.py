@@ -15,8 +15,8 @@ from processes import wait_for
 
 from tracebaton_configurator.export import export_queue as module
 from tracebaton_configurator.export import spool as spool_module
-from tracebaton_configurator.export.export_queue import Delivery
-from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.export_queue import ExportQueue
+from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
 from tracebaton_configurator.export.spool import Spool
@@ -39,7 +39,9 @@ class Running:
         url = receiver.endpoint + ("" if receiver.protocol == "grpc" else "/v1/traces")
         client = (GrpcClient if receiver.protocol == "grpc" else HttpClient)(Endpoint(url, receiver.protocol))
         self.spool = Spool(str(spool), 10_000_000) if spool else None
-        self.delivery = Delivery(lambda: client, Outage(url, "here"), timeout=2.0, most_spans=100_000, spool=self.spool)
+        self.export_queue = ExportQueue(
+            lambda: client, ExportStatus(url, "here"), timeout=2.0, most_spans=100_000, spool=self.spool
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -51,15 +53,15 @@ class Running:
         self._stop.set()
         self._thread.join(20)
         assert not self._thread.is_alive()
-        self.delivery.abandon(lambda: None)
+        self.export_queue.abandon(lambda: None)
 
     def _run(self) -> None:
         while not self._stop.wait(0.005):
-            self.delivery.work(lambda: None)
+            self.export_queue.work(lambda: None)
 
     @property
     def counted(self) -> tuple[int, dict[str, int]]:
-        return self.delivery.counters.exported, self.delivery.counters.dropped
+        return self.export_queue.counters.exported, self.export_queue.counters.dropped
 
 
 @pytest.fixture(autouse=True)
@@ -99,13 +101,13 @@ class TestWhileOthersPass:
         receiver.fault = poison(receiver, 4, kind)
         with Running(receiver, tmp_path if spooled else None) as running:
             for number in range(batches):
-                running.delivery.take(payload(size, 1 + number * size), size)
+                running.export_queue.take(payload(size, 1 + number * size), size)
             assert wait_for(lambda: running.counted == (99, {DROPPED: 1}), PATIENCE), running.counted
             assert receiver.duplicates == 0
             tries = receiver.outcomes
-            assert running.delivery.idle
+            assert running.export_queue.idle
             # It is over: nothing is tried again.
-            running.delivery.take(payload(1, 1000), 1)
+            running.export_queue.take(payload(1, 1000), 1)
             assert wait_for(lambda: running.counted[0] == 100, 10)
             assert receiver.outcomes - tries == Counter(ok=1)
         assert sum(tries.values()) - tries["ok"] < 60
@@ -115,19 +117,19 @@ class TestWhileOthersPass:
         receiver.fault = poison(receiver, 10, kind)
         with Running(receiver) as running:
             for number in range(10):
-                running.delivery.take(payload(1, 1 + number), 1)
+                running.export_queue.take(payload(1, 1 + number), 1)
             assert wait_for(lambda: running.counted[0] == 9, PATIENCE)
             for number in range(100, 150):
-                running.delivery.take(payload(1, number), 1)
+                running.export_queue.take(payload(1, number), 1)
                 wait_for(lambda number=number: running.counted[0] >= number - 90, 5)
             assert wait_for(lambda: running.counted == (59, {DROPPED: 1}), PATIENCE), running.counted
 
     def test_two_of_them_in_one_batch(self, receiver: FaultyReceiver, kind: str) -> None:
         receiver.fault = poison(receiver, 24, kind)
         with Running(receiver) as running:
-            running.delivery.take(payload(30, 1).replace(b"span 11", b"span 24"), 30)
+            running.export_queue.take(payload(30, 1).replace(b"span 11", b"span 24"), 30)
             for number in range(10):
-                running.delivery.take(payload(3, 100 + 3 * number), 3)
+                running.export_queue.take(payload(3, 100 + 3 * number), 3)
             assert wait_for(lambda: running.counted == (58, {DROPPED: 2}), PATIENCE), running.counted
 
 
@@ -137,7 +139,7 @@ class TestAlone:
         """An empty request shows that the receiver is there."""
         receiver.fault = Poison("span 1")
         with Running(receiver) as running:
-            running.delivery.take(payload(size, 1), size)
+            running.export_queue.take(payload(size, 1), size)
             assert wait_for(lambda: running.counted == (size - 1, {DROPPED: 1}), PATIENCE), running.counted
 
     def test_the_next_process_does_not_try_for_ever_either(self, receiver: FaultyReceiver, tmp_path: Path) -> None:
@@ -157,8 +159,8 @@ class TestAnOutage:
         receiver.fault = Refused()
         with Running(receiver) as running:
             for number in range(batches):
-                running.delivery.take(payload(4, 1 + 4 * number), 4)
-            assert wait_for(lambda: running.delivery.counters.retried > 40, PATIENCE)
+                running.export_queue.take(payload(4, 1 + 4 * number), 4)
+            assert wait_for(lambda: running.export_queue.counters.retried > 40, PATIENCE)
             receiver.fault = Healthy()
             assert wait_for(lambda: running.counted == (4 * batches, {}), PATIENCE)
         assert receiver.duplicates == 0
@@ -168,18 +170,18 @@ class TestAnOutage:
         receiver.fault = Poison("span 99")
         with Running(receiver) as running:
             for number in range(10, 30):
-                running.delivery.take(payload(1, number).replace(b"span %d" % number, b"span 99"), 1)
-            assert wait_for(lambda: running.delivery.counters.retried > 100, PATIENCE)
+                running.export_queue.take(payload(1, number).replace(b"span %d" % number, b"span 99"), 1)
+            assert wait_for(lambda: running.export_queue.counters.retried > 100, PATIENCE)
             assert running.counted == (0, {})
 
     def test_at_the_end_of_a_process_the_others_are_delivered(self, receiver: FaultyReceiver) -> None:
         receiver.fault = Poison("span 1")
         running: Any = Running(receiver)
         for number in range(10):
-            running.delivery.take(payload(10, 1 + 10 * number), 10)
-        running.delivery.end_at(time.monotonic() + 5)
-        running.delivery.finish()
-        running.delivery.abandon(lambda: None)
+            running.export_queue.take(payload(10, 1 + 10 * number), 10)
+        running.export_queue.end_at(time.monotonic() + 5)
+        running.export_queue.finish()
+        running.export_queue.abandon(lambda: None)
         exported, dropped = running.counted
         assert exported >= 90
         assert exported + sum(dropped.values()) == 100

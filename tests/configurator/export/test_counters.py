@@ -26,14 +26,14 @@ def test_a_tally_is_raised_by_many_threads_and_reading_does_not_raise_it() -> No
 def test_what_was_dropped_is_named() -> None:
     counters = Counters()
     assert counters.dropped == {}
-    assert counters.last_words() is None
+    assert counters.shutdown_summary() is None
     counters.drop("nothing of it", 0)
     counters.drop("the receiver refused them", 2)
     counters.drop("the receiver refused them", 3)
     counters.overflow.add()
     counters.exported = 7
     assert counters.dropped == {"the receiver refused them": 5, "the queue was full": 1}
-    assert counters.last_words() == (
+    assert counters.shutdown_summary() == (
         "6 spans were lost (1 because the queue was full, 5 because the receiver refused them); 7 were delivered."
     )
 

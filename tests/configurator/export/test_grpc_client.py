@@ -17,16 +17,16 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, PingAckReceived, RequestReceived, StreamEnded
 from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, GoAwayFrame
-from peers import Http2, Left, Peer, hang, payload, span_ids
+from peers import Deadline, Http2, Peer, hang, payload, span_ids
 
-from tracebaton_configurator.export.export_result import Reply, Verdict
+from tracebaton_configurator.export.export_result import ExportResult, Outcome
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.settings.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DELIVERED = Reply(Verdict.DELIVERED)
+DELIVERED = ExportResult(Outcome.DELIVERED)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def client_of(url: str, **more: Any) -> GrpcClient:
     return GrpcClient(Endpoint(url, "grpc", **more))
 
 
-def call(url: str, message: bytes | None = None, seconds: float = 10) -> Reply:
-    return client_of(url).send(message or payload(), Left(seconds))
+def call(url: str, message: bytes | None = None, seconds: float = 10) -> ExportResult:
+    return client_of(url).send(message or payload(), Deadline(seconds))
 
 
 def served(script: Callable[[Http2, int], None], settings: dict[Any, int] | None = None) -> Peer:
@@ -56,31 +56,31 @@ class TestARealServer:
     def test_takes_messages_of_any_size(self, receiver: FaultyReceiver, size: int, compression: str) -> None:
         client = client_of(receiver.endpoint, compression=compression)
         for first in (1, 2):
-            assert client.send(payload(1, first, size), Left(20)) == DELIVERED
+            assert client.send(payload(1, first, size), Deadline(20)) == DELIVERED
         assert sorted(span.span_id for span in receiver.spans()) == [f"{number:016x}" for number in (1, 2)]
 
     def test_says_when_to_come_back(self, receiver: FaultyReceiver) -> None:
         receiver.fault = GrpcStatus("UNAVAILABLE", retry_after=1.5)
-        assert call(receiver.endpoint) == Reply(Verdict.RETRY, "UNAVAILABLE: a fault was injected", 1.5)
+        assert call(receiver.endpoint) == ExportResult(Outcome.RETRY, "UNAVAILABLE: a fault was injected", 1.5)
 
     def test_refuses_what_is_too_large(self, receiver: FaultyReceiver) -> None:
         receiver.fault = TooLarge(1000)
-        assert call(receiver.endpoint, payload(1, 1, 2000)).verdict is Verdict.SPLIT
+        assert call(receiver.endpoint, payload(1, 1, 2000)).outcome is Outcome.SPLIT
 
     def test_that_has_died_and_come_back_is_connected_to_again(self, receiver: FaultyReceiver) -> None:
         client = client_of(receiver.endpoint)
-        assert client.send(payload(1, 1), Left(10)) == DELIVERED
+        assert client.send(payload(1, 1), Deadline(10)) == DELIVERED
         receiver.fault = CutResponse()
-        assert client.send(payload(1, 2), Left(10)).verdict is Verdict.RETRY
+        assert client.send(payload(1, 2), Deadline(10)).outcome is Outcome.RETRY
         receiver.fault = Healthy()
-        assert client.send(payload(1, 2), Left(10)) == DELIVERED
+        assert client.send(payload(1, 2), Deadline(10)) == DELIVERED
 
     def test_sees_many_calls_and_the_connection_is_renewed(
         self, receiver: FaultyReceiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("tracebaton_configurator.export.grpc_client._MOST_CALLS", 3)
         client = client_of(receiver.endpoint)
-        assert [client.send(payload(1, number), Left(10)) for number in range(1, 9)] == [DELIVERED] * 8
+        assert [client.send(payload(1, number), Deadline(10)) for number in range(1, 9)] == [DELIVERED] * 8
         assert receiver.duplicates == 0
 
 
@@ -93,7 +93,7 @@ class TestAnswers:
             hang(http2.socket, 0)
 
         with served(script) as peer:
-            assert call(peer.url) == Reply(Verdict.REFUSED, "INVALID_ARGUMENT: a b")
+            assert call(peer.url) == ExportResult(Outcome.REFUSED, "INVALID_ARGUMENT: a b")
 
     def test_before_everything_was_sent(self) -> None:
         """The window is never opened: only an answer that is heard meanwhile ends the call."""
@@ -107,7 +107,7 @@ class TestAnswers:
         with served(script) as peer:
             client = client_of(peer.url)
             for calls in (1, 2):
-                assert client.send(payload(1, 1, 200_000), Left(10)).verdict is Verdict.SPLIT
+                assert client.send(payload(1, 1, 200_000), Deadline(10)).outcome is Outcome.SPLIT
                 assert peer.accepted == calls  # half of a call is no state to go on from
 
     def test_and_a_connection_that_is_reset_behind_it(self) -> None:
@@ -123,9 +123,9 @@ class TestAnswers:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            replies = [client.send(payload(), Left(10)) for _ in range(5)]
+            replies = [client.send(payload(), Deadline(10)) for _ in range(5)]
         # The answer itself may be lost with the reset, and is not known then.
-        assert replies.count(DELIVERED) == len(taken) - sum(reply.verdict is Verdict.RETRY for reply in replies)
+        assert replies.count(DELIVERED) == len(taken) - sum(result.outcome is Outcome.RETRY for result in replies)
 
     def test_an_answer_and_garbage_behind_it(self) -> None:
         def script(http2: Http2, _: int) -> None:
@@ -136,8 +136,8 @@ class TestAnswers:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            assert client.send(payload(), Left(10)) == DELIVERED
-            assert client.send(payload(), Left(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
             assert peer.accepted == 2
 
     def test_headers_in_several_frames_and_padding(self) -> None:
@@ -173,9 +173,9 @@ class TestAnswers:
             hang(http2.socket, 0)
 
         with served(script) as peer:
-            reply = call(peer.url)
-            assert reply.verdict is Verdict.REFUSED
-            assert reply.reason.startswith("UNKNOWN: ")
+            result = call(peer.url)
+            assert result.outcome is Outcome.REFUSED
+            assert result.reason.startswith("UNKNOWN: ")
 
     def test_that_have_no_end_end_with_the_time(self) -> None:
         """The data never stops coming, so nothing is ever waited for."""
@@ -188,8 +188,8 @@ class TestAnswers:
                 http2.socket.sendall(DataFrame(stream).serialize() * 1000)
 
         with served(script) as peer:
-            reply = call(peer.url, seconds=0.5)
-            assert reply.verdict is Verdict.RETRY
+            result = call(peer.url, seconds=0.5)
+            assert result.outcome is Outcome.RETRY
 
 
 class TestFlowControl:
@@ -233,7 +233,7 @@ class TestFlowControl:
     def test_few_streams_at_a_time_are_enough(self, most: int) -> None:
         with served(lambda http2, _: http2.serve(), {SettingCodes.MAX_CONCURRENT_STREAMS: most}) as peer:
             client = client_of(peer.url)
-            assert [client.send(payload(), Left(10)) for _ in range(4)] == [DELIVERED] * 4
+            assert [client.send(payload(), Deadline(10)) for _ in range(4)] == [DELIVERED] * 4
             assert peer.accepted == 1
 
     def test_no_stream_at_all_is_a_reason_to_try_later(self) -> None:
@@ -245,9 +245,9 @@ class TestFlowControl:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            refused = Reply(Verdict.RETRY, "the receiver reset the call (REFUSED_STREAM)")
+            refused = ExportResult(Outcome.RETRY, "the receiver reset the call (REFUSED_STREAM)")
             # The second call finds that no stream may be opened, and tries a new connection.
-            assert [client.send(payload(), Left(10)) for _ in range(2)] == [refused, refused]
+            assert [client.send(payload(), Deadline(10)) for _ in range(2)] == [refused, refused]
 
 
 class TestGoingAway:
@@ -269,9 +269,9 @@ class TestGoingAway:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            assert client.send(payload(), Left(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
             assert peer.accepted == 1
-            assert client.send(payload(), Left(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
             assert peer.accepted == 2
 
     def test_a_large_message_is_still_sent_to_its_end(self) -> None:
@@ -297,8 +297,8 @@ class TestGoingAway:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            assert client.send(payload(), Left(10)) == DELIVERED
-            assert client.send(payload(), Left(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == DELIVERED
             assert peer.accepted == 2
 
     def test_on_a_new_connection_it_waits(self) -> None:
@@ -308,8 +308,8 @@ class TestGoingAway:
             hang(http2.socket, 0)
 
         with served(script) as peer:
-            reply = call(peer.url)
-            assert reply == Reply(Verdict.RETRY, "the receiver ended the connection (ENHANCE_YOUR_CALM)")
+            result = call(peer.url)
+            assert result == ExportResult(Outcome.RETRY, "the receiver ended the connection (ENHANCE_YOUR_CALM)")
             assert peer.accepted == 1
 
     def test_an_idle_connection_that_was_closed_is_replaced(self) -> None:
@@ -320,7 +320,7 @@ class TestGoingAway:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            assert [client.send(payload(), Left(10)) for _ in range(3)] == [DELIVERED] * 3
+            assert [client.send(payload(), Deadline(10)) for _ in range(3)] == [DELIVERED] * 3
             assert peer.accepted == 3
 
     def test_a_reset_call_is_made_again_later(self) -> None:
@@ -331,8 +331,10 @@ class TestGoingAway:
 
         with served(script) as peer:
             client = client_of(peer.url)
-            assert client.send(payload(), Left(10)) == Reply(Verdict.RETRY, "the receiver reset the call (CANCEL)")
-            assert client.send(payload(), Left(10)) == DELIVERED
+            assert client.send(payload(), Deadline(10)) == ExportResult(
+                Outcome.RETRY, "the receiver reset the call (CANCEL)"
+            )
+            assert client.send(payload(), Deadline(10)) == DELIVERED
             assert peer.accepted == 1
 
 
@@ -344,20 +346,20 @@ class TestStrangers:
             hang(connection, 0)
 
         with Peer(script) as peer:
-            reply = call(peer.url)
-            assert reply.verdict is Verdict.RETRY
-            assert "does not speak gRPC" in reply.reason
+            result = call(peer.url)
+            assert result.outcome is Outcome.RETRY
+            assert "does not speak gRPC" in result.reason
 
     def test_one_that_closes_without_a_word(self) -> None:
         with Peer(lambda connection, _: None) as peer:
-            reply = call(peer.url)
-            assert reply.verdict is Verdict.RETRY
+            result = call(peer.url)
+            assert result.outcome is Outcome.RETRY
 
     def test_a_name_that_nobody_has(self) -> None:
         for host in ("nobody.invalid", "a" * 70, "a..b"):
-            reply = call(f"http://{host}:4317", seconds=10)
-            assert reply.verdict is Verdict.RETRY
-            assert reply.reason
+            result = call(f"http://{host}:4317", seconds=10)
+            assert result.outcome is Outcome.RETRY
+            assert result.reason
 
     def test_ipv6(self) -> None:
         try:
@@ -376,14 +378,14 @@ class TestTheEndIsBroughtForward:
     """Another thread says that there is no time left: the call ends, wherever it is."""
 
     def cut(self, url: str, message: bytes | None = None) -> None:
-        left, replies = Left(60), []
-        thread = threading.Thread(target=lambda: replies.append(client_of(url).send(message or payload(), left)))
+        deadline, replies = Deadline(60), []
+        thread = threading.Thread(target=lambda: replies.append(client_of(url).send(message or payload(), deadline)))
         thread.start()
         thread.join(0.2)
         assert thread.is_alive()
-        left.cut()
+        deadline.cut()
         thread.join(5)
-        assert replies == [Reply(Verdict.RETRY, "no answer in time")]
+        assert replies == [ExportResult(Outcome.RETRY, "no answer in time")]
 
     def test_while_connecting(self, receiver: FaultyReceiver) -> None:
         receiver.fault = Blackholed()
@@ -407,7 +409,7 @@ class TestTheEndIsBroughtForward:
             self.cut(peer.url, payload(1, 1, 40_000_000))
 
     def test_no_time_at_all(self, receiver: FaultyReceiver) -> None:
-        assert call(receiver.endpoint, seconds=-1) == Reply(Verdict.RETRY, "no answer in time")
+        assert call(receiver.endpoint, seconds=-1) == ExportResult(Outcome.RETRY, "no answer in time")
 
 
 def test_what_is_asked_for() -> None:
@@ -423,7 +425,7 @@ def test_what_is_asked_for() -> None:
     with served(script) as peer:
         url = peer.url.replace("//", "//user:p%40ss@")
         client = client_of(url, headers=(("api-key", "kä"),))
-        assert client.send(payload(3), Left(10)) == DELIVERED
+        assert client.send(payload(3), Deadline(10)) == DELIVERED
     head, body = requests[0]
     assert head[":path"] == "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
     assert head[":authority"] == peer.url.removeprefix("http://")
@@ -450,10 +452,10 @@ class Witness:
             print("imported:", name)
 sys.meta_path.insert(0, Witness())
 for client in clients:
-    print(client.send(b"", lambda: 10.0).verdict)
+    print(client.send(b"", lambda: 10.0).outcome)
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
-    assert out.split() == ["Verdict.DELIVERED", "Verdict.RETRY", "Verdict.RETRY"]
+    assert out.split() == ["Outcome.DELIVERED", "Outcome.RETRY", "Outcome.RETRY"]
 
 
 def test_a_receiver_that_is_slower_than_the_time_says_so() -> None:

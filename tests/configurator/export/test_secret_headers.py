@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from peers import Http2, Left, Peer, hang, payload
+from peers import Deadline, Http2, Peer, hang, payload
 
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
@@ -21,7 +21,7 @@ TOKEN = "s3cret-t0ken"  # noqa: S105
 
 def said_by(client: Any, seconds: float = 10) -> str:
     try:
-        return str(client.send(payload(), Left(seconds)).reason)
+        return str(client.send(payload(), Deadline(seconds)).reason)
     finally:
         client.close()
 

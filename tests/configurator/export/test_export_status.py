@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.export_status import ExportStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def outage(clock: Clock) -> Outage:
-    return Outage("http://c:4317", "in memory", clock)
+def outage(clock: Clock) -> ExportStatus:
+    return ExportStatus("http://c:4317", "in memory", clock)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def lines() -> Iterator[list[str]]:
     logging.getLogger("tracebaton").removeHandler(handler)
 
 
-def test_an_hour_is_two_lines(outage: Outage, clock: Clock, lines: list[str]) -> None:
+def test_an_hour_is_two_lines(outage: ExportStatus, clock: Clock, lines: list[str]) -> None:
     for _ in range(720):
         outage.failed("connection refused")
         clock.now += 5
@@ -62,7 +62,7 @@ def test_an_hour_is_two_lines(outage: Outage, clock: Clock, lines: list[str]) ->
     assert outage.last_error == "connection refused"
 
 
-def test_a_single_failure_is_no_line(outage: Outage, lines: list[str]) -> None:
+def test_a_single_failure_is_no_line(outage: ExportStatus, lines: list[str]) -> None:
     outage.failed("reset")
     outage.over()
     outage.over()
@@ -71,7 +71,7 @@ def test_a_single_failure_is_no_line(outage: Outage, lines: list[str]) -> None:
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_an_hour_of_flapping_is_two_lines_a_minute(
-    outage: Outage, clock: Clock, lines: list[str], failures: int
+    outage: ExportStatus, clock: Clock, lines: list[str], failures: int
 ) -> None:
     for _ in range(1800):
         for _ in range(failures):
@@ -83,13 +83,13 @@ def test_an_hour_of_flapping_is_two_lines_a_minute(
     assert 0 < len(lines) <= 2 * 61
 
 
-def test_the_end_of_a_process_is_quiet(outage: Outage, lines: list[str]) -> None:
+def test_the_end_of_a_process_is_quiet(outage: ExportStatus, lines: list[str]) -> None:
     for _ in range(5):
         outage.failed("refused", quiet=True)
     assert lines == []
 
 
-def test_what_is_refused_is_said_once_a_minute(outage: Outage, clock: Clock, lines: list[str]) -> None:
+def test_what_is_refused_is_said_once_a_minute(outage: ExportStatus, clock: Clock, lines: list[str]) -> None:
     for _ in range(120):
         outage.refused("INVALID_ARGUMENT", 3)
         outage.left_out("", 2)
@@ -106,7 +106,7 @@ def test_what_is_refused_is_said_once_a_minute(outage: Outage, clock: Clock, lin
     assert "(59 more such lines were held back)" in lines[4]
 
 
-def test_a_forked_child_has_not_failed_yet(outage: Outage, lines: list[str]) -> None:
+def test_a_forked_child_has_not_failed_yet(outage: ExportStatus, lines: list[str]) -> None:
     outage.failed("refused")
     outage.failed("refused")
     outage.forget()

@@ -8,10 +8,10 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from peers import Http2, Left, Peer, hang, payload, read_http
+from peers import Deadline, Http2, Peer, hang, payload, read_http
 
-from tracebaton_configurator.export.connection import Wire
-from tracebaton_configurator.export.export_result import Reply, Verdict
+from tracebaton_configurator.export.connection import Connection
+from tracebaton_configurator.export.export_result import ExportResult, Outcome
 from tracebaton_configurator.export.grpc_client import GrpcClient
 from tracebaton_configurator.export.http_client import HttpClient
 from tracebaton_configurator.settings.endpoint import Endpoint
@@ -19,7 +19,7 @@ from tracebaton_configurator.settings.endpoint import Endpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-DELIVERED = Reply(Verdict.DELIVERED)
+DELIVERED = ExportResult(Outcome.DELIVERED)
 TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BOTH = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
@@ -84,9 +84,9 @@ def receiver(protocol: str, tls: ssl.SSLContext | None = None) -> Peer:
     return Peer(lambda connection, _: take_one(protocol, connection), tls=tls)
 
 
-def send(url: str, protocol: str, message: bytes | None = None, seconds: float = 10, **more: Any) -> Reply:
+def send(url: str, protocol: str, message: bytes | None = None, seconds: float = 10, **more: Any) -> ExportResult:
     client = (GrpcClient if protocol == "grpc" else HttpClient)(Endpoint(url, protocol, **more))
-    return client.send(message or payload(), Left(seconds))
+    return client.send(message or payload(), Deadline(seconds))
 
 
 @BOTH
@@ -98,42 +98,42 @@ class TestTls:
 
     def test_of_an_authority_that_is_not_trusted_is_refused(self, certificates: Certificates, protocol: str) -> None:
         with receiver(protocol, certificates.context(protocol)) as peer:
-            reply = send(peer.url, protocol)
-            assert reply.verdict is Verdict.RETRY
-            assert "certificate verify failed" in reply.reason
+            result = send(peer.url, protocol)
+            assert result.outcome is Outcome.RETRY
+            assert "certificate verify failed" in result.reason
 
     def test_for_another_name_is_refused(self, certificates: Certificates, protocol: str) -> None:
         with receiver(protocol, certificates.context(protocol)) as peer:
             url = peer.url.replace("127.0.0.1", "localhost")
-            reply = send(url, protocol, tls=(certificates.authority, None, None))
-            assert reply.verdict is Verdict.RETRY
-            assert "localhost" in reply.reason
+            result = send(url, protocol, tls=(certificates.authority, None, None))
+            assert result.outcome is Outcome.RETRY
+            assert "localhost" in result.reason
 
     def test_with_a_client_certificate(self, certificates: Certificates, protocol: str) -> None:
         with receiver(protocol, certificates.context(protocol, of_clients=True)) as peer:
             trusted = certificates.authority
             known = (trusted, certificates.client_key, certificates.client)
             assert send(peer.url, protocol, tls=known) == DELIVERED
-            assert send(peer.url, protocol, tls=(trusted, None, None)).verdict is Verdict.RETRY
+            assert send(peer.url, protocol, tls=(trusted, None, None)).outcome is Outcome.RETRY
 
     def test_a_key_with_a_password_does_not_wait_for_one(self, certificates: Certificates, protocol: str) -> None:
         with receiver(protocol, certificates.context(protocol)) as peer:
             tls = (certificates.authority, certificates.locked_key, certificates.client)
-            reply = send(peer.url, protocol, tls=tls)
-            assert reply.verdict is Verdict.RETRY
-            assert certificates.locked_key in reply.reason
+            result = send(peer.url, protocol, tls=tls)
+            assert result.outcome is Outcome.RETRY
+            assert certificates.locked_key in result.reason
 
     def test_a_file_that_is_not_there_is_named(self, certificates: Certificates, protocol: str) -> None:
         with receiver(protocol, certificates.context(protocol)) as peer:
             for tls in (("/nowhere/ca.pem", None, None), (None, None, "/nowhere/client.pem")):
-                reply = send(peer.url, protocol, tls=tls)
-                assert reply.verdict is Verdict.RETRY
-                assert "/nowhere/" in reply.reason
+                result = send(peer.url, protocol, tls=tls)
+                assert result.outcome is Outcome.RETRY
+                assert "/nowhere/" in result.reason
 
     def test_a_server_without_it(self, certificates: Certificates, protocol: str) -> None:
         with receiver("http/protobuf") as peer:
             url = peer.url.replace("http:", "https:")
-            assert send(url, protocol, seconds=1, tls=(certificates.authority, None, None)).verdict is Verdict.RETRY
+            assert send(url, protocol, seconds=1, tls=(certificates.authority, None, None)).outcome is Outcome.RETRY
 
 
 class Proxy(Peer):
@@ -205,20 +205,20 @@ class TestProxies:
 
     def test_one_that_refuses_is_quoted(self) -> None:
         with Proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as proxy:
-            reply = send("http://collector.example:4317", "grpc", proxy=proxy.url)
-        assert reply == Reply(Verdict.RETRY, "the proxy refused: HTTP/1.1 407 Proxy Authentication Required")
+            result = send("http://collector.example:4317", "grpc", proxy=proxy.url)
+        assert result == ExportResult(Outcome.RETRY, "the proxy refused: HTTP/1.1 407 Proxy Authentication Required")
 
     @pytest.mark.parametrize("answer", [b"x" * 100_000, b"hello\r\n\r\n", b"HTTP/1.1 200"])
     def test_one_that_is_none(self, answer: bytes) -> None:
         with Proxy(answer) as proxy:
-            reply = send("http://collector.example:4317", "grpc", proxy=proxy.url)
-        assert reply.verdict is Verdict.RETRY
-        assert reply.reason
+            result = send("http://collector.example:4317", "grpc", proxy=proxy.url)
+        assert result.outcome is Outcome.RETRY
+        assert result.reason
 
     def test_one_that_hangs(self) -> None:
         with Peer(hang) as proxy:
-            reply = send("http://collector.example:4317", "grpc", seconds=0.3, proxy=proxy.url)
-        assert reply == Reply(Verdict.RETRY, "no answer in time")
+            result = send("http://collector.example:4317", "grpc", seconds=0.3, proxy=proxy.url)
+        assert result == ExportResult(Outcome.RETRY, "no answer in time")
 
 
 class TestAddresses:
@@ -248,7 +248,7 @@ class TestAddresses:
     def test_none_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.resolve(monkeypatch, (socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET, ("127.0.0.1", 1)))
         with pytest.raises(ConnectionRefusedError):
-            Wire.connect("collector", 1, Left(5))
+            Connection.connect("collector", 1, Deadline(5))
         self.resolve(monkeypatch)
         with pytest.raises(OSError, match="collector has no address"):
-            Wire.connect("collector", 1, Left(5))
+            Connection.connect("collector", 1, Deadline(5))

@@ -83,14 +83,14 @@ def test_repeats_are_held_back_and_counted(said: Said, monkeypatch: pytest.Monke
     logger = logging.getLogger("opentelemetry.sdk.trace")
     for number in range(5):
         logger.warning("Dropped %d", number)
-    assert diagnostics.last_words() == "4 more complaints like those above were held back."
+    assert diagnostics.shutdown_summary() == "4 more complaints like those above were held back."
     now[0] = 61.0
     logger.warning("Dropped %d", 5)
     assert [line.split(": ", 1)[1] for line in said.lines] == [
         "Dropped 0",
         "Dropped 5 (4 more like this were held back)",
     ]
-    assert diagnostics.last_words() is None
+    assert diagnostics.shutdown_summary() is None
 
 
 def test_in_a_request_another_thread_does_the_talking(said: Said) -> None:

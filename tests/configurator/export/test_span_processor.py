@@ -21,11 +21,11 @@ from peers import span_ids
 from processes import wait_for
 
 from tracebaton_configurator.export import span_processor
-from tracebaton_configurator.export.export_queue import Delivery
-from tracebaton_configurator.export.export_result import Reply, Verdict
-from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.export_queue import ExportQueue
+from tracebaton_configurator.export.export_result import ExportResult, Outcome
+from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.export.exporters import make_encode
-from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
+from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.export.spool import Spool
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Tracer
 
-DELIVERED = Reply(Verdict.DELIVERED)
+DELIVERED = ExportResult(Outcome.DELIVERED)
 HERE = Path(__file__).parent
 
 
@@ -45,18 +45,18 @@ class Taking:
         self.gate = threading.Event()
         self.gate.set()
         self.inside = threading.Event()
-        self.reply = DELIVERED
+        self.result = DELIVERED
 
     @property
     def taken(self) -> list[int]:
         return [span for batch in self.batches for span in batch]
 
-    def send(self, message: bytes, left: Callable[[], float]) -> Reply:
+    def send(self, message: bytes, deadline: Callable[[], float]) -> ExportResult:
         self.inside.set()
         self.gate.wait()
-        if self.reply is DELIVERED:
+        if self.result is DELIVERED:
             self.batches.append(span_ids(message))
-        return self.reply
+        return self.result
 
     def close(self) -> None:
         pass
@@ -67,9 +67,11 @@ class Made:
 
     def __init__(self, *, spool: Spool | None = None, encode: Any = make_encode, **options: Any) -> None:
         self.client = Taking()
-        delivery = Delivery(lambda: self.client, Outage("c:4317", "here"), timeout=10.0, most_spans=2048, spool=spool)
+        export_queue = ExportQueue(
+            lambda: self.client, ExportStatus("c:4317", "here"), timeout=10.0, most_spans=2048, spool=spool
+        )
         given = {"delay": 0.05, "most_queued": 2048, "batch_size": 512, "shutdown_timeout": 2.0, **options}
-        self.processor = DeliveringSpanProcessor(delivery, encode, **given)
+        self.processor = QueueSpanProcessor(export_queue, encode, **given)
         self.provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
         self.provider.add_span_processor(self.processor)
         self.tracer: Tracer = self.provider.get_tracer("test")
@@ -197,7 +199,7 @@ class TestOnTheRequestPath:
             made.end(600)
             done.set()
 
-        with made.processor.delivery._lock:
+        with made.processor.export_queue._lock:
             made.processor._starting.acquire()
             thread = threading.Thread(target=end_some)
             thread.start()
@@ -236,7 +238,7 @@ class TestOnTheRequestPath:
             raise SystemExit
 
         with monkeypatch.context() as patch:
-            patch.setattr(made.processor.delivery, "work", die)
+            patch.setattr(made.processor.export_queue, "work", die)
             assert wait_for(lambda: made.processor._thread is None, 10)
         second = made.end(2)
         assert wait_for(lambda: made.client.taken == first + second, 10)
@@ -327,7 +329,7 @@ class TestShutdown:
         assert lines == []
 
     def test_twice_is_once(self, made: Made, lines: list[str]) -> None:
-        made.client.reply = Reply(Verdict.REFUSED, "no")
+        made.client.result = ExportResult(Outcome.REFUSED, "no")
         made.end(2)
         made.processor.shutdown()
         made.processor.shutdown()
@@ -371,7 +373,7 @@ class TestShutdown:
 
         with FaultyReceiver("grpc") as receiver:
             made = Made(shutdown_timeout=1.0)
-            made.processor.delivery._make_client = lambda: GrpcClient(Endpoint(receiver.endpoint, "grpc"))
+            made.processor.export_queue._make_client = lambda: GrpcClient(Endpoint(receiver.endpoint, "grpc"))
             made.end(1)
             assert wait_for(lambda: made.counters.exported == 1, 10)
             receiver.fault = fault
@@ -396,16 +398,16 @@ class TestShutdown:
 PRELUDE = f"""
 import json, os, signal, sys, threading, time
 sys.path[:0] = {[str(HERE), str(HERE.parents[2] / "tests" / "faults"), str(HERE.parents[2] / "docker" / "demo")]!r}
-from tracebaton_configurator.export.span_processor import DeliveringSpanProcessor
-from tracebaton_configurator.export.export_queue import Delivery
+from tracebaton_configurator.export.span_processor import QueueSpanProcessor
+from tracebaton_configurator.export.export_queue import ExportQueue
 from tracebaton_configurator.export.exporters import make_encode
 from tracebaton_configurator.export.grpc_client import GrpcClient
-from tracebaton_configurator.export.export_status import Outage
+from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.settings.endpoint import Endpoint
 from opentelemetry.sdk.trace import TracerProvider
-delivery = Delivery(lambda: GrpcClient(Endpoint(sys.argv[1], "grpc")), Outage("c", "here"), timeout=10.0,
+export_queue = ExportQueue(lambda: GrpcClient(Endpoint(sys.argv[1], "grpc")), ExportStatus("c", "here"), timeout=10.0,
                     most_spans=100_000, spool=None)
-processor = DeliveringSpanProcessor(delivery, make_encode, delay=float(sys.argv[2]), most_queued=100_000,
+processor = QueueSpanProcessor(export_queue, make_encode, delay=float(sys.argv[2]), most_queued=100_000,
                                     batch_size=512, shutdown_timeout=10.0)
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(processor)
