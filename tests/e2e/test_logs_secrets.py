@@ -15,6 +15,10 @@ SECRET = "hunter2"  # noqa: S105
 HEADERS = {"authorization": f"Bearer {SECRET}", "cookie": f"session={SECRET}", "x-api-key": SECRET, "x-room": "7"}
 
 
+def of_json(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("{")]
+
+
 def run(system: System, launcher: tuple[str, ...], **environ: str) -> list[str]:
     url = start(system, "shop", "log_secrets_app", launcher, **environ)
     body = {"user": "u", "password": SECRET, "apiKey": SECRET}
@@ -23,17 +27,29 @@ def run(system: System, launcher: tuple[str, ...], **environ: str) -> list[str]:
     return printed(system, "shop")
 
 
+def test_handlers_streams_and_loguru_write_what_they_wrote(system: System) -> None:
+    lines = run(system, TRACED)
+    assert SECRET not in "\n".join(lines)
+    assert [line for line in lines if line.startswith(("handler", "stream"))] == [
+        "handler refused ***",
+        "stream refused ***",
+    ]
+    (line,) = [line for line in objects(of_json(lines)) if line["message"].startswith("LOGURU")]
+    assert line["message"] == "LOGURU refused ***"
+    assert len(line["trace_id"]) == 32
+
+
 def test_no_line_has_a_secret_in_an_extra(system: System) -> None:
     lines = run(system, TRACED)
     assert SECRET not in "\n".join(lines)
-    shop = {line["message"]: line for line in objects(lines) if line.get("logger") == "shop"}
+    shop = {line["message"]: line for line in objects(of_json(lines)) if line.get("logger") == "shop"}
     headers = shop["mapping"]["headers"]
     assert {name: headers[name] for name in HEADERS} == {**dict.fromkeys(HEADERS, "[masked]"), "x-room": "7"}
     assert (shop["mapping"]["user"], shop["mapping"]["password"]) == ("u", "[masked]")
     assert ["x-api-key", "[masked]"] in shop["pairs"]["headers"]
     assert shop["object"]["prompt_tokens"] == 7
     assert shop["dict"]["apiKey"] == "[masked]"
-    (careful,) = [line for line in objects(lines) if line.get("logger") == "careful"]
+    (careful,) = [line for line in objects(of_json(lines)) if line.get("logger") == "careful"]
     assert careful["message"].startswith("ERROR refused ***\nTraceback")
     assert len(careful["trace_id"]) == 32
 
@@ -45,7 +61,7 @@ def test_as_text_it_shows_no_more_than_untraced(system: System) -> None:
 
 def test_all_is_all(system: System) -> None:
     lines = run(system, TRACED, OTEL_TRACEBATON_LOG_EXTRAS="all")
-    (mapping,) = [line for line in objects(lines) if line.get("message") == "mapping"]
+    (mapping,) = [line for line in objects(of_json(lines)) if line.get("message") == "mapping"]
     assert (mapping["password"], mapping["headers"]["x-api-key"]) == (SECRET, SECRET)
-    (careful,) = [line for line in objects(lines) if line.get("logger") == "careful"]
+    (careful,) = [line for line in objects(of_json(lines)) if line.get("logger") == "careful"]
     assert SECRET not in str(careful)

@@ -31,6 +31,7 @@ from tracebaton_configurator.logs.events import (
 )
 from tracebaton_configurator.logs.loguru_sinks import ids_on, writing_to_function, writing_to_logging
 from tracebaton_configurator.logs.shown import shown_fields
+from tracebaton_configurator.logs.writing import passes_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,8 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
         self: Any, record: dict[str, Any], level_id: Any, from_decorator: Any, is_raw: Any, colored_message: Any
     ) -> None:
         stand_in = self
-        if is_captured(getattr(self._sink, "_stream", None)):
+        stream = getattr(self._sink, "_stream", None)
+        if is_captured(stream):
             emit(self, record, level_id, from_decorator, is_raw, colored_message)
             return
         with suppress(Exception):
@@ -64,7 +66,7 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
                 loguru_functions.sinks.add(self._sink)
             if self._serialize:
                 stand_in = _StandIn(self, lambda text, of: _appended(serialize(text, of), ids)) if ids else self
-            elif not is_raw and json_lines is not None and isinstance(self._sink, in_lines):
+            elif not is_raw and json_lines is not None and isinstance(self._sink, in_lines) and passes_on(stream):
                 stand_in = _writing_json(self, json_lines, ids)
             elif not is_raw and ids and (self._is_formatter_dynamic or _may_be_json(_text_format(self))):
                 stand_in = _StandIn(self, lambda text, _: _spliced(text, ids))

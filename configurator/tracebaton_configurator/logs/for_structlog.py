@@ -30,6 +30,7 @@ from tracebaton_configurator.logs.events import (
 )
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.stock import UNKNOWN, is_as_defined, what_it_prints
+from tracebaton_configurator.logs.writing import passes_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +48,12 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
     def ending_in_ours(bound: Any) -> Any:
         """The bound logger, with our renderer around its own."""
         try:
-            if is_captured(getattr(bound._logger, "_file", None)):  # noqa: SLF001
+            stream = getattr(bound._logger, "_file", None)  # noqa: SLF001
+            if is_captured(stream):
                 return bound
             *before, renderer = bound._processors  # noqa: SLF001
-            ours = _Renderer(renderer, json_lines if isinstance(bound._logger, printing) else None)  # noqa: SLF001
+            prints = type(bound._logger) in printing and passes_on(stream)  # noqa: SLF001
+            ours = _Renderer(renderer, json_lines if prints else None)
             ours.timestamps = any(type(one).__name__ in _STAMPS for one in before)
             ours.takes_ids = type(renderer) is processors.JSONRenderer
             return base(bound._logger, [*before, ours], bound._context)  # noqa: SLF001

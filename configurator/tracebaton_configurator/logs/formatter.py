@@ -8,7 +8,8 @@ from copy import copy
 from datetime import datetime, timezone
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 try:  # python-json-logger 3 and 4
     from pythonjsonlogger.json import JsonFormatter
@@ -18,7 +19,11 @@ except ImportError:  # python-json-logger 2, which an application may have pinne
 from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.masking import shows_its_items
+from tracebaton_configurator.logs.stock import comes_from
 from tracebaton_configurator.logs.values import plain, without_lone_surrogates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # What the standard library puts on a record, in this Python, and formatters add.
 _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
@@ -29,7 +34,8 @@ _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
 _MOST_HEADS, _LONGEST_NAME = 1000, 200
 _LARGEST = 2**63
 _EVERYTHING = Extras("all")
-_SCALARS = frozenset((bool, float, type(None)))
+_get_message = logging.LogRecord.getMessage if comes_from(logging.LogRecord, "getMessage") else None
+_WORDS = {True: "true", False: "false", None: "null"}
 
 
 class JsonLines(JsonFormatter):
@@ -50,6 +56,7 @@ class JsonLines(JsonFormatter):
         self._service_name = service_name
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
+        self._ids: tuple[tuple[Any, Any, Any], str] = ((None, None, None), "")
         self._heads: dict[tuple[str, str], str] = {}
         self._names: tuple[dict[str, tuple[str, bool]], ...] = ({}, {})  # of extras, and of what is none
 
@@ -71,7 +78,7 @@ class JsonLines(JsonFormatter):
             if is_known or logging.raiseExceptions:
                 why += f": {self.extras.shown_repr(error)}"
             if not is_known:
-                return without_lone_surrogates(self._whole(_without_more(record, why)))
+                return without_lone_surrogates(self._whole(_without_more(record, why, self._repr)))
             shown = copy(record)
             shown.msg, shown.args = f"{self._repr(record.msg)} {self._repr(record.args)}", None
             with suppress(Exception):
@@ -103,12 +110,17 @@ class JsonLines(JsonFormatter):
             return None
         record.message = record.getMessage()
         line = f"{moment}{head}{quoted(record.message)}{self._service_text}"
-        for name in Ids._fields:
-            value = fields.get(name)
-            if value is not None:
-                if type(value) is not str:
-                    return None
-                line += f', "{name}": {quoted(value)}'
+        ids = fields.get("trace_id"), fields.get("span_id"), fields.get("trace_flags")
+        known, text = self._ids  # of the request that has logged last
+        if ids[0] is not known[0] or ids[1] is not known[1] or ids[2] is not known[2]:
+            text = ""
+            for name, value in zip(Ids._fields, ids, strict=True):
+                if value is not None:
+                    if type(value) is not str:
+                        return None
+                    text += f', "{name}": {quoted(value)}'
+            self._ids = ids, text
+        line += text
         if record.exc_info or record.exc_text:
             # A filter, or another handler's formatter, may have made the text: `Formatter.format` uses that, too.
             traceback = record.exc_text or self.formatException(record.exc_info)
@@ -157,11 +169,13 @@ class JsonLines(JsonFormatter):
             kind = type(value)
             if kind is str:
                 shown = quoted(to_show(name, value) if head[1] else value)
-            elif kind is int and -_LARGEST < value < _LARGEST:
+            elif (kind is int and -_LARGEST < value < _LARGEST) or (kind is float and isfinite(value)):
                 shown = repr(value)
+            elif kind is bool or value is None:
+                shown = _WORDS[value]
             else:
                 try:
-                    shown = self._encode(value if kind in _SCALARS else to_show(name, value))
+                    shown = self._encode(to_show(name, value))
                 except Exception:  # noqa: BLE001 (NaN, keys that are no text, what contains itself, what raises)
                     return None
             text += head[0] + shown
@@ -189,7 +203,7 @@ class JsonLines(JsonFormatter):
             del shown.__dict__[name]
         shown.__dict__.update(extras.shown_fields(fields))
         if isinstance(record.msg, dict):
-            if shows_its_items(record.msg):
+            if shows_its_items(record.msg) and _says_its_message(record):
                 shown.msg = extras.masked_fields(record.msg)
             else:
                 shown.msg, shown.args = record.getMessage(), None
@@ -225,6 +239,11 @@ class JsonLines(JsonFormatter):
             return self._encode(plain(log_data, (), self.extras.shown_repr))
 
 
+def _says_its_message(record: logging.LogRecord) -> bool:
+    """Whether a record has no `getMessage` of its own, which may hide something."""
+    return type(record).getMessage is _get_message and "getMessage" not in record.__dict__
+
+
 def _ids_of(record: logging.LogRecord) -> dict[str, Any]:
     """The ids that the hook, or the application itself, has put on the record."""
     return {name: value for name in Ids._fields if (value := record.__dict__.get(name)) is not None}
@@ -234,11 +253,13 @@ def _extras_on(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in record.__dict__.items() if name not in _NO_EXTRAS}
 
 
-def _without_more(record: logging.LogRecord, why: str) -> logging.LogRecord:
+def _without_more(record: logging.LogRecord, why: str, repr_of: Callable[[object], str]) -> logging.LogRecord:
     """A record of which nothing is left but its text before its arguments are filled in."""
     shown = object.__new__(logging.LogRecord)
     shown.__dict__.update({name: value for name, value in record.__dict__.items() if name in _NO_EXTRAS})
-    shown.msg = record.msg if logging.raiseExceptions and type(record.msg) is str else "(what it hides cannot be told)"
+    shown.msg = "(what it hides cannot be told)"
+    if logging.raiseExceptions:
+        shown.msg = record.msg if isinstance(record.msg, str) else repr_of(record.msg)
     shown.args = shown.exc_info = shown.exc_text = shown.stack_info = None
     shown.__dict__["logging_error"] = why
     return shown

@@ -4,8 +4,8 @@ An application configures logging when it likes and as often as it likes (`basic
 handler added in a lifespan). All of that ends in the same methods, so they are where this stands:
 
 * `Logger.handle` puts the ids of the moment of logging on the record;
-* `Handler.format` turns the record into text, once for each stream. For a handler with a `format` of its own that is
-  `StreamHandler.emit`, which calls it.
+* `StreamHandler.emit` turns the record into text and writes it;
+* `Handler.format` is asked by others for the text, and gives them the application's own: they may go on to alter it.
 
 Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py).
 """
@@ -13,14 +13,15 @@ Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py).
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries
+from tracebaton_configurator.logs import libraries, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
-from tracebaton_configurator.logs.shown import shown_in
+from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _format = logging.Handler.format
 _emit = logging.StreamHandler.emit
 # Somebody may have replaced it before: what that prints is used then, whatever the formatter.
 _is_replaced = not comes_from(logging.Handler, "format")
+_emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 
 # The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
 # Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
@@ -54,7 +56,7 @@ def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
     format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
     logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
-    if json_lines is not None:
+    if json_lines is not None and not _emit_is_replaced:
         logging.StreamHandler.emit = _make_emit_json(json_lines, format_record)  # type: ignore[method-assign,assignment]
     libraries.install(json_lines)
     return _uninstall
@@ -102,36 +104,75 @@ def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
 
 
 def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, logging.LogRecord], str]:
-    """`Handler.format` for mode `json`."""
+    """`Handler.format` for mode `json`: text, except for those who write it down unchanged."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
-        if (
-            not isinstance(self, logging.StreamHandler)
-            or is_captured(self.stream)
-            or type(self).format is not format_record  # `emit`, see below, makes JSON of what that returns
-            or "format" in self.__dict__
-        ):
-            return _format(self, record)
-        formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
-        foreign = libraries.line_of(formatter, record, json_lines)
-        if foreign is not None:
-            return foreign
-        printed = UNKNOWN if _is_replaced else what_it_prints(formatter)
-        if printed == TEXT:
-            return json_lines.format(record)
-        if printed == ONLY_THE_MESSAGE:
-            line = json_lines.format(record)
-            if not str(record.__dict__.get("message")).startswith("{"):
-                return line
-        return line_of_text(lambda: _format(self, record), record, json_lines, is_known=printed != UNKNOWN)
+        if not isinstance(self, logging.StreamHandler):
+            return _format_to_hand_on(self, record)
+        if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
+            return _line(self, record, json_lines, format_record)
+        return _format_and_inject(self, record)
 
     return format_record
 
 
+def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any, logging.LogRecord], None]:
+    """`StreamHandler.emit` for mode `json`, which does what the standard library's does with another text."""
+
+    def emit(self: Any, record: logging.LogRecord) -> None:
+        try:
+            line = _line(self, record, json_lines, format_record)
+            self.stream.write(line + self.terminator)
+            self.flush()
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 (as every handler of the standard library does)
+            self.handleError(record)
+
+    emit.of_tracebaton = True  # type: ignore[attr-defined]
+    return emit
+
+
+def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str:
+    """What a handler is to write: a JSON line where that reaches the reader as it is."""
+    is_stock, tells = writing.methods_of(self)
+    stream = self.stream
+    if is_captured(stream) or not writing.passes_on(stream) or not (is_stock or writing.is_file(stream)):
+        text: str = self.format(record)
+        return text
+    if type(self).format is not format_record or "format" in self.__dict__:  # it may hide something in the text
+        return line_of_text(lambda: self.format(record), record, json_lines, is_known=False, tells=tells)
+    formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
+    foreign = libraries.line_of(formatter, record, json_lines) if tells else None
+    if foreign is not None:
+        return foreign
+    is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
+    printed = UNKNOWN if is_unknown else what_it_prints(formatter)
+    if printed == TEXT and tells:
+        return json_lines.format(record)
+    if printed == ONLY_THE_MESSAGE and tells:
+        line = json_lines.format(record)
+        if not str(record.__dict__.get("message")).startswith("{"):
+            return line
+    return line_of_text(lambda: _format(self, record), record, json_lines, is_known=printed != UNKNOWN, tells=tells)
+
+
+def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> str:
+    """A `QueueHandler` makes the text the message of another record, of which extras are no more than it shows."""
+    text = _format(handler, record)
+    if not hasattr(handler, "prepare"):
+        return text
+    is_made = handler.formatter is not None and what_it_prints(handler.formatter) == UNKNOWN
+    return Made(text) if is_made or type(record.msg) is Made else text
+
+
 def line_of_text(
-    make_text: Callable[[], str], record: logging.LogRecord, json_lines: JsonLines, *, is_known: bool
+    make_text: Callable[[], str], record: logging.LogRecord, json_lines: JsonLines, *, is_known: bool, tells: bool
 ) -> str:
-    """The JSON line for what a formatter makes of the record. `is_known`: its text hides nothing of the record."""
+    """The JSON line for what a formatter makes of the record. `is_known`: its text hides nothing of the record.
+
+    `tells`: the standard library would print a record that cannot be formatted. Otherwise the application does that.
+    """
     try:
         text = make_text()
         own = object_with_ids(text, record, one_line=True)
@@ -139,35 +180,8 @@ def line_of_text(
             return own
         return json_lines.format(record) if is_known else json_lines.format(shown_in(text, record))
     except Exception as error:
-        if type(error).__name__ == "DropEvent":  # structlog's, by which a processor says that no line is wanted
+        # structlog's DropEvent is how a processor says that no line is wanted.
+        if not tells or type(error).__name__ == "DropEvent":
             raise
         # A broken format string fails in every formatter.
         return json_lines.format_broken(record, error, is_known=is_known)
-
-
-def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any, logging.LogRecord], None]:
-    """`StreamHandler.emit` for mode `json`.
-
-    A handler may have a `format` of its own, which hides something in the text that the hook's would return. So that
-    returns text, and what the handler has made of it becomes JSON afterwards.
-    """
-
-    class Emitting:
-        """Stands in for a handler, of which `emit` needs little besides `format`."""
-
-        def __init__(self, handler: logging.Handler) -> None:
-            self._handler = handler
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._handler, name)
-
-        def format(self, record: logging.LogRecord) -> str:
-            return line_of_text(lambda: self._handler.format(record), record, json_lines, is_known=False)
-
-    def emit(self: Any, record: logging.LogRecord) -> None:
-        if (type(self).format is format_record and "format" not in self.__dict__) or is_captured(self.stream):
-            _emit(self, record)
-        else:
-            _emit(Emitting(self), record)  # type: ignore[arg-type]
-
-    return emit

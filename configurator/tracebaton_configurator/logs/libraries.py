@@ -59,7 +59,7 @@ def line_of(formatter: logging.Formatter | None, record: logging.LogRecord, json
     except Exception as error:
         if type(error).__name__ == "DropEvent":  # structlog's, by which a processor says that no line is wanted
             raise
-        return json_lines.format_broken(record, error)
+        return json_lines.format_broken(record, error, is_known=False)
 
 
 def _serve(library: str, _: ModuleType) -> None:

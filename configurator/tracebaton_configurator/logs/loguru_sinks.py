@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator.logs import loguru_functions
 from tracebaton_configurator.logs.events import RESERVED, lacking
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.shown import shown_fields
+from tracebaton_configurator.logs.shown import Made, shown_fields
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, what_it_prints
+from tracebaton_configurator.logs.writing import methods_of, passes_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +57,8 @@ def writing_to_logging(write: Callable[..., None], json_lines: JsonLines | None)
         def handle(self, record: logging.LogRecord) -> Any:
             with suppress(Exception):
                 record.__dict__.update(ids_on(self._record))
-                handler = self._handler
-                if json_lines is not None and _writes_text(handler):
+                record.msg = Made(record.msg)
+                if json_lines is not None and _writes_text(self._handler):
                     _split(record, self._record, is_made_by_function=self._is_made_by_function)
             return self._handler.handle(record)
 
@@ -80,12 +81,8 @@ def _split(record: logging.LogRecord, made_of: dict[str, Any], *, is_made_by_fun
     """Give the parts of loguru's text fields of their own, as far as it shows them: its format may hide something."""
     text, message, extra = record.getMessage(), made_of["message"], made_of["extra"]
     before, found, behind = text.partition(message)
-    if not found:
-        record.__dict__["extra"] = {}
-        return
     kept = shown_fields(before + behind, extra) if is_made_by_function else extra
-    if len(kept) < len(extra):
-        record.__dict__["extra"] = {}
+    if not found or len(kept) < len(extra):
         return
     record.msg = message
     if record.exc_info:
@@ -96,8 +93,12 @@ def _split(record: logging.LogRecord, made_of: dict[str, Any], *, is_made_by_fun
 
 
 def _writes_text(handler: logging.Handler) -> bool:
-    """Whether the hook in `logging` is going to make a JSON line of what is on the record."""
-    if not isinstance(handler, logging.StreamHandler):
+    """Whether the hook in `logging` is going to make a JSON line of what is on the record, which nobody else sees."""
+    if not isinstance(handler, logging.StreamHandler) or handler.filters or not methods_of(handler)[0]:
+        return False
+    if type(handler).format is not logging.Handler.format or "format" in handler.__dict__:
+        return False
+    if not passes_on(handler.stream):
         return False
     formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
     return what_it_prints(formatter) in (TEXT, ONLY_THE_MESSAGE)

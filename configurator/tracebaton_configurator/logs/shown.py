@@ -21,6 +21,16 @@ _OF_SERVERS = ("color_message",)
 _format_exception = logging.Formatter().formatException
 
 
+class Made(str):
+    """The message of a record that is a text which something of the application's own has made of another record."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        """Whoever unpickles it may not know this class."""
+        return str, (str(self),)
+
+
 class Shown(logging.LogRecord):
     """A record of which the message is ready to be printed, whatever class the record had and however that got it."""
 

@@ -37,7 +37,7 @@ _OF_STYLE = frozenset(_METHODS_OF_STYLE)
 # Formats that add nothing to the message, which may be a JSON object that the application has made.
 MESSAGE_ONLY = frozenset(("%(message)s", "{message}", "$message", "${message}"))
 
-_MOST_VERDICTS = 256
+MOST_VERDICTS = 256
 _verdicts: dict[tuple[Any, ...], int] = {}
 
 
@@ -87,7 +87,7 @@ def is_as_defined(formatter: Any, known: type) -> bool:
 
 
 def _keep(key: tuple[Any, ...], verdict: int) -> None:
-    if len(_verdicts) >= _MOST_VERDICTS:
+    if len(_verdicts) >= MOST_VERDICTS:
         _verdicts.clear()
     _verdicts[key] = verdict
 
