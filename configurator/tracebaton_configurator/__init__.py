@@ -1,4 +1,4 @@
-"""What runs inside every application process: settings, distro, configurator and the rooms they use."""
+"""What runs inside every application process: settings, distro, configurator and the packages they use."""
 
 from tracebaton_configurator._version import __version__
 

@@ -183,7 +183,7 @@ IN_THE_LOG = [
     Mistake(
         "metrics make every request expensive",
         {"OTEL_METRICS_EXPORTER": "console"},
-        ("unrecorded requests take upstream's path, because metrics are exported",),
+        ("unsampled requests take upstream's path, because metrics are exported",),
     ),
     Mistake(
         "the program's name is misspelled",

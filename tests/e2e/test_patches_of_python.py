@@ -14,7 +14,7 @@ from launches import TRACED
 
 # What stands in each place, and what the registry says of it. `httpx` brings tracing up.
 SCRIPT = """
-import os, signal, sys, threading
+import logging, os, signal, sys, threading
 start = threading.Thread.start
 thread = threading.Thread(target=bool)
 thread.start()
@@ -26,12 +26,13 @@ replaced = {
     "raise-signal": hasattr(signal.raise_signal, "__wrapped__"),
     "sigterm": {one.__code__.co_filename != signal.__file__ for one in (signal.getsignal, signal.signal)} == {True},
     "first-thread": hasattr(start, "__wrapped__"),
+    "logging": logging.Logger.handle.__code__.co_filename != logging.__file__,
     "httpx-client": not hasattr(sys.modules["httpx._main"], "__file__"),
 }
 import json
 print(json.dumps({name: [done, registry.outcome(name).status] for name, done in replaced.items()}))
 """
-NAMES = ("exit", "raise-signal", "sigterm", "first-thread", "httpx-client")
+NAMES = ("exit", "raise-signal", "sigterm", "first-thread", "logging", "httpx-client")
 
 
 def outcomes(disabled: str) -> dict[str, tuple[bool, str]]:

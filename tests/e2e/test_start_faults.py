@@ -69,7 +69,7 @@ FATAL = [
     f"{PIPELINE}:ExportQueue",
     f"{PIPELINE}:renew_in_children",
     f"{PIPELINE}:flush_at_exit",
-    f"{PIPELINE}:Session",
+    f"{PIPELINE}:AsgiInstrumentation",
     f"{PIPELINE}:Control",
 ]
 
@@ -115,8 +115,11 @@ def test_strict_ends_it(tmp_path: Path, broken: str) -> None:
     [
         (f"{PIPELINE}:coexist", "Providers that the application sets cannot be attended to, tracing goes on"),
         (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
-        (f"{PIPELINE}:Session.instrumented", "The gate does not fit fastapi, upstream's path is taken"),
-        (f"{PIPELINE}:Session.finish", "The gate does not fit fastapi, upstream's path is taken"),
+        (
+            f"{PIPELINE}:AsgiInstrumentation.instrumented",
+            "The sampling middleware does not fit fastapi, upstream's is used",
+        ),
+        (f"{PIPELINE}:AsgiInstrumentation.finish", "The sampling middleware does not fit fastapi, upstream's is used"),
     ],
 )
 def test_what_tracing_can_do_without(tmp_path: Path, broken: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""The gate above FastAPI's native telemetry (FastAPI 0.142 and later), where the contrib instrumentation is not loaded.
+"""Sampling above FastAPI's own telemetry (FastAPI 0.142 and later), where the contrib instrumentation is not loaded.
 
 FastAPI then makes the spans of a request itself, unless it finds `fastapi.telemetry` in its scope, which is how its own
 `exclude` switches it off for one. Checked with FastAPI 0.142 to 0.165 (fastapi/applications.py, `__call__`).

@@ -1,6 +1,6 @@
-"""The private names of OpenTelemetry's API that the gate uses, in this one place.
+"""The private names of OpenTelemetry's API that this package uses, in this one place.
 
-Checked with API 1.42.0 to 1.45.2; the tests of the gate fail where one is gone.
+Checked with API 1.42.0 to 1.45.2; its tests fail where one is gone.
 """
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESS_INSTRUMENTATION

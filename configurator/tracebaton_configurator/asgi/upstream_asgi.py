@@ -1,6 +1,6 @@
-"""The private names of OpenTelemetry's ASGI instrumentation that the gate uses; imported once an application serves.
+"""The private names of OpenTelemetry's ASGI instrumentation that this package uses; imported once something serves.
 
-Checked with opentelemetry-instrumentation-asgi 0.63b0 to 0.66b2; the tests of the gate fail where one is gone.
+Checked with opentelemetry-instrumentation-asgi 0.63b0 to 0.66b2; its tests fail where one is gone.
 """
 
 from opentelemetry.instrumentation._semconv import _StabilityMode as StabilityMode

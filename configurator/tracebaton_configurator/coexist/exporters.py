@@ -37,9 +37,9 @@ def processors_of(provider: Any) -> Any:
 
 
 class SharedSpans(SpanProcessor):
-    """A processor of `provider`, put there with the first guest.
+    """A processor of `provider`, put there with the first secondary provider.
 
-    What a guest's processor raises stays here. One that exports to where spans go already gets none, or they would be
+    What a secondary processor raises stays here. One that exports to where spans go already gets none, or they would be
     there twice; where others are wrapped up with it, as logfire's are in one, they get none either.
     """
 

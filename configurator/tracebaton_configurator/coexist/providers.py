@@ -31,12 +31,12 @@ _ALONE = "Started without tracebaton, it traces by itself alone"
 def coexist(
     provider: TracerProvider,
     here: Settings,
-    stand_aside: Callable[[], None],
+    bypass: Callable[[], None],
     on_first: Callable[[], object] = lambda: None,
 ) -> Callable[[], None]:
     """Watch for providers that the application sets. Returns what undoes it.
 
-    `provider` is this project's; `stand_aside` is called when a MeterProvider comes that wants to count every request,
+    `provider` is this project's; `bypass` is called when a MeterProvider comes that wants to count every request,
     `on_first` before something is said of the one or the other.
     Patches `_set_tracer_provider` and `_set_meter_provider` of opentelemetry-api, through which every way to set one
     leads (checked with 1.42.0 to 1.45.2); where they are missing, upstream refuses a second provider in its own words.
@@ -57,7 +57,7 @@ def coexist(
     )
     apply(
         "meter-provider",
-        lambda: watch(metrics, "_set_meter_provider", lambda original: _meters(original, stand_aside, on_first)),
+        lambda: watch(metrics, "_set_meter_provider", lambda original: _meters(original, bypass, on_first)),
     )
 
     def undo() -> None:
@@ -92,14 +92,14 @@ def _tracers(original: Any, provider: TracerProvider, here: Settings, on_first: 
     return set_tracer_provider
 
 
-def _meters(original: Any, stand_aside: Callable[[], None], on_first: Callable[[], object]) -> Any:
+def _meters(original: Any, bypass: Callable[[], None], on_first: Callable[[], object]) -> Any:
     def set_meter_provider(meters: Any, *args: Any, **kwargs: Any) -> None:
         original(meters, *args, **kwargs)
         if metrics.get_meter_provider() is meters and not isinstance(meters, NoOpMeterProvider):
-            stand_aside()
+            bypass()
             on_first()
             own.info(
-                "The application sets up a MeterProvider of its own: unrecorded requests take upstream's path, because "
+                "The application sets up a MeterProvider of its own: unsampled requests take upstream's path, because "
                 "metrics count every request."
             )
 
@@ -111,7 +111,7 @@ def respect_own_instrumentation() -> None:
 
     Upstream refuses the second `instrument_app` of an application. Here the automatic one is taken back before, as
     `uninstrument_app` does (which also builds the middleware, so that nothing could be added to it any more). The
-    tracer provider stays this project's; the one that was asked for gets a share. To be called when the gate has
+    tracer provider stays this project's; the one that was asked for gets a share. To be called when the middleware has
     patched the method. Checked with opentelemetry-instrumentation-fastapi 0.63b0 to 0.66b2.
     """
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor

@@ -47,14 +47,14 @@ class ExportQueue:
     def __init__(
         self,
         make_client: Callable[[], Client],
-        outage: ExportStatus,
+        status: ExportStatus,
         *,
         timeout: float,
         most_spans: int,
         spool: Spool | None,
     ) -> None:
         self._make_client = make_client
-        self._status = outage
+        self._status = status
         self._timeout = timeout
         self._most_spans = most_spans
         self.spool = spool

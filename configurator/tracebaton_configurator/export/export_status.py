@@ -40,7 +40,7 @@ class ExportStatus:
         return self._began is not None
 
     def failed(self, reason: str, *, quiet: bool = False) -> None:
-        """One more attempt was in vain. `quiet`: the process is ending, and its last words will say so."""
+        """One more attempt was in vain. `quiet`: the process is ending, and its shutdown summary will say so."""
         self.last_error = reason
         if self._began is None:
             self._began = self._clock()

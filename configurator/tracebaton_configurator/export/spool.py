@@ -119,7 +119,7 @@ class Spool:
         with self._used():
             self._hold_own()
             self.evicted += self._bound.make_room(size)
-            self._remark_on_foreign()
+            self._remark_on_others()
             self._append(payload, spans, size)
             self._bound.added(size, 0)
 
@@ -166,7 +166,7 @@ class Spool:
         self._looked = now
         with self._used(), suppress(FileNotFoundError):
             self._bound.look()
-            self._remark_on_foreign()
+            self._remark_on_others()
             self._visited = ""
 
     def close(self) -> None:
@@ -346,8 +346,8 @@ class Spool:
             self._reader = None
         writer.let_go()
 
-    def _remark_on_foreign(self) -> None:
-        if self._bound.foreign:
+    def _remark_on_others(self) -> None:
+        if self._bound.others:
             self._remark(
                 f"{self._path} holds what belongs to other users, or is no file or directory, under names of the "
                 "spool's; it is left alone"

@@ -53,14 +53,14 @@ class Candidate(NamedTuple):
 class Usage(NamedTuple):
     """What is there: bytes of disk, files and directories, what could go, and how much is not this user's own.
 
-    `foreign` counts what stands where writers' directories and batches stand and belongs to another user, or is no
+    `others` counts what stands where writers' directories and batches stand and belongs to another user, or is no
     directory or regular file. It is not part of the bound.
     """
 
     bytes: int
     files: int
     candidates: list[Candidate]
-    foreign: int
+    others: int
     corrupt: int
 
 
@@ -80,8 +80,8 @@ class Bound:
         self._unseen = 0.0
 
     @property
-    def foreign(self) -> int:
-        return self._seen.foreign
+    def others(self) -> int:
+        return self._seen.others
 
     def make_room(self, size: int) -> int:
         """Remove the oldest until `size` more bytes fit; returns how many spans that were.
@@ -145,15 +145,15 @@ class Bound:
 
 def measure(root: int) -> Usage:
     """Look through all that this user has in the spool (OSError)."""
-    total, files, foreign, corrupt = 0, 0, 0, 0
+    total, files, others, corrupt = 0, 0, 0, 0
 
     def look() -> Iterator[Candidate]:
-        nonlocal total, files, foreign, corrupt
+        nonlocal total, files, others, corrupt
         for name in [*writer_names(root), corrupt_name()]:
             with suppress(OSError):
                 directory = open_directory(root, name)
                 if directory is None:
-                    foreign += name != corrupt_name() and _is_there(root, name)
+                    others += name != corrupt_name() and _is_there(root, name)
                     continue
                 try:
                     total += _bytes(os.fstat(directory))
@@ -165,7 +165,7 @@ def measure(root: int) -> Usage:
                             empty = empty and entry.name == "lock"
                             parsed = parse_name(entry.name)
                             if not stat.S_ISREG(there.st_mode) or there.st_uid != os.geteuid():
-                                foreign += entry.name == "lock" or parsed is not None
+                                others += entry.name == "lock" or parsed is not None
                                 continue
                             total += _bytes(there)
                             files += 1
@@ -181,7 +181,7 @@ def measure(root: int) -> Usage:
 
     # `look` has been exhausted before the numbers are read.
     candidates = heapq.nsmallest(_MOST_CANDIDATES, look())
-    return Usage(total, files, candidates, foreign, corrupt)
+    return Usage(total, files, candidates, others, corrupt)
 
 
 def remove_file(root: int, directory: str, name: str) -> int:

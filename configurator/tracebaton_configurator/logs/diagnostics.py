@@ -1,8 +1,8 @@
 """What OpenTelemetry itself complains about, as lines of the logger `tracebaton`: few, and not at a request's expense.
 
-Upstream's loggers print each complaint whenever it comes up, in the middle of a request too, and as often as it does;
-with upstream's logging instrumentation they are exported again. Here a complaint is said once a minute, with the number
-of those that were held back.
+Upstream's loggers print each diagnostic whenever it comes up, in the middle of a request too, and as often as it does;
+with upstream's logging instrumentation they are exported again. Here one is said once a minute, with the number of
+those that were held back.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def install() -> None:
     An application that configures the logger `opentelemetry` itself thereby takes it back.
     """
     logger = logging.getLogger(_LOGGER)
-    if not any(isinstance(handler, _Complaints) for handler in logger.handlers):
-        logger.addHandler(_Complaints(logging.WARNING))
+    if not any(isinstance(handler, _Diagnostics) for handler in logger.handlers):
+        logger.addHandler(_Diagnostics(logging.WARNING))
         logger.propagate = False
 
 
@@ -54,7 +54,7 @@ def report(kind: str, message: str, level: int = logging.ERROR) -> None:
         _queued.append((level, message))
         if _telling.acquire(blocking=False):
             os_threads.Thread.start(_tell)
-    except Exception:  # noqa: BLE001 (a complaint must not become one)
+    except Exception:  # noqa: BLE001 (a diagnostic must not become one)
         with suppress(RuntimeError):
             _telling.release()
 
@@ -62,7 +62,7 @@ def report(kind: str, message: str, level: int = logging.ERROR) -> None:
 def shutdown_summary() -> str | None:
     """How many lines were held back and never mentioned; None for none."""
     held = _limit.held_back()
-    return f"{held} more complaints like those above were held back." if held else None
+    return f"{held} more diagnostics like those above were held back." if held else None
 
 
 def _tell() -> None:
@@ -75,7 +75,7 @@ def _tell() -> None:
         _telling.release()
 
 
-class _Complaints(logging.Handler):
+class _Diagnostics(logging.Handler):
     """Keeps no lock while it speaks, and does not listen to itself."""
 
     def createLock(self) -> None:  # noqa: N802 (the name is the standard library's)

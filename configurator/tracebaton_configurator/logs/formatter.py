@@ -71,7 +71,7 @@ class JsonLines(JsonFormatter):
         """The record as JSON in spite of `error`, which formatting it has raised.
 
         Not `is_known`: a formatter has raised that may have been there to hide something. Of such a record no more is
-        shown than the standard library prints in its complaint, and nothing where `logging.raiseExceptions` is off.
+        shown than the standard library prints in its diagnostic, and nothing where `logging.raiseExceptions` is off.
         """
         why = type(error).__name__
         try:

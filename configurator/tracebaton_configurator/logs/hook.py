@@ -7,7 +7,7 @@ handler added in a lifespan). All of that ends in the same methods, so they are 
 * `StreamHandler.emit` turns the record into text and writes it;
 * `Handler.format` is asked by others for the text, and gives them the application's own: they may go on to alter it.
 
-Checked with CPython 3.10 to 3.13 (Lib/logging/__init__.py).
+Checked with CPython 3.10 to 3.14 (Lib/logging/__init__.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
+from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,14 +53,18 @@ def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked
     """
     if mode == "off":
         return lambda: None
-    logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
+    apply("logging", lambda: _replace_methods(json_lines))
+    libraries.install(json_lines)
+    return _uninstall
+
+
+def _replace_methods(json_lines: JsonLines | None) -> None:
+    logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
     format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
     logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
     if json_lines is not None and not _emit_is_replaced:
         logging.StreamHandler.emit = _make_emit_json(json_lines, format_record)  # type: ignore[method-assign,assignment]
-    libraries.install(json_lines)
-    return _uninstall
 
 
 def _uninstall() -> None:
@@ -143,9 +148,9 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_re
     if type(self).format is not format_record or "format" in self.__dict__:  # it may hide something in the text
         return line_of_text(lambda: self.format(record), record, json_lines, is_known=False, tells=tells)
     formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
-    foreign = libraries.line_of(formatter, record, json_lines) if tells else None
-    if foreign is not None:
-        return foreign
+    found = libraries.line_of(formatter, record, json_lines) if tells else None
+    if found is not None:
+        return found
     is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
     printed = UNKNOWN if is_unknown else what_it_prints(formatter)
     if printed == TEXT and tells:

@@ -7,7 +7,7 @@ from enum import Enum
 from types import FunctionType
 from typing import Any
 
-from tracebaton_configurator.logs.secret_names import is_secret_name, verdict_of
+from tracebaton_configurator.logs.secret_names import is_secret_name, outcome_of
 from tracebaton_configurator.logs.values import bounded_repr
 
 MASKED = "[masked]"
@@ -53,12 +53,12 @@ def _is_clean(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind is dict:
         for name, item in value.items():
-            if verdict_of(name) is not False or (
+            if outcome_of(name) is not False or (
                 type(item) not in _PLAIN and not (depth < _SHALLOW and _is_clean(item, depth + 1))
             ):
                 return False
         return "value" not in value
-    return kind is list and _PLAIN.issuperset(map(type, value)) and (len(value) != 2 or verdict_of(value[0]) is False)
+    return kind is list and _PLAIN.issuperset(map(type, value)) and (len(value) != 2 or outcome_of(value[0]) is False)
 
 
 class _Walk:

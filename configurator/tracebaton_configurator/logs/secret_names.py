@@ -48,20 +48,20 @@ _COUNTED_AFTER = _words("""
 _ABOUT = _words("budget count counts endpoint expires expiry length limit limits policy size ttl type types usage")
 _MOST_NAMES, _LONGEST_NAME = 2000, 100
 _known: dict[object, bool] = {}
-verdict_of = _known.get
+outcome_of = _known.get
 
 
 def is_secret_name(name: str | bytes) -> bool:
     """Whether what stands under this name is a secret: split at capitals and whatever is neither letter nor digit."""
-    verdict = verdict_of(name)
-    if verdict is None:
+    outcome = outcome_of(name)
+    if outcome is None:
         text = name.decode("latin-1") if isinstance(name, bytes) else str.__str__(name)
-        verdict = _is_secret(text)
+        outcome = _is_secret(text)
         if len(text) <= _LONGEST_NAME and type(name) in (str, bytes):
             if len(_known) >= _MOST_NAMES:  # an application that makes its names up as it goes
                 _known.clear()
-            _known[name] = verdict
-    return verdict
+            _known[name] = outcome
+    return outcome
 
 
 def _is_secret(name: str) -> bool:

@@ -37,8 +37,8 @@ _OF_STYLE = frozenset(_METHODS_OF_STYLE)
 # Formats that add nothing to the message, which may be a JSON object that the application has made.
 MESSAGE_ONLY = frozenset(("%(message)s", "{message}", "$message", "${message}"))
 
-MOST_VERDICTS = 256
-_verdicts: dict[tuple[Any, ...], int] = {}
+MOST_OUTCOMES = 256
+_outcomes: dict[tuple[Any, ...], int] = {}
 
 
 def what_it_prints(formatter: Any) -> int:
@@ -46,7 +46,7 @@ def what_it_prints(formatter: Any) -> int:
 
     `TEXT`; `MAY_BE_JSON`: its format writes an object by hand; `ONLY_THE_MESSAGE`: which may itself be an object.
 
-    Methods and formats are part of the key under which a verdict is kept: what replaces one later is noticed.
+    Methods and formats are part of the key under which a outcome is kept: what replaces one later is noticed.
     """
     try:
         kind, style = type(formatter), formatter._style  # noqa: SLF001 (no other way to see the style)
@@ -55,17 +55,17 @@ def what_it_prints(formatter: Any) -> int:
             kind, kind.format, kind.formatException, kind.formatStack, kind.formatMessage, kind.formatTime,
             kind.usesTime, styled, styled.format, styled._format, styled.usesTime, style._fmt,  # noqa: SLF001
         )  # fmt: skip
-        verdict = _verdicts.get(key)
-        if verdict is None:
-            verdict = _verdict(kind, styled, style._fmt)  # noqa: SLF001
-            _keep(key, verdict)
+        outcome = _outcomes.get(key)
+        if outcome is None:
+            outcome = _outcome(kind, styled, style._fmt)  # noqa: SLF001
+            _keep(key, outcome)
         if (
-            verdict
+            outcome
             and _OF_OBJECT.isdisjoint(formatter.__dict__)
             and _OF_STYLE.isdisjoint(style.__dict__)
             and (styled is not logging.StringTemplateStyle or _is_template_of(style))
         ):
-            return verdict
+            return outcome
     except Exception:  # noqa: BLE001, S110 (whatever has a method `format` may be a formatter)
         pass
     return UNKNOWN
@@ -77,19 +77,19 @@ def is_as_defined(formatter: Any, known: type) -> bool:
     methods = [getattr(kind, name) for name in _METHODS]
     # Its `format` ends in the standard library's, which may have been replaced as well.
     key = (known, style, style.format, style._format, logging.Formatter.format, *methods)  # noqa: SLF001
-    verdict = _verdicts.get(key)
-    if verdict is None:
+    outcome = _outcomes.get(key)
+    if outcome is None:
         same = methods == [getattr(known, name) for name in _METHODS] and style.__module__ == "logging"
         same = same and comes_from(known, *_METHODS) and comes_from(logging.Formatter, "format")
-        verdict = int(same and comes_from(style, *_METHODS_OF_STYLE))
-        _keep(key, verdict)
-    return bool(verdict) and _OF_OBJECT.isdisjoint(formatter.__dict__) and _OF_STYLE.isdisjoint(vars(formatter._style))  # noqa: SLF001
+        outcome = int(same and comes_from(style, *_METHODS_OF_STYLE))
+        _keep(key, outcome)
+    return bool(outcome) and _OF_OBJECT.isdisjoint(formatter.__dict__) and _OF_STYLE.isdisjoint(vars(formatter._style))  # noqa: SLF001
 
 
-def _keep(key: tuple[Any, ...], verdict: int) -> None:
-    if len(_verdicts) >= MOST_VERDICTS:
-        _verdicts.clear()
-    _verdicts[key] = verdict
+def _keep(key: tuple[Any, ...], outcome: int) -> None:
+    if len(_outcomes) >= MOST_OUTCOMES:
+        _outcomes.clear()
+    _outcomes[key] = outcome
 
 
 def comes_from(kind: type, *methods: str) -> bool:
@@ -102,7 +102,7 @@ def comes_from(kind: type, *methods: str) -> bool:
     return True
 
 
-def _verdict(kind: type, styled: type, text_format: Any) -> int:
+def _outcome(kind: type, styled: type, text_format: Any) -> int:
     fields = _KNOWN.get((kind.__module__, kind.__qualname__))
     whole = _WHOLE.get(styled.__qualname__) if styled.__module__ == "logging" else None
     if fields is None or whole is None or type(text_format) is not str:

@@ -23,7 +23,7 @@ _STREAMS = frozenset(("codecs", "tempfile", "colorama", "dramatiq", "eventlet", 
 _BELOW = ("buffer", "raw", "stream")
 _DEEPEST = 5
 
-_verdicts: dict[tuple[Any, ...], tuple[bool, bool]] = {}
+_outcomes: dict[tuple[Any, ...], tuple[bool, bool]] = {}
 
 
 def methods_of(handler: Any) -> tuple[bool, bool]:
@@ -31,21 +31,21 @@ def methods_of(handler: Any) -> tuple[bool, bool]:
     try:
         kind, own_ones = type(handler), handler.__dict__
         key = (kind, kind.handle, kind.emit, kind.flush, kind.handleError, logging.StreamHandler.emit)
-        verdict = _verdicts.get(key) or _verdict(key)
+        outcome = _outcomes.get(key) or _outcome(key)
         if "emit" in own_ones or "handle" in own_ones or "flush" in own_ones:
-            return False, verdict[1]
-        return (verdict[0], False) if "handleError" in own_ones else verdict
+            return False, outcome[1]
+        return (outcome[0], False) if "handleError" in own_ones else outcome
     except Exception:  # noqa: BLE001 (whatever has a stream may call itself a handler)
         return False, False
 
 
-def _verdict(key: tuple[Any, ...]) -> tuple[bool, bool]:
+def _outcome(key: tuple[Any, ...]) -> tuple[bool, bool]:
     kind = key[0]
     is_stock = all(_is_known(kind, name) for name in _METHODS) and _is_known(logging.StreamHandler, "emit")
-    if len(_verdicts) >= stock.MOST_VERDICTS:
-        _verdicts.clear()
-    verdict = _verdicts[key] = is_stock, _is_known(kind, "handleError")
-    return verdict
+    if len(_outcomes) >= stock.MOST_OUTCOMES:
+        _outcomes.clear()
+    outcome = _outcomes[key] = is_stock, _is_known(kind, "handleError")
+    return outcome
 
 
 def _is_known(kind: type, method: str) -> bool:

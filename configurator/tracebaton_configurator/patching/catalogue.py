@@ -96,6 +96,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "logging",
+            "CPython",
+            "3.10 to 3.14",
+            "logging.Logger.handle, Handler.format, StreamHandler.emit",
+            "each line has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
             "loguru",
             "loguru",
             "0.6.0 to 0.7.3",

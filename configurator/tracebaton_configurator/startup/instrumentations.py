@@ -170,7 +170,9 @@ def _or_upstreams_way(name: str, fit: Callable[[], object]) -> None:
     except ImportError:
         return  # the library that the instrumentation is for is not there
     except Exception as error:  # noqa: BLE001 (see above)
-        own.error("The gate does not fit %s, upstream's path is taken: %s: %s", name, type(error).__name__, error)
+        own.error(
+            "The sampling middleware does not fit %s, upstream's is used: %s: %s", name, type(error).__name__, error
+        )
 
 
 def _respect_own_instrumentation() -> None:

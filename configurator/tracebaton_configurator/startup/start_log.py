@@ -126,9 +126,7 @@ def start_line(
     if here.children == "false":
         parts.append("programs that it runs are not instrumented")
     aside = (
-        f"; unrecorded requests take upstream's path, because {pipeline.bypass_reason}"
-        if pipeline.bypass_reason
-        else ""
+        f"; unsampled requests take upstream's path, because {pipeline.bypass_reason}" if pipeline.bypass_reason else ""
     )
     return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
 

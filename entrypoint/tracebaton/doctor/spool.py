@@ -55,9 +55,9 @@ def check(situation: Situation) -> Iterator[Finding]:
     yield ok(
         f"{name} can be written; {used:.1f} MB of at most {here.spool_max_mb} MB wait there, {free:.0f} MB are free"
     )
-    if usage.foreign:
+    if usage.others:
         yield warning(
-            f"{name} holds {usage.foreign} directories or files of other users, or what is neither, under names of the "
+            f"{name} holds {usage.others} directories or files of other users, or what is neither, under names of the "
             "spool's; they are left alone",
             "give each user a directory of its own",
         )

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.keeper import RecordBuffer
 from tracebaton.timeline.notes import ambiguous, summary
+from tracebaton.timeline.record_buffer import RecordBuffer
 from tracebaton.timeline.sources import CAUGHT_UP, RESTARTED, SourceError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Following:
     """First prints the lines that there are, in order, then each new one. Is the sink of the readers."""
 
     def __init__(self, digits: str, output: Output) -> None:
-        self.keeper = RecordBuffer()
+        self.buffer = RecordBuffer()
         self.other_traces = 0
         self.printed = 0
         self._digits = digits
@@ -116,7 +116,7 @@ class Following:
 
     def add(self, match: Match) -> None:
         if not self._live:
-            self.keeper.add(match)
+            self.buffer.add(match)
             return
         if self._trace_id is None:
             self._begin(match, "")
@@ -129,17 +129,17 @@ class Following:
 
     def extend(self, match: Match, line: bytes) -> bool:
         if not self._live:
-            return self.keeper.extend(match, line)
+            return self.buffer.extend(match, line)
         if id(match) not in self._unprinted:
             return False
         match.tail.append(line)
         return True
 
     def _go_live(self) -> None:
-        if len(self.keeper.seen) > 1:
-            raise AmbiguousError(*ambiguous(self._digits, self.keeper.seen, has_more=self.keeper.has_more_ids))
+        if len(self.buffer.seen) > 1:
+            raise AmbiguousError(*ambiguous(self._digits, self.buffer.seen, has_more=self.buffer.has_more_ids))
         self._live = True
-        matches = self.keeper.pop_all()
+        matches = self.buffer.pop_all()
         if not matches:
             return
         self._hops = Hops(matches)

@@ -9,8 +9,8 @@ from tracebaton.timeline.timestamps import to_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracebaton.timeline.keeper import Seen
     from tracebaton.timeline.match import Match
+    from tracebaton.timeline.record_buffer import Seen
     from tracebaton.timeline.scanner import Counts
 
 __all__ = ["ambiguous", "counted", "not_found", "passed_over", "summary"]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from tracebaton.timeline import notes
 from tracebaton.timeline.files import FileSource, StdinSource
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.keeper import RecordBuffer
 from tracebaton.timeline.output import JsonOutput, Output, TextOutput, escape
 from tracebaton.timeline.progress import ProgressBar
 from tracebaton.timeline.query import Query
 from tracebaton.timeline.reader import Reader, Sink
+from tracebaton.timeline.record_buffer import RecordBuffer
 from tracebaton.timeline.scanner import Counts, Scanner
 from tracebaton.timeline.sources import Source, SourceError
 
@@ -68,23 +68,23 @@ class _Session:
         self._query = Query(options.trace_id)
         self._counts: dict[str, Counts] = {}
         self._scanners: dict[int, Scanner] = {}
-        self._in_trouble = False
+        self._has_problem = False
         self._discover: Callable[[], list[Source]] | None = None
 
     def read(self) -> int:
-        keeper = RecordBuffer()
+        buffer = RecordBuffer()
         sources = self._sources()
         sizes = [source.size for source in sources]
         with ProgressBar(None if None in sizes else sum(size or 0 for size in sizes)) as bar:
             done = 0
             for source in sources:
-                self._read(source, keeper, lambda source=source, done=done: bar.show(done + source.consumed))  # type: ignore[misc]
+                self._read(source, buffer, lambda source=source, done=done: bar.show(done + source.consumed))  # type: ignore[misc]
                 done += source.consumed
-        if len(keeper.seen) > 1:
-            _say(*notes.ambiguous(self._options.trace_id, keeper.seen, has_more=keeper.has_more_ids))
+        if len(buffer.seen) > 1:
+            _say(*notes.ambiguous(self._options.trace_id, buffer.seen, has_more=buffer.has_more_ids))
             return NOT_FOUND
-        left_out = keeper.left_out
-        matches = keeper.pop_all()
+        left_out = buffer.left_out
+        matches = buffer.pop_all()
         if not matches:
             return self._nothing_found()
         hops = Hops(matches)
@@ -100,7 +100,7 @@ class _Session:
         if self._options.as_json:
             _note(f"trace {matches[0].trace_id}: {text}")
         self._say_what_is_not_shown(left_out)
-        return TROUBLE if self._in_trouble else FOUND
+        return TROUBLE if self._has_problem else FOUND
 
     def follow(self) -> int:
         from tracebaton.timeline.follow import AmbiguousError, Following
@@ -123,7 +123,7 @@ class _Session:
                     sources,
                     scanner_of=scanner_of,
                     discover=self._discover,
-                    say=self._trouble,
+                    say=self._problem,
                     goes_on=lambda: not watch.has_left(),
                 )
             except KeyboardInterrupt:
@@ -135,12 +135,12 @@ class _Session:
         if following.printed:
             if following.other_traces:
                 _note(f"{notes.counted(following.other_traces, 'line')} of other traces that begin like this left out")
-            self._say_what_is_not_shown(following.keeper.left_out)
+            self._say_what_is_not_shown(following.buffer.left_out)
         elif not interrupted:
             return self._nothing_found()
         if interrupted:
             return INTERRUPTED
-        return TROUBLE if self._in_trouble else FOUND
+        return TROUBLE if self._has_problem else FOUND
 
     def _sources(self) -> Sequence[Source]:
         if self._options.files:
@@ -162,7 +162,7 @@ class _Session:
             try:
                 source.measure()
             except SourceError as error:
-                self._trouble(error)
+                self._problem(error)
             else:
                 yield source
 
@@ -173,7 +173,7 @@ class _Session:
                 scanner.feed(block)
                 show()
         except SourceError as error:
-            self._trouble(error)
+            self._problem(error)
         scanner.finish()
 
     def _scanner(self, source: Source, sink: Sink) -> Scanner:
@@ -192,14 +192,14 @@ class _Session:
             bounded = self._options.since_ns is not None or self._options.until_ns is not None
             _say(notes.not_found(self._options.trace_id, self._counts, bounded=bounded))
             self._say_what_is_not_shown(left_out=0)
-        return TROUBLE if self._in_trouble else NOT_FOUND
+        return TROUBLE if self._has_problem else NOT_FOUND
 
     def _say_what_is_not_shown(self, left_out: int) -> None:
         for sentence in notes.passed_over(self._counts, left_out=left_out):
             _note(sentence)
 
-    def _trouble(self, error: SourceError) -> None:
-        self._in_trouble = True
+    def _problem(self, error: SourceError) -> None:
+        self._has_problem = True
         _say(str(error))
 
 

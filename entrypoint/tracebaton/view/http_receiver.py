@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND
         # These may carry a body too, which nobody reads.
         refusal = RefusedError(status, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs", framing_lost=True)
-        self._refuse(self._foreign() or refusal)
+        self._refuse(self._cross_site() or refusal)
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 -- the names are the base class's
 
@@ -119,16 +119,16 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self._peer.busy = False
 
-    def _foreign(self) -> RefusedError | None:
+    def _cross_site(self) -> RefusedError | None:
         if len(self.headers.get_all("Host", [])) != 1:
             return RefusedError(HTTPStatus.BAD_REQUEST, "there has to be one Host header", framing_lost=True)
         sentence = self.server.access.refusal({name.lower(): value for name, value in self.headers.items()})
         return RefusedError(HTTPStatus.FORBIDDEN, sentence, framing_lost=True) if sentence is not None else None
 
     def _refusal(self, path: str, content_type: str) -> RefusedError | None:
-        foreign = self._foreign()
-        if foreign is not None:
-            return foreign
+        cross_site = self._cross_site()
+        if cross_site is not None:
+            return cross_site
         if path not in {_TRACES, *_DROPPED}:
             return RefusedError(HTTPStatus.NOT_FOUND, "OTLP is POST /v1/traces, /v1/metrics and /v1/logs")
         if content_type not in {_PROTOBUF, _JSON}:

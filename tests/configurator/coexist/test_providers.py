@@ -139,11 +139,11 @@ class TestKeepCompany:
         monkeypatch.setattr(_internal, "_METER_PROVIDER", None)
         monkeypatch.setattr(_internal, "_METER_PROVIDER_SET_ONCE", Once())
         self.bypassed = 0
-        undo = coexist(ours, settings(), self.stand_aside)
+        undo = coexist(ours, settings(), self.bypass)
         yield
         undo()
 
-    def stand_aside(self) -> None:
+    def bypass(self) -> None:
         self.bypassed += 1
 
     def test_the_second_provider_gets_a_share_and_the_first_stays(

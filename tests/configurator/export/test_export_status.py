@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def outage(clock: Clock) -> ExportStatus:
+def status(clock: Clock) -> ExportStatus:
     return ExportStatus("http://c:4317", "in memory", clock)
 
 
@@ -46,55 +46,55 @@ def lines() -> Iterator[list[str]]:
     logging.getLogger("tracebaton").removeHandler(handler)
 
 
-def test_an_hour_is_two_lines(outage: ExportStatus, clock: Clock, lines: list[str]) -> None:
+def test_an_hour_is_two_lines(status: ExportStatus, clock: Clock, lines: list[str]) -> None:
     for _ in range(720):
-        outage.failed("connection refused")
+        status.failed("connection refused")
         clock.now += 5
-    assert outage.active
-    outage.waited, outage.lost = 900, 20
-    outage.over()
-    assert not outage.active
+    assert status.active
+    status.waited, status.lost = 900, 20
+    status.over()
+    assert not status.active
     assert lines == [
         "WARNING Spans cannot be delivered to http://c:4317: connection refused."
         " They wait in memory and are sent again and again.",
         "INFO Spans are delivered to http://c:4317 again, after 3600 s: 900 waited, 20 were lost.",
     ]
-    assert outage.last_error == "connection refused"
+    assert status.last_error == "connection refused"
 
 
-def test_a_single_failure_is_no_line(outage: ExportStatus, lines: list[str]) -> None:
-    outage.failed("reset")
-    outage.over()
-    outage.over()
+def test_a_single_failure_is_no_line(status: ExportStatus, lines: list[str]) -> None:
+    status.failed("reset")
+    status.over()
+    status.over()
     assert lines == []
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_an_hour_of_flapping_is_two_lines_a_minute(
-    outage: ExportStatus, clock: Clock, lines: list[str], failures: int
+    status: ExportStatus, clock: Clock, lines: list[str], failures: int
 ) -> None:
     for _ in range(1800):
         for _ in range(failures):
-            outage.failed("refused")
-        outage.lost += 1
+            status.failed("refused")
+        status.lost += 1
         clock.now += 1
-        outage.over()
+        status.over()
         clock.now += 1
     assert 0 < len(lines) <= 2 * 61
 
 
-def test_the_end_of_a_process_is_quiet(outage: ExportStatus, lines: list[str]) -> None:
+def test_the_end_of_a_process_is_quiet(status: ExportStatus, lines: list[str]) -> None:
     for _ in range(5):
-        outage.failed("refused", quiet=True)
+        status.failed("refused", quiet=True)
     assert lines == []
 
 
-def test_what_is_refused_is_said_once_a_minute(outage: ExportStatus, clock: Clock, lines: list[str]) -> None:
+def test_what_is_refused_is_said_once_a_minute(status: ExportStatus, clock: Clock, lines: list[str]) -> None:
     for _ in range(120):
-        outage.refused("INVALID_ARGUMENT", 3)
-        outage.left_out("", 2)
-        outage.warned("slow down")
-        outage.spool_failed(OSError(28, "No space left on device"))
+        status.refused("INVALID_ARGUMENT", 3)
+        status.left_out("", 2)
+        status.warned("slow down")
+        status.spool_failed(OSError(28, "No space left on device"))
         clock.now += 1
     assert lines[:4] == [
         "ERROR http://c:4317 refused 3 spans, which are lost: INVALID_ARGUMENT.",
@@ -106,12 +106,12 @@ def test_what_is_refused_is_said_once_a_minute(outage: ExportStatus, clock: Cloc
     assert "(59 more such lines were held back)" in lines[4]
 
 
-def test_a_forked_child_has_not_failed_yet(outage: ExportStatus, lines: list[str]) -> None:
-    outage.failed("refused")
-    outage.failed("refused")
-    outage.forget()
-    assert not outage.active
-    assert (outage.waited, outage.lost, outage.last_error) == (0, 0, None)
-    outage.failed("refused")
-    outage.failed("refused")
+def test_a_forked_child_has_not_failed_yet(status: ExportStatus, lines: list[str]) -> None:
+    status.failed("refused")
+    status.failed("refused")
+    status.forget()
+    assert not status.active
+    assert (status.waited, status.lost, status.last_error) == (0, 0, None)
+    status.failed("refused")
+    status.failed("refused")
     assert len(lines) == 2

@@ -83,7 +83,7 @@ class Model(RuleBasedStateMachine):
         """Spans that were reported as evicted or corrupt, by those that lived to do so."""
         self.uncounted = 0
         """At most so many were not: whoever removed them was killed."""
-        self.foreign: dict[Path, bytes | None] = {}
+        self.others: dict[Path, bytes | None] = {}
         self.messy = self.deadly = False
 
     @initialize(count=st.integers(1, 4), messy=st.booleans(), deadly=st.booleans())
@@ -243,7 +243,7 @@ class Model(RuleBasedStateMachine):
         elif os.geteuid() == 0:
             path.write_bytes(b"theirs")
             os.chown(path, STRANGER, STRANGER)
-            self.foreign[path] = b"theirs"
+            self.others[path] = b"theirs"
 
     @precondition(lambda self: self.messy and os.geteuid() == 0)
     @rule(name=st.sampled_from(["7-000000000000", "8-000000000000"]))
@@ -255,7 +255,7 @@ class Model(RuleBasedStateMachine):
             file.write_bytes(b"theirs")
             for path in (file, directory):
                 os.chown(path, STRANGER, STRANGER)
-            self.foreign[file] = b"theirs"
+            self.others[file] = b"theirs"
 
     def directory(self, where: int) -> Path:
         """One of a writer's, or a new one."""
@@ -278,7 +278,7 @@ class Model(RuleBasedStateMachine):
     def nothing_foreign_was_touched(self) -> None:
         """Invariant 6."""
         assert not os.path.lexists(self.top / "created-through-a-link")
-        for path, content in self.foreign.items():
+        for path, content in self.others.items():
             assert path.read_bytes() == content
 
     @invariant()
@@ -297,7 +297,7 @@ class Model(RuleBasedStateMachine):
         """Invariant 4; what makes no sense to the spool, under names of nobody's, is this test's."""
         used = 0
         for path in self.root.rglob("*") if self.root.exists() else ():
-            if not path.is_symlink() and path not in self.foreign and path.name != "README":
+            if not path.is_symlink() and path not in self.others and path.name != "README":
                 used += path.lstat().st_blocks * 512
         garbage = 6 * 4096 * 4 + 10 * 4096  # what was put there by `garbage` since somebody looked
         assert used <= MOST + len(self.processes) * (BATCH + 8192) + garbage

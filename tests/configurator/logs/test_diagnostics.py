@@ -1,4 +1,4 @@
-"""OpenTelemetry's complaints become few lines of the logger `tracebaton`, told off the request path."""
+"""OpenTelemetry's diagnostics become few lines of the logger `tracebaton`, told off the request path."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
 
 def test_the_handler_serves_without_a_lock_on_every_python(said: Said) -> None:
     """3.13 and later enter `Handler.lock` in `handle`: a diagnostic in a request handler made it answer 500."""
-    (handler,) = [one for one in logging.getLogger("opentelemetry").handlers if type(one).__name__ == "_Complaints"]
+    (handler,) = [one for one in logging.getLogger("opentelemetry").handlers if type(one).__name__ == "_Diagnostics"]
     assert handler.lock is None
     record = logging.makeLogRecord({"name": "opentelemetry.x", "levelno": logging.WARNING, "msg": "odd"})
     assert handler.handle(record)
@@ -83,7 +83,7 @@ def test_repeats_are_held_back_and_counted(said: Said, monkeypatch: pytest.Monke
     logger = logging.getLogger("opentelemetry.sdk.trace")
     for number in range(5):
         logger.warning("Dropped %d", number)
-    assert diagnostics.shutdown_summary() == "4 more complaints like those above were held back."
+    assert diagnostics.shutdown_summary() == "4 more diagnostics like those above were held back."
     now[0] = 61.0
     logger.warning("Dropped %d", 5)
     assert [line.split(": ", 1)[1] for line in said.lines] == [
@@ -112,7 +112,7 @@ def test_debug_and_info_are_left_out(said: Said) -> None:
 def test_a_broken_complaint_is_said_all_the_same(said: Said) -> None:
     record = logging.makeLogRecord({"name": "opentelemetry.sdk.trace", "levelno": 30, "msg": "%d", "args": ("x",)})
     # Not through the logger: pytest listens there as well, and raises.
-    diagnostics._Complaints(logging.WARNING).handle(record)
+    diagnostics._Diagnostics(logging.WARNING).handle(record)
     assert said.lines == ["WARNING OpenTelemetry (sdk.trace): '%d'"]
 
 

@@ -382,7 +382,7 @@ class TestExtras:
 
 
 class TestWhatFails:
-    """Of a formatter that raises, no more is shown than the standard library's complaint has."""
+    """Of a formatter that raises, no more is shown than the standard library's diagnostic has."""
 
     @pytest.mark.parametrize("raises", [True, False])
     def test_a_formatter_of_its_own(
@@ -422,11 +422,11 @@ def test_verdicts_are_kept_within_bounds_and_stay_right() -> None:
         assert stock.what_it_prints(formatter) == stock.TEXT
         formatter.format = lambda _: ""  # type: ignore[method-assign]
         assert stock.what_it_prints(formatter) == stock.UNKNOWN
-    assert len(stock._verdicts) <= 256
+    assert len(stock._outcomes) <= 256
 
 
 @pytest.mark.parametrize(
-    ("text", "style", "verdict"),
+    ("text", "style", "outcome"),
     [
         (TEXT, "%", stock.TEXT),
         ("%(message)-20s|", "%", stock.TEXT),
@@ -443,8 +443,8 @@ def test_verdicts_are_kept_within_bounds_and_stay_right() -> None:
         ('{"m": "%(message)s"}', "%", stock.MAY_BE_JSON),
     ],
 )
-def test_formats_that_show_the_message_whole(text: str, style: Any, verdict: int) -> None:
-    assert stock.what_it_prints(logging.Formatter(text, style=style, validate=False)) == verdict
+def test_formats_that_show_the_message_whole(text: str, style: Any, outcome: int) -> None:
+    assert stock.what_it_prints(logging.Formatter(text, style=style, validate=False)) == outcome
 
 
 def test_servers_formatters_are_known() -> None:

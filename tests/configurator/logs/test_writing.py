@@ -130,4 +130,4 @@ def test_verdicts_are_kept_within_bounds() -> None:
     for number in range(1000):
         handler = type(f"Handler{number}", (logging.StreamHandler,), {})()
         assert writing.methods_of(handler) == (True, True)
-    assert len(writing._verdicts) <= 256
+    assert len(writing._outcomes) <= 256

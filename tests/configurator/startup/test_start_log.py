@@ -76,7 +76,7 @@ def test_what_differs_from_the_usual_case(environ: dict[str, str], said: str) ->
 
 def test_skipped_instrumentations_and_a_gate_that_stands_aside() -> None:
     line = line_for("metrics are exported, and they count every request", ("redis",))
-    assert ", skipped: redis; unrecorded requests take upstream's path, because metrics are exported" in line
+    assert ", skipped: redis; unsampled requests take upstream's path, because metrics are exported" in line
 
 
 class TestOnce:

@@ -1,4 +1,4 @@
-"""A script that gives OpenTelemetry cause for complaint, five times over, in the middle of a span."""
+"""A script that gives OpenTelemetry cause for diagnostic, five times over, in the middle of a span."""
 
 import logging
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebaton.timeline.keeper import Keeper
 from tracebaton.timeline.query import Query
 from tracebaton.timeline.reader import Reader
+from tracebaton.timeline.record_buffer import RecordBuffer
 from tracebaton.timeline.scanner import LONGEST_LINE, Counts, Scanner
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ _ELSEWHERE = json.dumps({"message": f"see {_TRACE}"}).encode()
 
 
 def scan(*blocks: bytes, digits: str = _TRACE) -> tuple[Counts, list[Match]]:
-    keeper = Keeper()
+    buffer = RecordBuffer()
     query = Query(digits)
-    reader = Reader(query, keeper, "file", "file", since_ns=None, until_ns=None)
+    reader = Reader(query, buffer, "file", "file", since_ns=None, until_ns=None)
     scanner = Scanner(query, reader, Counts())
     for block in blocks:
         scanner.feed(block)
     scanner.finish()
-    return scanner.counts, keeper.pop_all()
+    return scanner.counts, buffer.pop_all()
 
 
 _LINES = st.lists(
@@ -89,7 +89,7 @@ class TestLongLines:
     def test_memory(self) -> None:
         """Only the end of a line that is too long is carried on."""
         query = Query(_TRACE)
-        reader = Reader(query, Keeper(), "file", "file", since_ns=None, until_ns=None)
+        reader = Reader(query, RecordBuffer(), "file", "file", since_ns=None, until_ns=None)
         scanner = Scanner(query, reader, Counts())
         for _ in range(50):
             scanner.feed(b"x" * (LONGEST_LINE // 4))

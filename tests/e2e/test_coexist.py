@@ -82,7 +82,7 @@ class TestItsOwnSetUp:
         )
         assert meters == (
             "INFO",
-            "The application sets up a MeterProvider of its own: unrecorded requests take upstream's path, because "
+            "The application sets up a MeterProvider of its own: unsampled requests take upstream's path, because "
             "metrics count every request.",
         )
 
