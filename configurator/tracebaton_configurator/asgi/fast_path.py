@@ -9,8 +9,8 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
-from tracebaton_configurator.asgi.guard import report
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.propagation.w3c.headers import read_context
 from tracebaton_configurator.propagation.w3c.propagator import with_baggage
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
@@ -72,7 +72,7 @@ class FastPath:
             if excluded is not None and excluded(scope):
                 decision.exclude()
         except Exception as error:  # noqa: BLE001 (a scope that is not ASGI's; what it is is for the application to say)
-            report("A request cannot be understood and is served untraced", error)
+            report_error("A request cannot be understood and is served untraced", error)
             return None
         return decision
 
@@ -82,7 +82,7 @@ class FastPath:
             try:
                 self.root_sampler.learn(decision.method, decision.path, scope)  # type: ignore[arg-type]
             except Exception as error:  # noqa: BLE001 (routes and the values in a path are the application's objects)
-                report("The route of a request could not be learnt", error)
+                report_error("The route of a request could not be learnt", error)
 
     def decide(self, scope: MutableMapping[str, Any], method: str) -> RequestDecision:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import note_error, report
+from tracebaton_configurator.asgi.guard import note_error
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class LateSpans:
             self._make(details, scope, decision, span_context, outcome, "error" if failed else "slow")
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
-            report("The span of a request that failed could not be kept", problem)
+            report_error("The span of a request that failed could not be kept", problem)
 
     def _make(
         self,

@@ -15,9 +15,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import end, note_error, report
+from tracebaton_configurator.asgi.guard import end, note_error
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.decision import pending_decision
@@ -103,7 +104,7 @@ class Recorder:
             finally:
                 pending_decision.reset(token)
         except Exception as error:  # noqa: BLE001 (a span processor of the application's, say)
-            report("The span of a request could not be made", error)
+            report_error("The span of a request could not be made", error)
             return None
 
     def _take(self, span: Span, message: Message) -> bool:
@@ -117,5 +118,5 @@ class Recorder:
                 set_status_code(span, message["status"], None, self._details.mode)
             return kind == "http.response.body" and not message.get("more_body", False)
         except Exception as error:  # noqa: BLE001 (see above)
-            report("An answer could not be understood", error)
+            report_error("An answer could not be understood", error)
             return False

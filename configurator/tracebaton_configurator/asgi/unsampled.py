@@ -12,9 +12,9 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
-from tracebaton_configurator.asgi.guard import report
 from tracebaton_configurator.asgi.late_spans import Outcome
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED
@@ -70,7 +70,7 @@ async def pass_unsampled(
             elif kind == "http.response.body" and not message.get("more_body"):
                 ended = time_ns()  # what comes after it, background tasks, is not the request
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
-            report("An answer could not be understood", failure)
+            report_error("An answer could not be understood", failure)
         return send(message)
 
     error: Exception | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
-from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import Ids, remember_ids
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
@@ -50,7 +50,7 @@ async def record_by(
                 if decision.untrusted_parent is not None and hasattr(span, "add_link"):
                     span.add_link(decision.untrusted_parent)
             except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
-                report("A span could not be linked", failure)
+                report_error("A span could not be linked", failure)
         return send(message)
 
     try:

@@ -107,3 +107,16 @@ def _renew() -> None:
 
 
 os.register_at_fork(after_in_child=_renew)
+
+
+def described(error: BaseException) -> str:
+    """Type and message; the type alone where the exception's own `__str__` raises. Never raises."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 (an application's `__str__` may do anything)
+        return type(error).__name__
+
+
+def report_error(sentence: str, error: BaseException) -> None:
+    """Say that something failed; the request under way has nothing to do with it."""
+    report(sentence, f"{sentence}: {described(error)}")

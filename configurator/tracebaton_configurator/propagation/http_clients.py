@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry import propagate
 
-from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
@@ -114,6 +114,6 @@ def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if context_api.get_current().get(UNSAMPLED) is not None:
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
-        report("The trace could not be handed on through httpx", error)
+        report_error("The trace could not be handed on through httpx", error)
         return None
     return request

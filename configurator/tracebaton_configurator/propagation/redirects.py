@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
 
-from tracebaton_configurator.asgi.guard import report
+from tracebaton_configurator.logs.diagnostics import report_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def forget_after_redirect(request: Any, response: Any) -> None:
         if 300 <= response.status_code < 400 and "location" in response.headers:
             take_out(request.headers, injected(request.headers))
     except Exception as error:  # noqa: BLE001 (the application has its answer)
-        report(_FAILED, error)
+        report_error(_FAILED, error)
 
 
 def watch_hops(name: str) -> None:
@@ -75,7 +75,7 @@ def watch_hops(name: str) -> None:
                     # Left there for the hops that follow, within the outermost call.
                     _handed_on.set((before or frozenset()) | injected(headers))
             except Exception as error:  # noqa: BLE001 (the call is made as it came)
-                report(_FAILED, error)
+                report_error(_FAILED, error)
             response = wrapped(*args, **kwargs)
             if token is not None and getattr(response, "is_redirect", False):
                 _forget(headers)  # requests, where the application follows by itself
@@ -91,7 +91,7 @@ def _forget(headers: Any) -> None:
     try:
         take_out(headers, _handed_on.get() or frozenset())
     except Exception as error:  # noqa: BLE001 (the application has its answer)
-        report(_FAILED, error)
+        report_error(_FAILED, error)
 
 
 def watch_aiohttp(instrumentation: Any) -> None:
@@ -114,7 +114,7 @@ async def _before_redirect(_: Any, context: Any, params: Any) -> None:
             if context.excluded_urls.url_disabled(str(target)):
                 take_out(params.headers, injected(params.headers))
     except Exception as error:  # noqa: BLE001 (the application's call goes on)
-        report(_FAILED, error)
+        report_error(_FAILED, error)
 
 
 def _of_requests(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, Any]:

@@ -59,7 +59,7 @@ def run(app: Any, scope: dict[str, Any], **more: Any) -> Answer:
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr("tracebaton_configurator.asgi.guard.diagnostics.report", lambda _, line: lines.append(line))
+    monkeypatch.setattr("tracebaton_configurator.logs.diagnostics.report", lambda _, line: lines.append(line))
     return lines
 
 

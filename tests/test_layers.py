@@ -1,0 +1,75 @@
+"""Which package may import which: the map in CONTRIBUTING.md, and no circle."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATOR = ROOT / "configurator" / "tracebaton_configurator"
+# Each may import those behind it, and the loose modules at the top that import nothing themselves.
+BELOW = {
+    "startup": {
+        *("live", "asgi", "coexist", "export", "propagation", "sampling", "redaction", "logs", "settings", "patching"),
+    },
+    "live": {"sampling", "logs", "patching"},
+    "asgi": {"propagation", "sampling", "redaction", "logs", "patching"},
+    "coexist": {"redaction", "logs", "patching"},
+    "propagation": {"sampling", "redaction", "logs", "patching"},
+    "export": {"logs", "patching"},
+    "sampling": set(),
+    "redaction": {"logs"},
+    "logs": {"settings", "patching"},
+    "settings": {"patching"},
+    "patching": set(),
+}  # fmt: skip
+
+
+def imported(path: Path) -> set[str]:
+    """The packages whose modules this one imports, anywhere in it but for type checking."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "tracebaton_configurator":
+            names = [f"{node.module}.{alias.name}".split(".")[1] for alias in node.names]
+            found |= {name for name in names if (CONFIGURATOR / name).is_dir()}
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def test_every_package_has_its_place() -> None:
+    packages = {path.parent.name for path in CONFIGURATOR.glob("*/__init__.py")}
+    assert packages == set(BELOW)
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    for path in (CONFIGURATOR / package).rglob("*.py"):
+        assert imported(path) - {package} <= BELOW[package], path
+
+
+def test_there_is_no_circle() -> None:
+    left = dict(BELOW)
+    while left:
+        free = [name for name, below in left.items() if not below & left.keys()]
+        assert free, left
+        for name in free:
+            del left[name]
+
+
+def test_what_runs_in_an_application_imports_nothing_of_the_commands() -> None:
+    for path in CONFIGURATOR.rglob("*.py"):
+        assert "tracebaton." not in {f"{word}." for word in _modules(path)}, path
+
+
+def _modules(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    from_ones = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in from_ones | plain}
