@@ -509,6 +509,27 @@ step = st.one_of(
 )
 
 
+def test_a_request_under_way_ends_with_the_process() -> None:
+    """The client asks how long it may still wait, again and again: the end may come while it does."""
+    told: list[float] = []
+
+    class Asking(Scripted):
+        def send(self, message: bytes, deadline: Callable[[], float]) -> ExportResult:
+            told.append(deadline())
+            export_queue.end_at(time.monotonic() + 1)
+            told.append(deadline())
+            export_queue.end_at(time.monotonic() - 1)
+            told.append(deadline())
+            return super().send(message, deadline)
+
+    export_queue = made(Asking(lambda _: DELIVERED), timeout=10)
+    export_queue.take(payload(1), 1)
+    export_queue.work(lambda: None)
+    assert 9 < told[0] <= 10
+    assert 0 < told[1] <= 1
+    assert told[2] < 0
+
+
 class TestTheSum:
     """taken == exported + dropped + waiting + on disk, always."""
 

@@ -13,7 +13,7 @@ from tracebaton_configurator.logs import diagnostics, own
 from tracebaton_configurator.logs.limit import RateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 IN_A_REQUEST = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=False))
 
@@ -98,6 +98,26 @@ def test_in_a_request_another_thread_does_the_talking(said: Said) -> None:
         logging.getLogger("opentelemetry.sdk.trace").warning("Slow sink")
     assert said.came.wait(10)
     assert said.threads != [threading.current_thread().name]
+
+
+def test_one_thread_talks_whatever_there_is_to_say(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    may_go_on = threading.Event()
+
+    class Counted:
+        @staticmethod
+        def start(target: Callable[[], None]) -> None:
+            started.append(threading.Thread(target=lambda: may_go_on.wait(20) and target()))
+            started[-1].start()
+
+    monkeypatch.setattr(diagnostics.os_threads, "Thread", Counted)
+    with trace.use_span(IN_A_REQUEST):
+        for number in range(50):
+            logging.getLogger("opentelemetry.sdk.trace").warning(f"Slow sink {number}")  # noqa: G004 (kinds of their own)
+    may_go_on.set()
+    (thread,) = started
+    thread.join(20)
+    assert len(said.lines) == 50
 
 
 def test_debug_and_info_are_left_out(said: Said) -> None:

@@ -81,3 +81,26 @@ def test_a_forked_child_has_its_own_pid_and_instance() -> None:
         "service.instance.id",
     }
     assert dict(provider.resource.attributes) == before
+
+
+def test_the_instance_is_renewed_where_the_sdk_does_not() -> None:
+    """Which it does since 1.45, by itself and before: so this provider is none of the SDK's."""
+
+    class Provider:
+        resource = resource.build_resource("shop")
+
+    provider = Provider()
+    resource.renew_in_children(provider)  # type: ignore[arg-type]
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, str(provider.resource.attributes["service.instance.id"]).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        found = answer.read()
+    os.waitpid(child, 0)
+    assert len(found) == 36
+    assert found != provider.resource.attributes["service.instance.id"]
