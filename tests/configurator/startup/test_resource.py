@@ -7,6 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from tracebaton_configurator import __version__
@@ -84,10 +85,10 @@ def test_a_forked_child_has_its_own_pid_and_instance() -> None:
 
 
 def test_the_instance_is_renewed_where_the_sdk_does_not() -> None:
-    """Which it does since 1.45, by itself and before: so this provider is none of the SDK's."""
+    """Which it does since 1.45, with an id of its own: so this provider and its resource are as those before."""
 
     class Provider:
-        resource = resource.build_resource("shop")
+        resource = Resource({"service.instance.id": resource._INSTANCE})
 
     provider = Provider()
     resource.renew_in_children(provider)  # type: ignore[arg-type]
