@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
-.PHONY: bench clean demo equality lint matrix test types
+.PHONY: bench clean demo equality lint matrix test test-fast types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -23,13 +23,13 @@ $(VENV)/demo.installed: $(VENV)/bin/python pyproject.toml
 $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@echo "installing tracebaton and what the tests need (about half a minute)"
 	@$(PIP) -e '.[dev]'
-	@$(PIP) --no-deps --target $(VENV)/other-instrumentations $(OTHERS)
-	@$(PIP) --no-deps --target $(VENV)/threading-instrumentation opentelemetry-instrumentation-threading
-	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/3 'python-json-logger>=3,<4'
-	@$(PIP) --no-deps --target $(VENV)/other-json-loggers/2.0.7 python-json-logger==2.0.7
-	@$(PIP) --no-deps --target $(VENV)/company/logging opentelemetry-instrumentation-logging
-	@$(PIP) --no-deps --target $(VENV)/company/logfire 'logfire>=4,<5.3' executing || echo "no logfire"
-	@$(PIP) --no-deps --target $(VENV)/company/sentry 'sentry-sdk>=2' || echo "no sentry-sdk"
+	@$(PIP) --no-deps --upgrade --target $(VENV)/other-instrumentations $(OTHERS)
+	@$(PIP) --no-deps --upgrade --target $(VENV)/threading-instrumentation opentelemetry-instrumentation-threading
+	@$(PIP) --no-deps --upgrade --target $(VENV)/other-json-loggers/3 'python-json-logger>=3,<4'
+	@$(PIP) --no-deps --upgrade --target $(VENV)/other-json-loggers/2.0.7 python-json-logger==2.0.7
+	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logging opentelemetry-instrumentation-logging
+	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logfire 'logfire>=4,<5.3' executing || echo "no logfire"
+	@$(PIP) --no-deps --upgrade --target $(VENV)/company/sentry 'sentry-sdk>=2' || echo "no sentry-sdk"
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
@@ -37,6 +37,9 @@ demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heart
 
 test: $(VENV)/dev.installed  ## everything
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute
+	@$(VENV)/bin/python -m pytest -q --fast tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
 
 matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Python; CELL='oldest' those with that in their name
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)

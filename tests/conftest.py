@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from typing import Any
+
+import pytest
 
 # Tests that serve gRPC themselves start programs, too, by fork and exec. What gRPC does in the child in between, which
 # it decides when it is imported, now and then ends it ("epoll_wait error: Bad file descriptor", status -6).
@@ -18,3 +22,25 @@ for _number, _default in (
 ):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _default)
+
+# Of tests without a process, the files that take longest: tens of seconds of waiting for receivers and of hostile input.
+SLOW = ("test_bad_batch.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py", "test_view_hostile.py")
+_STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="skip what starts a process, and the slow files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--fast"):
+        sys.addaudithook(_skip_processes)
+
+
+def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
+    return True if config.getoption("--fast") and collection_path.name in SLOW else None
+
+
+def _skip_processes(event: str, _: Any) -> None:
+    if event in _STARTS_A_PROCESS:
+        pytest.skip(f"starts a process ({event})", allow_module_level=True)
