@@ -23,7 +23,7 @@ for _number, _default in (
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _default)
 
-# Of tests without a process, the files that take longest: tens of seconds of waiting for receivers and of hostile input.
+# Of tests without a process, the files that take longest, waiting for receivers or taking in anything at all.
 SLOW = ("test_bad_batch.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py", "test_view_hostile.py")
 _STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
 
