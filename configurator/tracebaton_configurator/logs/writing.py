@@ -15,7 +15,7 @@ from typing import Any
 from tracebaton_configurator.logs import own, stock
 
 # Where a handler's methods may come from, and who may ask a handler for a text to write it down unchanged.
-# Checked with CPython 3.10 to 3.13 and concurrent-log-handler 0.9.
+# Checked with CPython 3.10 to 3.14 and concurrent-log-handler 0.9.
 MODULES = frozenset(("logging", "logging.handlers", "concurrent_log_handler", own.__name__))
 _METHODS = ("handle", "emit", "flush")
 # By the function that writes: Flask's errors under gunicorn, standard streams of workers and of `colorama.init()`.
@@ -74,7 +74,8 @@ def passes_on(stream: Any) -> bool:
             if stream is None:
                 return True
             write = stream.write
-            if type(write) is not BuiltinMethodType and _module_of(write) not in _STREAMS:
+            # Of a kind of its own where it needs its class: `FileIO.write` from CPython 3.12 on.
+            if not isinstance(write, BuiltinMethodType) and _module_of(write) not in _STREAMS:
                 return False
             stream = next((getattr(stream, name) for name in _BELOW if hasattr(stream, name)), None)
     except Exception:  # noqa: BLE001, S110 (see above)

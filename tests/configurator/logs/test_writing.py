@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import logging.handlers
+import re
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -131,3 +132,15 @@ def test_verdicts_are_kept_within_bounds() -> None:
         handler = type(f"Handler{number}", (logging.StreamHandler,), {})()
         assert writing.methods_of(handler) == (True, True)
     assert len(writing._outcomes) <= 256
+
+
+def test_streams_without_a_buffer(tmp_path: Path) -> None:
+    """`PYTHONUNBUFFERED`: `FileIO` stands behind stdout then, whose `write` is of two kinds, by the Python."""
+    with (tmp_path / "log").open("wb", buffering=0) as raw, io.TextIOWrapper(raw, write_through=True) as stream:
+        assert writing.passes_on(stream)
+
+    class Stream:
+        write = re.compile("").match  # of the second kind on every Python
+
+    assert type(Stream().write).__name__ == "builtin_method"
+    assert writing.passes_on(Stream())
