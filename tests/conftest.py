@@ -8,6 +8,11 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test depends on how fast the machine is: an example may take as long as it takes.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 # Tests that serve gRPC themselves start programs, too, by fork and exec. What gRPC does in the child in between, which
 # it decides when it is imported, now and then ends it ("epoll_wait error: Bad file descriptor", status -6).
