@@ -21,12 +21,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ROUNDS, AT_ONCE = 200, 5
 TIMEOUT = 2.0
 # Makes spans and prints all the time, in threads and in the main thread: whatever has a lock is met while it is held.
+# It ends with the process that started it.
 PROGRAM = """
-import logging, sys, threading, time
+import logging, os, sys, threading, time
 from opentelemetry import trace
 tracer = trace.get_tracer("storm")
+parent = os.getppid()
 def work():
-    while True:
+    while os.getppid() == parent:
         with tracer.start_as_current_span("work"):
             print("x" * 50, file=sys.stderr)
             logging.getLogger(str(time.monotonic())).warning("y")
