@@ -9,7 +9,7 @@ import os
 import sys
 
 from tracebaton.interpreter import which, why_untraced
-from tracebaton_configurator.choice import choose_this_distro
+from tracebaton_configurator.names import choose_this_distro
 from tracebaton_configurator.startup.begin import AUTOLOAD, is_true
 from tracebaton_configurator.startup.watched import SERVERS
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.logs.printable import printable_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +78,7 @@ class ExportResult:
 def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> ExportResult:
     """The receiver was not reached, or did not answer as one. `hide` masks what must not be shown, here and below."""
     cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
-    return ExportResult(Outcome.RETRY, printable(hide(reason)), cut=cut)
+    return ExportResult(Outcome.RETRY, _printable(hide(reason)), cut=cut)
 
 
 def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> ExportResult:
@@ -96,7 +97,7 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hid
     if code == 0:
         return _success(body[5:], hide)
     name = _CODES[code] if code < len(_CODES) else f"status {code}"
-    reason = printable(hide(f"{name}: {message}" if message else name))
+    reason = _printable(hide(f"{name}: {message}" if message else name))
     wait = _retry_info(headers.get("grpc-status-details-bin"))
     # A rate that is too large is none that a smaller batch would help against: it comes with a wait, or as UNAVAILABLE.
     if wait is None and name in _OF_SIZE and _TOO_LARGE.search(message):
@@ -116,7 +117,7 @@ def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = s
     elif "text/plain" in headers.get("content-type", "") and body.strip():
         # More than is shown, so that a value to be masked is not cut before it is found.
         reason += f": {body[: _LONGEST_TEXT * 10].decode(errors='replace').strip()}"
-    reason = printable(hide(reason))
+    reason = _printable(hide(reason))
     if status == 413:
         return ExportResult(Outcome.SPLIT, reason)
     if status in _RETRYABLE_HTTP:
@@ -124,9 +125,8 @@ def of_http(status: int, headers: Mapping[str, str], body: bytes, hide: Hide = s
     return ExportResult(Outcome.REFUSED, reason)
 
 
-def printable(text: str) -> str:
-    """What a stranger wrote, as it may stand in a line of log."""
-    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST_TEXT])
+def _printable(text: str) -> str:
+    return printable_text(text[:_LONGEST_TEXT])
 
 
 def _success(message: bytes, hide: Hide) -> ExportResult:
@@ -141,7 +141,7 @@ def _success(message: bytes, hide: Hide) -> ExportResult:
     except Exception:  # noqa: BLE001 (it said that it has the batch; what else it said is not needed)
         return ExportResult(Outcome.DELIVERED)
     return ExportResult(
-        Outcome.DELIVERED, printable(hide(partial.error_message)), rejected=max(0, partial.rejected_spans)
+        Outcome.DELIVERED, _printable(hide(partial.error_message)), rejected=max(0, partial.rejected_spans)
     )
 
 

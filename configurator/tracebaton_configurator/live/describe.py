@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.live.container import container
+from tracebaton_configurator.names import SERVER_COMMANDS
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.patching.registry import outcome
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tracebaton_configurator.live.control import Control
     from tracebaton_configurator.settings import Settings
 
-_SERVERS = frozenset(["daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"])
 _APP = regex(r"[\w./-]+\.py|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
@@ -67,7 +67,7 @@ def command_of(argv: Sequence[str]) -> str:
     """The program, and of a server the application that it runs: any other argument may be secret."""
     program, *arguments = argv or ["python"]
     name = PurePath(program).name
-    if name.removesuffix(".py") in _SERVERS or PurePath(program).parent.name in _SERVERS:
+    if name.removesuffix(".py") in SERVER_COMMANDS or PurePath(program).parent.name in SERVER_COMMANDS:
         for before, argument in zip(["", *arguments], arguments, strict=False):
             # What follows an option may be its value: `--header Authorization:abc`.
             if _APP.fullmatch(argument) and not before.startswith("-"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs.printable import printable_text
 from tracebaton_configurator.sampling.rules import RuleError
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def _for(seconds: float | None) -> str:
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = text if len(text) <= 200 else text[:200] + "..."
-    return "".join(character if character.isprintable() else " " for character in text)
+    return printable_text(text)

@@ -23,6 +23,7 @@ from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
+from tracebaton_configurator.names import SERVER_MODULES
 from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _WRITTEN_AFTERWARDS = ("gunicorn.access",)
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
-_SERVERS = frozenset(("uvicorn", "gunicorn", "hypercorn", "granian", "_granian", "daphne"))
+_SERVERS = frozenset((*SERVER_MODULES, "_granian"))
 
 
 def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked") -> Callable[[], None]:

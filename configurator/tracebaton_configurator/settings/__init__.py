@@ -14,7 +14,7 @@ from re import compile as regex
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
-from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
+from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.problem import Problem

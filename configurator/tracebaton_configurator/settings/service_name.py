@@ -6,6 +6,8 @@ from pathlib import PurePath
 from re import compile as regex
 from typing import TYPE_CHECKING
 
+from tracebaton_configurator.names import SERVER_COMMANDS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,7 +18,7 @@ _APP = regex(r"(?P<module>[A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*(?:\(.*\))?")
 _GENERIC = frozenset([
     "__main__", "api", "app", "application", "apps", "asgi", "bin", "code", "home", "main", "manage", "opt", "root",
     "run", "server", "service", "src", "srv", "start", "tmp", "usr", "web", "workspace", "wsgi",
-    "daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn",
+    *SERVER_COMMANDS,
 ])
 # fmt: on
 # Their value has the shape of an application and is not one (`gunicorn -c python:settings`, `uvicorn --loop a:b`).

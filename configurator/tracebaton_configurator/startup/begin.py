@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
+from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.startup.watched import INSTRUMENTATIONS, LATE, LIBRARIES, SERVERS
 

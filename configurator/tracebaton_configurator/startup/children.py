@@ -12,7 +12,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME
+from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME
 from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:

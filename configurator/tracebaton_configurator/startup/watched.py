@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tracebaton_configurator.names import SERVER_MODULES
+
 # What serves. In a worker that uvicorn has spawned, `uvicorn` itself is no sign: the process that started it wants its
 # first answer within seconds (uvicorn 0.34: `--workers`, supervisors/multiprocess.py).
-SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "waitress")
+SERVERS = SERVER_MODULES
 # What uvicorn imports there when it loads an application, one perhaps that imports nothing of what is watched.
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 

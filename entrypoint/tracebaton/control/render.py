@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton.control.talk import why_none
 from tracebaton_configurator.live.container import namespace
+from tracebaton_configurator.logs.printable import printable_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def _written(process: dict[str, Any], line: Callable[[dict[str, Any]], str]) -> 
 def printable(value: Any) -> Any:
     """All texts in it without what would speak to the terminal: root is told things by the processes of others."""
     if isinstance(value, str):
-        return "".join(char if char.isprintable() else " " for char in value)
+        return printable_text(value)
     if isinstance(value, dict):
         return {printable(name): printable(one) for name, one in value.items()}
     return [printable(one) for one in value] if isinstance(value, list) else value

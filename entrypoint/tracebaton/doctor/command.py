@@ -14,6 +14,7 @@ from tracebaton.doctor.application import check_application, option
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
 from tracebaton.doctor.launch import main_command, read_launch
 from tracebaton.interpreter import keeps_us_out
+from tracebaton_configurator.names import SERVER_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "fastapi")
 _STOP = "docker stop signals the shell, which passes nothing on and is killed after 10 s: the spans that wait are lost"
 _TRACED = ("tracebaton run", "opentelemetry-instrument")
 
@@ -97,8 +97,8 @@ def _not_found(name: str, situation: Situation) -> Finding:
     if os.sep in name:
         reason = "is not executable" if there.exists() else "does not exist"
         return error(f"the program {name!r} {reason}", f"chmod +x {name}" if there.exists() else "correct the path")
-    hint = nearest(name, [*_SERVERS, "python", "python3"])
-    package = name if name in _SERVERS else ""
+    hint = nearest(name, [*SERVER_COMMANDS, "python", "python3"])
+    package = name if name in SERVER_COMMANDS else ""
     return error(
         f"the program {name!r} is not on the PATH{hint}: the container ends with status 127",
         f"pip install {package}" if package else "install it, or correct the name",
@@ -128,7 +128,7 @@ def _script(program: Path) -> Iterator[Finding]:
         said = " ".join(words[1:3])
         yield ok(f"the script {program.name} becomes `{said}` by exec; what that is has to be checked on its own")
         return
-    if inner.name in (*_SERVERS, "python", "python3") or inner.launchers or words[:1] in (["$@"], ["$*"]):
+    if inner.name in (*SERVER_COMMANDS, "python", "python3") or inner.launchers or words[:1] in (["$@"], ["$*"]):
         yield error(
             f"the script {program.name} starts `{inner.name or words[0]}` without exec and stays PID 1"
             + (f", with `{after}` after it" if after else "")
@@ -182,14 +182,14 @@ def _interpreter(first: bytes) -> Path | None:
 def _server(program: Sequence[str], directory: str) -> tuple[str, Sequence[str], str]:
     """Server and its arguments, for `uvicorn ...` and `python -m uvicorn ...`; then a module that is not there."""
     name = Path(program[0]).name
-    if name in _SERVERS:
+    if name in SERVER_COMMANDS:
         return name, program[1:], ""
     for at, argument in enumerate(program[1:], 1):
         if argument == "-m" and len(program) > at + 1:
             module = program[at + 1].partition(".")[0]
             if PathFinder.find_spec(module) is None and PathFinder.find_spec(module, [directory]) is None:
                 return "", (), module
-            return (module, program[at + 2 :], "") if module in _SERVERS else ("", (), "")
+            return (module, program[at + 2 :], "") if module in SERVER_COMMANDS else ("", (), "")
         if not argument.startswith("-") or argument == "-c":
             break
     return "", (), ""

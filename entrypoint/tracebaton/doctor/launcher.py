@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
-from tracebaton_configurator.choice import CONFIGURATOR, DISTRO, NAME, choose_this_distro
+from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings.propagators import VARIABLE, as_upstream_takes_it
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
 from tracebaton.doctor.secrets import shown
-from tracebaton_configurator.choice import NAME
+from tracebaton_configurator.names import NAME
 from tracebaton_configurator.sampling.rules import KINDS, Rule, RuleError, effective_rules, parse_rules
 from tracebaton_configurator.sampling.rules import SERVER as REQUESTS
 

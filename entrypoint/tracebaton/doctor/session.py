@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tracebaton.doctor.finding import Finding, Status, worst
 from tracebaton.doctor.secrets import Secrets
 from tracebaton.doctor.situation import Situation
+from tracebaton_configurator.logs.printable import printable_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,9 @@ def examine(situation: Situation) -> list[Finding]:
     findings = [finding for name, module in CHECKS for finding in _findings_of(name, module, situation)]
     secrets = Secrets(situation.given, situation.command)
     return [
-        replace(one, message=_printable(secrets.scrub(one.message)), remedy=_printable(secrets.scrub(one.remedy)))
+        replace(
+            one, message=printable_text(secrets.scrub(one.message)), remedy=printable_text(secrets.scrub(one.remedy))
+        )
         for one in findings
     ]
 
@@ -93,11 +96,6 @@ def _quiet(environ: Mapping[str, str]) -> Iterator[None]:
     finally:
         logging.disable(before)
         os.environ.update(taken)
-
-
-def _printable(text: str) -> str:
-    """On one line, and without what would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _directory() -> str:

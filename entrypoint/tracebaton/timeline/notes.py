@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracebaton.timeline.timestamps import to_text
+from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +78,7 @@ def ambiguous(digits: str, seen: Mapping[str, Seen], *, has_more: bool) -> Itera
     yield f"{digits} begins the ids of {number} traces; give more digits"
     for trace_id, each in list(seen.items())[:_MOST_LISTED]:
         first = f"from {to_text(each.first_ns)}, " if each.first_ns is not None else ""
-        yield f"  {trace_id}  {first}{counted(each.lines, 'line')} of {_printable(', '.join(each.services))}"
+        yield f"  {trace_id}  {first}{counted(each.lines, 'line')} of {escaped_text(', '.join(each.services))}"
     if has_more or len(seen) > _MOST_LISTED:
         yield "  ..."
 
@@ -89,7 +90,3 @@ def counted(number: int, noun: str) -> str:
 def _listed(parts: Iterable[str]) -> str:
     listed = list(parts)
     return ", ".join(listed[:_MOST_SOURCES]) + (", ..." if len(listed) > _MOST_SOURCES else "")
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from tracebaton.timeline.match import decode
 from tracebaton.timeline.timestamps import to_text
+from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tracebaton.timeline.match import Match
     from tracebaton.timeline.record import Record
 
-__all__ = ["JsonOutput", "Output", "TextOutput", "escape"]
+__all__ = ["JsonOutput", "Output", "TextOutput"]
 
 _LONGEST_MESSAGE = 8000
 _MOST_LINES_BELOW = 300
@@ -59,7 +60,7 @@ class TextOutput:
 
     def widen(self, service: str) -> None:
         """Make the column of services wide enough for this one."""
-        self._service_width = max(self._service_width, min(len(escape(service)), _WIDEST_SERVICE))
+        self._service_width = max(self._service_width, min(len(escaped_text(service)), _WIDEST_SERVICE))
 
     def line(self, match: Match, depth: int) -> None:
         record = match.record()
@@ -69,8 +70,8 @@ class TextOutput:
         time, offset = self._time(match), ""
         if match.time_ns is not None and self._first_ns is not None:
             offset = _offset(match.time_ns - self._first_ns)
-        service = f"{escape(match.service):<{self._service_width}}"
-        level = f"{escape(record.level[:12]):<8}"
+        service = f"{escaped_text(match.service):<{self._service_width}}"
+        level = f"{escaped_text(record.level[:12]):<8}"
         indent = "  " * min(depth, _DEEPEST)
         style = _style(record)
         first, *rest = _lines(record) or [""]
@@ -145,19 +146,6 @@ class JsonOutput:
         self._stream.flush()
 
 
-def escape(text: str) -> str:
-    """Show what a terminal would obey (escape sequences, line ends, direction marks) as its Python escape."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that was no UTF-8, see match.decode
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
-
-
 def _lines(record: Record) -> list[str]:
     """The message and the exception as lines that can be printed, bounded; what is cut says so."""
     message = record.message
@@ -170,7 +158,7 @@ def _lines(record: Record) -> list[str]:
         half = _MOST_LINES_BELOW // 2
         note = f"... {len(lines) - 2 * half} lines left out; --json has all ..."
         lines = [*lines[:half], note, *lines[-half:]]
-    return [escape(line.rstrip().expandtabs(4)[:_LONGEST_MESSAGE]) for line in lines]
+    return [escaped_text(line.rstrip().expandtabs(4)[:_LONGEST_MESSAGE]) for line in lines]
 
 
 def _style(record: Record) -> str:

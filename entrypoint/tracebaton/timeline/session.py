@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from tracebaton.timeline import notes
 from tracebaton.timeline.files import FileSource, StdinSource
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.output import JsonOutput, Output, TextOutput, escape
+from tracebaton.timeline.output import JsonOutput, Output, TextOutput
 from tracebaton.timeline.progress import ProgressBar
 from tracebaton.timeline.query import Query
 from tracebaton.timeline.reader import Reader, Sink
 from tracebaton.timeline.record_buffer import RecordBuffer
 from tracebaton.timeline.scanner import Counts, Scanner
 from tracebaton.timeline.sources import Source, SourceError
+from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -233,5 +234,5 @@ def _say(sentence: str, *more: str) -> None:
 def _note(sentence: str) -> None:
     if sys.stderr is not None:
         # File names may hold anything; names of services have been escaped.
-        text = escape(sentence).encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        text = escaped_text(sentence).encode(sys.stderr.encoding or "utf-8", "backslashreplace")
         print(text.decode(sys.stderr.encoding or "utf-8"), file=sys.stderr, flush=True)  # noqa: T201 (the console is the interface)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from tracebaton_configurator.logs.printable import escaped_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -175,12 +177,9 @@ def _error_message(span: Span) -> str:
 
 
 def _escape(text: str) -> str:
-    """Show what a terminal would obey (escape sequences, line ends, direction marks) as its Python escape."""
     if len(text) > _MAX_SHOWN:
         return f"{_escape(text[:_MAX_SHOWN])}... ({_count(len(text) - _MAX_SHOWN, 'more character')})"
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return escaped_text(text)
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tracebaton_configurator.choice import NAME, choose_this_distro
+from tracebaton_configurator.names import NAME, choose_this_distro
 from tracebaton_configurator.settings import Settings, read_settings
 from tracebaton_configurator.settings.reader import parse_duration
 

@@ -1,4 +1,4 @@
-"""How upstream's loader is told which distro and configurator to take; imports nothing, as every start waits for it."""
+"""Names that more than one package needs; imports nothing, as every start waits for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 DISTRO = "OTEL_PYTHON_DISTRO"
 CONFIGURATOR = "OTEL_PYTHON_CONFIGURATOR"
 NAME = "tracebaton"
+
+# What serves: the modules, whose names their loggers have as well, and the commands.
+SERVER_MODULES = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "waitress")
+SERVER_COMMANDS = ("daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn")
 
 
 def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
