@@ -23,8 +23,9 @@ UVICORN = (*TRACED, "uvicorn", "launch_app:app", "--host", HOST, "--port", "{por
 
 
 def said(service: Service) -> list[str]:
-    """The lines of the logger `tracebaton`."""
-    return [line for line in service.child.output().splitlines() if "tracebaton" in line]
+    """The lines of the logger `tracebaton`; the word alone may be the name of the directory."""
+    lines = service.child.output().splitlines()
+    return [line for line in lines if '"logger": "tracebaton"' in line or ": tracebaton: " in line]
 
 
 def end(service: Service) -> None:
