@@ -17,7 +17,9 @@ NAMES = re.compile(
 )
 # Kinds of log lines, and a setting of the Docker Engine's, are no such names.
 CLASSES = {"Gate", "Start", "Decided", "Roots", "Keeper", "Endpoints", "Table", "Delivery", "Wire", "Verdict", "Reply"}
-SENTENCES = re.compile(r"\b(?:the gate|stands aside|last words|line at start|in hand)\b", re.IGNORECASE)
+SENTENCES = re.compile(
+    r"\b(?:the gate|stands aside|last words|line at start|in hand|unrecorded|hostile)\b", re.IGNORECASE
+)
 
 
 def names_of(path: Path) -> set[str]:

@@ -75,18 +75,8 @@ def _tell() -> None:
         _telling.release()
 
 
-class _Diagnostics(logging.Handler):
-    """Keeps no lock while it speaks, and does not listen to itself."""
-
-    def createLock(self) -> None:  # noqa: N802 (the name is the standard library's)
-        self.lock = None
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """As `logging.Handler.handle`, which from CPython 3.13 on fails without a lock, inside a request too."""
-        passed = self.filter(record)
-        if passed:
-            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
-        return passed
+class _Diagnostics(own.LocklessHandler):
+    """Does not listen to itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -24,21 +24,25 @@ ending = False
 _known = logging.getLogger(NAME)
 
 
-class _CurrentStderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to whatever `sys.stderr` is at that moment, as the standard library's last resort does."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
+class LocklessHandler(logging.Handler):
+    """Keeps no lock while it speaks: it may be asked to in a signal handler, or within a request."""
 
     def createLock(self) -> None:  # noqa: N802 (the name is the standard library's)
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """As `logging.Handler.handle`, which from CPython 3.13 on fails without a lock."""
+        """As `logging.Handler.handle`, which from CPython 3.13 on fails without a lock, inside a request too."""
         passed = self.filter(record)
         if passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed
+
+
+class _CurrentStderr(LocklessHandler, logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever `sys.stderr` is at that moment, as the standard library's last resort does."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Not where the program that started this one reads it, which expects what it would read without tracing."""

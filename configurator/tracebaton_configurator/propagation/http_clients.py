@@ -50,7 +50,7 @@ def prepare(name: str) -> None:
 
 
 def hand_on_through(name: str) -> None:
-    """Called when the instrumentation `name` has been loaded: lets its library hand unrecorded traces on."""
+    """Called when the instrumentation `name` has been loaded: lets its library hand unsampled traces on."""
     if name not in _MODULES:
         return
     module = import_module(_MODULES[name])

@@ -88,6 +88,7 @@ class SdkRootSampler:
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
+        self.span = sampler.should_sample
 
     def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
         """The specification's samplers look at the trace id, and at nothing else of a root."""
@@ -96,18 +97,6 @@ class SdkRootSampler:
 
     def learn(self, method: str, path: str, scope: dict[str, Any]) -> None:
         """A root's route makes no difference here."""
-
-    def span(
-        self,
-        context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None,
-        attributes: Attributes,
-        links: Sequence[Link] | None,
-        trace_state: TraceState | None,
-    ) -> SamplingResult:
-        return self._sampler.should_sample(context, trace_id, name, kind, attributes, links, trace_state)
 
     def describe(self, *, follows_parents: bool) -> str:
         """As the SDK describes its own."""

@@ -80,7 +80,7 @@ def _within_limit(values: Sequence[bytes]) -> bytes:
 
 def _parse_member(member: bytes) -> tuple[str, str] | None:
     # Split and strip rather than one expression for all of it: optional white space in so many places would make
-    # matching a hostile header take quadratic time.
+    # matching a header that was made for it take quadratic time.
     key, equals, rest = member.partition(b"=")
     key, rest = key.rstrip(_OWS), rest.lstrip(_OWS)
     if not equals or len(member) > MAX_MEMBER_LENGTH or not _KEY(key):
