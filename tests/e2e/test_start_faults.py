@@ -113,13 +113,14 @@ def test_strict_ends_it(tmp_path: Path, broken: str) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        (f"{PIPELINE}:coexist", "Providers that the application sets cannot be attended to, tracing goes on"),
-        (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
+        (f"{PIPELINE}:providers.coexist", "Providers that the application sets cannot be attended to, tracing goes on"),
         (
-            f"{PIPELINE}:AsgiInstrumentation.instrumented",
-            "The sampling middleware does not fit fastapi, upstream's is used",
+            "configurator tracebaton_configurator.startup.start_log:say_at_the_first_sign",
+            "The start-up log failed, tracing goes on",
         ),
-        (f"{PIPELINE}:AsgiInstrumentation.finish", "The sampling middleware does not fit fastapi, upstream's is used"),
+        (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
+        (f"{PIPELINE}:AsgiInstrumentation._after_fastapi", "tracebaton does not fit fastapi, upstream's way is used"),
+        (f"{PIPELINE}:AsgiInstrumentation.finish", "tracebaton does not fit fastapi, upstream's way is used"),
     ],
 )
 def test_what_tracing_can_do_without(tmp_path: Path, broken: str, said: str) -> None:

@@ -9,8 +9,8 @@ from opentelemetry import propagate
 from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
-from tracebaton_configurator.propagation import http_clients
 from tracebaton_configurator.propagation.trust import Trust
 from tracebaton_configurator.propagation.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
 
@@ -39,23 +39,19 @@ class AsgiInstrumentation:
         self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
         self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than)
 
-    def instrumenting(self, name: str) -> None:
-        """Called before the instrumentation of that name is loaded."""
-        http_clients.prepare(name)
+    def around(self) -> dict[str, Around]:
+        """For the instrumentations of ASGI frameworks."""
+        return {"fastapi": Around(after=self._after_fastapi), "starlette": Around(after=self._after_starlette)}
 
-    def instrumented(self, name: str) -> None:
-        """Called when it has been loaded."""
-        if name in ("fastapi", "starlette"):
-            from tracebaton_configurator.asgi.header_decoding import survive_any_header
+    def _after_fastapi(self) -> None:
+        _survive_any_header()
+        apply("fastapi", lambda: _patch_instrument_app(self))
 
-            apply("header-decoding", survive_any_header)
-        if name == "fastapi":
-            apply("fastapi", lambda: _patch_instrument_app(self))
-        elif name == "starlette":
-            from tracebaton_configurator.asgi.middleware import add_to_starlette
+    def _after_starlette(self) -> None:
+        from tracebaton_configurator.asgi.middleware import add_to_starlette
 
-            apply("starlette", lambda: add_to_starlette(self, event_spans=self._event_spans))
-        http_clients.hand_on_through(name)
+        _survive_any_header()
+        apply("starlette", lambda: add_to_starlette(self, event_spans=self._event_spans))
 
     def finish(self, is_instrumented: Callable[[], bool]) -> None:
         """Called when all instrumentations are known; `is_instrumented` says of FastAPI, once it is imported."""
@@ -67,6 +63,12 @@ class AsgiInstrumentation:
                 sample_fastapi_telemetry(self.fast_path, self.late_spans)
 
         on_import.after("fastapi", come)
+
+
+def _survive_any_header() -> None:
+    from tracebaton_configurator.asgi.header_decoding import survive_any_header
+
+    apply("header-decoding", survive_any_header)
 
 
 def _patch_instrument_app(asgi: AsgiInstrumentation) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.metrics import _internal as metrics
 
 from tracebaton_configurator.coexist.exporters import SharedSpans, processors_of
 from tracebaton_configurator.logs import own
+from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ def _meters(original: Any, bypass: Callable[[], None], on_first: Callable[[], ob
             )
 
     return set_meter_provider
+
+
+def around() -> dict[str, Around]:
+    return {"fastapi": Around(after=lambda: apply("fastapi-arguments", respect_own_instrumentation))}
 
 
 def respect_own_instrumentation() -> None:

@@ -11,6 +11,7 @@ Suppressed altogether they would send no `traceparent`, and the next service wou
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
@@ -39,20 +41,21 @@ _MODULES = {
 _left_alone: Any = None
 
 
-def prepare(name: str) -> None:
-    """Called before the instrumentation `name` is loaded."""
-    if name in _HTTPX or name in _MODULES:
-        apply("url-redaction", install_for_urls)
+def around() -> dict[str, Around]:
+    """For the instrumentations of HTTP clients, which then hand unsampled traces on."""
+    names = dict.fromkeys((*_HTTPX, *_MODULES))
+    return {name: Around(partial(_before, name), partial(_after, name) if name in _MODULES else None) for name in names}
+
+
+def _before(name: str) -> None:
+    apply("url-redaction", install_for_urls)
     if name in _HTTPX:
         apply("httpx", lambda: _hand_on_through_httpx(name))
     elif name in HOPS:
         apply("redirects", lambda: watch_hops(name))
 
 
-def hand_on_through(name: str) -> None:
-    """Called when the instrumentation `name` has been loaded: lets its library hand unsampled traces on."""
-    if name not in _MODULES:
-        return
+def _after(name: str) -> None:
     module = import_module(_MODULES[name])
     if name == "aiohttp-client":
         apply("redirects", lambda: watch_aiohttp(module))

@@ -15,7 +15,7 @@ from tracebaton_configurator.startup.reporting import report, report_failure
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tracebaton_configurator.patching.catalogue import Patch
 
@@ -74,6 +74,17 @@ def bring_up_by_ourselves() -> None:
         _call(point)
 
 
+def before_instrumentations() -> None:
+    """The entry point `opentelemetry_pre_instrument`: called in every process, whichever distro upstream took."""
+    _log(start_log.warn_if_another_distro_won)
+
+
+def after_instrumentations() -> None:
+    """The entry point `opentelemetry_post_instrument`, at the end of upstream's loader, which may run twice."""
+    instrumentations.finish()
+    _log(start_log.say_what_is_on)
+
+
 def _configure() -> None:
     here = settings.current()
     settings.hand_down(here)
@@ -88,7 +99,15 @@ def _configure() -> None:
 
     pipeline = start(here, STATE.launcher_version or _launcher_version())
     STATE.pipeline = pipeline
-    start_log.say_at_the_first_sign()
+    _log(start_log.say_at_the_first_sign)
+
+
+def _log(say: Callable[[], object]) -> None:
+    """Tracing does not depend on what is said of it."""
+    try:
+        say()
+    except Exception as error:  # noqa: BLE001 (see above)
+        own.error("The start-up log failed, tracing goes on: %s: %s", type(error).__name__, error)
 
 
 def _launcher_version() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.logs import own
-from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 from tracebaton_configurator.startup.watched import INSTRUMENTATIONS
@@ -51,9 +51,10 @@ def attach() -> None:
 
 
 def finish() -> None:
-    """Called when all have been taken: a FastAPI that none of them is for traces itself."""
+    """Called when all have been taken: a FastAPI that none of them is for traces itself. A second call does nothing."""
     asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
-    if asgi is not None:
+    if asgi is not None and STATE.distro and not STATE.all_taken:
+        STATE.all_taken = True
         _or_upstreams_way("fastapi", lambda: asgi.finish(lambda: "fastapi" in STATE.instrumented))
 
 
@@ -67,9 +68,9 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     if name in STATE.instrumented or name in STATE.skipped or STATE.failed is not None:
         return
     STATE.waiting.pop(name, None)
-    asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
-    if asgi is not None:
-        _or_upstreams_way(name, lambda: asgi.instrumenting(name))
+    around = STATE.pipeline.around.get(name, ()) if STATE.pipeline is not None else ()
+    for one in around:
+        _or_upstreams_way(name, one.before)
     try:
         with without_collections():
             loaded = load()
@@ -86,10 +87,8 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     if loaded is False:
         return
     STATE.instrumented.append(name)
-    if asgi is not None:
-        _or_upstreams_way(name, lambda: asgi.instrumented(name))
-    if name == "fastapi" and STATE.pipeline is not None:
-        registry.apply("fastapi-arguments", _respect_own_instrumentation)
+    for one in around:
+        _or_upstreams_way(name, one.after)
 
 
 def arguments_for(name: str) -> dict[str, Any]:
@@ -163,19 +162,12 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def _or_upstreams_way(name: str, fit: Callable[[], object]) -> None:
-    """Where the fast path does not fit, what is loaded works as upstream made it."""
+def _or_upstreams_way(name: str, fit: Callable[[], object] | None) -> None:
+    """Where what this project does around an instrumentation does not fit, what is loaded works as upstream made it."""
     try:
-        fit()
+        if fit is not None:
+            fit()
     except ImportError:
         return  # the library that the instrumentation is for is not there
     except Exception as error:  # noqa: BLE001 (see above)
-        own.error(
-            "The sampling middleware does not fit %s, upstream's is used: %s: %s", name, type(error).__name__, error
-        )
-
-
-def _respect_own_instrumentation() -> None:
-    from tracebaton_configurator.coexist.providers import respect_own_instrumentation
-
-    respect_own_instrumentation()
+        own.error("tracebaton does not fit %s, upstream's way is used: %s: %s", name, type(error).__name__, error)

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
-from tracebaton_configurator.coexist.providers import coexist
+from tracebaton_configurator.coexist import providers
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
 from tracebaton_configurator.export.export_queue import ExportQueue
@@ -33,6 +33,8 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, own
 from tracebaton_configurator.patching import os_threads
+from tracebaton_configurator.patching.around import merged
+from tracebaton_configurator.propagation import http_clients
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -46,11 +48,12 @@ from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
 
     from tracebaton_configurator.export.spool import Spool
+    from tracebaton_configurator.patching.around import Around
 
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
@@ -64,7 +67,8 @@ class AnotherProviderError(RuntimeError):
 class Pipeline:
     """What runs. Where there is no `asgi`, or it is bypassed by upstream's own path, `bypass_reason` says why.
 
-    `export_queues` has a processor for each OTLP exporter.
+    `export_queues` has a processor for each OTLP exporter. `around` is what is to be done where an instrumentation is
+    loaded, by the name of its entry point.
     """
 
     export_queues: tuple[QueueSpanProcessor, ...]
@@ -72,6 +76,7 @@ class Pipeline:
     sampling: TracebatonSampler
     asgi: AsgiInstrumentation | None
     bypass_reason: str | None
+    around: Mapping[str, Sequence[Around]]
 
 
 def start(here: Settings, launcher_version: str | None) -> Pipeline:
@@ -113,14 +118,15 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     control = Control(sampler, ids, asgi.fast_path if asgi else None)
     late_spans = asgi.late_spans if asgi else None
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
-    pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason)
+    around = merged([*([asgi.around(), http_clients.around()] if asgi else []), providers.around()])
+    pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason, around)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
         raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
     _or_without(
         "Providers that the application sets",
-        lambda: coexist(provider, here, lambda: _bypass(asgi), sampler.call_on_first),
+        lambda: providers.coexist(provider, here, lambda: _bypass(asgi), sampler.call_on_first),
     )
     _or_without("Requests of an operator", server.start)
     return pipeline

@@ -1,9 +1,7 @@
 """The start-up log: one line that says what is on, and a warning where something else than this distro was chosen.
 
 Below `tracebaton run` the line comes with the first sign that the process is one to be traced: the first line of a
-server's log, the first request, or the first span. Upstream's launcher calls two functions of this module through the
-entry points `opentelemetry_pre_instrument` and `opentelemetry_post_instrument`, in every process and whichever distro
-it took.
+server's log, the first request, or the first span.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ def warn_if_another_distro_won() -> None:
 
 
 def say_what_is_on() -> None:
-    """At the end of upstream's loader, when all instrumentations are known; its second run changes nothing."""
+    """Below upstream's launcher, when all instrumentations are known; its loader's second run changes nothing."""
     if STATE.announced or STATE.failed is not None or not STATE.distro:
         return
     STATE.announced = True
@@ -61,7 +59,6 @@ def say_what_is_on() -> None:
     if here.disabled:
         _say("Tracing is off: OTEL_SDK_DISABLED=true.")
     elif STATE.pipeline is not None:  # else another configurator won, which was said
-        instrumentations.finish()
         say_start_line()
 
 

@@ -15,13 +15,14 @@ class ProcessState:
 
     `distro` and `configurator` say whether upstream's launcher, or `tracebaton run`, took this project's; `failed` is
     why tracing could not start, and nothing is instrumented then. `waiting` has the instrumentations whose library has
-    not been imported, `instrumented` and `skipped` what became of the others.
+    not been imported, `instrumented` and `skipped` what became of the others, `all_taken` whether all are known.
     """
 
     distro: bool = False
     configurator: bool = False
     launcher_version: str | None = None
     brought_up: bool = False
+    all_taken: bool = False
     pipeline: Pipeline | None = None
     failed: Exception | None = None
     start_said: bool = False

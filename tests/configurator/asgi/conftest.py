@@ -119,9 +119,8 @@ def _traced_httpx(provider: TracerProvider) -> Iterator[None]:
     kinds = ((httpx.HTTPTransport, "handle_request"), (httpx.AsyncHTTPTransport, "handle_async_request"))
     before = [kind.__dict__[name] for kind, name in kinds]
     instrumentor = HTTPXClientInstrumentor()
-    http_clients.prepare("httpx")
+    http_clients.around()["httpx"].before()
     instrumentor.instrument(tracer_provider=provider)
-    http_clients.hand_on_through("httpx")
     try:
         yield
     finally:

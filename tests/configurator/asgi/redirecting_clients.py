@@ -123,9 +123,11 @@ def main() -> int:
         import_module(name.removesuffix("-client"))
     except ImportError:
         return 77
-    http_clients.prepare(name)
+    around = http_clients.around()[name]
+    around.before()
     found.instrument(tracer_provider=TracerProvider(sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False))
-    http_clients.hand_on_through(name)
+    if around.after is not None:
+        around.after()
     span = trace.NonRecordingSpan(
         trace.SpanContext(0xABCDEF, 7, is_remote=False, trace_flags=trace.TraceFlags(SAMPLED))
     )

@@ -56,7 +56,7 @@ def provide_gate() -> None:
     ids = DecisionIdGenerator(RandomIdGenerator())
     trace.set_tracer_provider(TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False))
     asgi = AsgiInstrumentation(sampler, ids, trust_parent=True, keep_errors=True, keep_slower_than=None)
-    asgi.instrumented("fastapi")
+    asgi.around()["fastapi"].after()
 
 
 def instrumented(app: FastAPI) -> FastAPI:

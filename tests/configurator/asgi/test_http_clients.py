@@ -76,7 +76,7 @@ def run(made: Behind, client: tuple[str, Any], url: str, flags: int, **instrumen
 
     made.put_on(app, **instrument)
     instrumentor.instrument(tracer_provider=made.provider)
-    http_clients.hand_on_through(name)
+    http_clients.around()[name].after()
     try:
         answer = asyncio.run(send(app, http_scope(headers=[traceparent(TRACE, PARENT, flags)])))
     finally:

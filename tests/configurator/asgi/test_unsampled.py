@@ -324,7 +324,7 @@ class TestHandsOn:
         before = httpx.HTTPTransport.__dict__["handle_request"]
         before_async = httpx.AsyncHTTPTransport.__dict__["handle_async_request"]
         try:
-            http_clients.prepare("httpx")
+            http_clients.around()["httpx"].before()
             HTTPXClientInstrumentor().instrument(tracer_provider=made.provider)
             HTTPXClientInstrumentor().uninstrument()
             httpx.get(downstream.url)

@@ -29,7 +29,7 @@ def read(**environ: str) -> Settings:
 
 
 def made(bypass_reason: str | None = None) -> Pipeline:
-    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason)
+    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason, {})
 
 
 def line_for(bypass_reason: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
