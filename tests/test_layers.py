@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,24 @@ def _modules(path: Path) -> set[str]:
     from_ones = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return {name.partition(".")[0] for name in from_ones | plain}
+
+
+def is_private(name: str) -> bool:
+    """OpenTelemetry's packages for logs have a stable name that looks like a private one."""
+    return any(part.startswith("_") and part != "_logs" for part in name.split("."))
+
+
+def test_private_names_of_others_are_imported_in_modules_for_that_only() -> None:
+    """So that whoever checks another release of a library knows where to look."""
+    found = [
+        f"{path.relative_to(CONFIGURATOR)}: {name}"
+        for path in CONFIGURATOR.rglob("*.py")
+        if not path.name.startswith("upstream")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and node.module.partition(".")[0] not in {*sys.stdlib_module_names, "tracebaton_configurator"}
+        for alias in node.names
+        if is_private(name := f"{node.module}.{alias.name}")
+    ]
+    assert found == ["distro.py: opentelemetry.util._importlib_metadata.EntryPoint"]  # for type checking

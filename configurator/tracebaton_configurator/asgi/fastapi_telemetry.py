@@ -91,13 +91,11 @@ class _TelemetryDetails:
     """The name and attributes that FastAPI's own telemetry gives a request, for one that is kept after the fact."""
 
     def __init__(self, version: str) -> None:
-        from fastapi.telemetry import _asgi
+        from tracebaton_configurator.asgi import upstream_fastapi
 
-        self.tracer = get_tracer("fastapi", version, schema_url=_asgi._SCHEMA_URL)  # noqa: SLF001
+        self.tracer = get_tracer("fastapi", version, schema_url=upstream_fastapi.SCHEMA_URL)
         self.mode = StabilityMode.HTTP
-        self._server_attributes = _asgi._server_attributes  # noqa: SLF001
-        self._sensitive = _asgi._SENSITIVE_QUERY_PARAMETERS  # noqa: SLF001
-        self._methods: frozenset[str] = getattr(_asgi, "_HTTP_METHODS", frozenset())
+        self._upstream = upstream_fastapi
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """As `NativeTelemetry.__call__` (fastapi/telemetry/_asgi.py)."""
@@ -108,7 +106,7 @@ class _TelemetryDetails:
             attributes["network.protocol.name"] = "websocket"
         else:
             original = scope.get("method", "")
-            known = original if original in self._methods else "_OTHER"
+            known = original if original in self._upstream.METHODS else "_OTHER"
             method = "HTTP" if known == "_OTHER" else known
             attributes["http.request.method"] = known
             attributes["url.path"] = scope["path"]
@@ -118,7 +116,7 @@ class _TelemetryDetails:
                 attributes["network.protocol.version"] = scope["http_version"]
             if scope.get("query_string"):
                 attributes["url.query"] = self._redacted(with_redacted_query(scope)["query_string"])
-        attributes.update(self._server_attributes(scope))
+        attributes.update(self._upstream.server_attributes(scope))
         if template is None:
             return method, attributes
         attributes["http.route"] = template
@@ -129,4 +127,4 @@ class _TelemetryDetails:
 
     def _redacted(self, query: bytes) -> str:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        return urlencode([(name, "REDACTED" if name in self._sensitive else value) for name, value in pairs])
+        return urlencode([(name, "REDACTED" if name in self._upstream.SENSITIVE else value) for name, value in pairs])

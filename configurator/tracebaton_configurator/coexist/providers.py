@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.metrics import _internal as metrics
 
 from tracebaton_configurator.coexist.exporters import SharedSpans, processors_of
+from tracebaton_configurator.coexist.upstream import metrics
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
