@@ -78,7 +78,7 @@ def _modules(path: Path) -> set[str]:
 
 def is_private(name: str) -> bool:
     """OpenTelemetry's packages for logs have a stable name that looks like a private one."""
-    return any(part.startswith("_") and part != "_logs" for part in name.split("."))
+    return any(part[0] == "_" and part[:2] != "__" and part != "_logs" for part in name.split("."))
 
 
 def test_private_names_of_others_are_imported_in_modules_for_that_only() -> None:
