@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
-.PHONY: bench clean demo equality lint matrix test test-fast types
+.PHONY: bench clean demo equality footprint lint matrix test test-fast types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -49,6 +49,9 @@ equality: $(VENV)/dev.installed  ## applications with tracing and without, on ot
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
+
+footprint: $(VENV)/dev.installed  ## the size of a plain installation, and what a traced process imports
+	@$(VENV)/bin/python bench/footprint.py
 
 lint: $(VENV)/dev.installed
 	@$(VENV)/bin/ruff check .
