@@ -72,7 +72,7 @@ IN_THE_LOG = [
     Mistake(
         "an exporter contradicts none",
         {"OTEL_TRACES_EXPORTER": "otlp,none"},
-        ("OTEL_TRACES_EXPORTER='otlp,none' combines none with others", "none is used"),
+        ("OTEL_TRACES_EXPORTER='otlp,none' combines none with other names", "using none"),
     ),
     Mistake(
         "a protocol's name is misspelled",
@@ -92,22 +92,22 @@ IN_THE_LOG = [
     Mistake(
         "a duration has no unit",
         {"OTEL_TRACEBATON_SHUTDOWN_TIMEOUT": "5"},
-        ("OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration", "250ms, 2s or 1m", "5s is used"),
+        ("OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration", "250ms, 2s or 1m", "using 5s"),
     ),
     Mistake(
         "a timeout in milliseconds where seconds are read",
         {"OTEL_EXPORTER_OTLP_TIMEOUT": "10000"},
-        ("OTEL_EXPORTER_OTLP_TIMEOUT='10000' is not a number of seconds", "10 is used"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT='10000' is not a number of seconds", "using 10"),
     ),
     Mistake(
         "a boolean is written as a number",
         {"OTEL_SDK_DISABLED": "1"},
-        ("OTEL_SDK_DISABLED='1' is not a boolean", "true or false", "false is used"),
+        ("OTEL_SDK_DISABLED='1' is not a boolean", "true or false", "using false"),
     ),
     Mistake(
         "a mode that there is not",
         {"OTEL_TRACEBATON_LOGS": "yaml"},
-        ("OTEL_TRACEBATON_LOGS='yaml' is unknown", "json, inject, off", "json is used"),
+        ("OTEL_TRACEBATON_LOGS='yaml' is unknown", "json, inject, off", "using json"),
     ),
     Mistake(
         "a header without a name",
@@ -122,7 +122,7 @@ IN_THE_LOG = [
     Mistake(
         "a limit that is no number",
         {"OTEL_ATTRIBUTE_COUNT_LIMIT": "many"},
-        ("OTEL_ATTRIBUTE_COUNT_LIMIT='many' is not a limit", "a whole number from 0", "128 is used"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT='many' is not a limit", "a whole number from 0", "using 128"),
     ),
     Mistake(
         "a resource attribute without a value",
@@ -137,12 +137,12 @@ IN_THE_LOG = [
     Mistake(
         "a variable contradicts the endpoint's scheme",
         {ENDPOINT: "https://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
-        ("OTEL_EXPORTER_OTLP_INSECURE='true' contradicts the https:// of the endpoint", "TLS is used"),
+        ("OTEL_EXPORTER_OTLP_INSECURE='true' contradicts the https:// of the endpoint", "using TLS"),
     ),
     Mistake(
         "a propagator that is not installed",
         {"OTEL_PROPAGATORS": "b3"},
-        ("OTEL_PROPAGATORS='b3' has 'b3', which nothing installed provides", "tracecontext,baggage is used"),
+        ("OTEL_PROPAGATORS='b3' has 'b3', which no installed package provides", "using tracecontext,baggage"),
     ),
     Mistake(
         "the same under upstream's launcher, which dies of it",
@@ -160,13 +160,16 @@ IN_THE_LOG = [
     Mistake(
         "nobody chose this distro",
         {},
-        ("another OpenTelemetry distro and configurator is in charge", "set OTEL_PYTHON_DISTRO=tracebaton"),
+        (
+            "another OpenTelemetry distro and configurator is active in this process",
+            "set OTEL_PYTHON_DISTRO=tracebaton",
+        ),
         launcher=("opentelemetry-instrument",),
     ),
     Mistake(
         "the distro's name is misspelled",
         {"OTEL_PYTHON_DISTRO": "tracebatton"},
-        ("another OpenTelemetry distro is in charge", "set OTEL_PYTHON_DISTRO=tracebaton"),
+        ("another OpenTelemetry distro is active in this process", "set OTEL_PYTHON_DISTRO=tracebaton"),
     ),
     Mistake(
         "tracing was switched off, and forgotten",
@@ -206,7 +209,7 @@ BY_THE_DOCTOR = [
     doctor("a variable without its prefix", {"OTLP_ENDPOINT": "http://c:4317"},
            "OTLP_ENDPOINT is unknown (did you mean OTEL_EXPORTER_OTLP_ENDPOINT?)"),
     doctor("propagators that upstream's launcher dies of", {"OTEL_PROPAGATORS": "b3"},
-           "OTEL_PROPAGATORS='b3' has 'b3', which nothing installed provides",
+           "OTEL_PROPAGATORS='b3' has 'b3', which no installed package provides",
            "pip install opentelemetry-propagator-b3"),
     doctor("propagation is switched off", {"OTEL_PROPAGATORS": "none"},
            "every service has traces of its own", "unset it"),

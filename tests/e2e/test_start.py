@@ -74,16 +74,16 @@ class TestWrongSettings:
         assert (done.returncode, done.stdout) == (0, "runs\n")
         errors = [line["message"] for line in lines(done) if line["level"] == "ERROR"]
         assert errors == [
-            "OTEL_TRACEBATON_LOGS='yaml' is unknown: accepted is json, inject, off; json is used.",
-            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration: accepted is a duration such as 250ms, 2s or 1m; "
-            "5s is used.",
+            "OTEL_TRACEBATON_LOGS='yaml' is unknown (expected json, inject, off); using json.",
+            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration (expected a duration such as 250ms, 2s or 1m); "
+            "using 5s.",
         ]
 
     @pytest.mark.parametrize(
         ("variable", "value", "said"),
         [
             ("OTEL_TRACES_SAMPLER", "traceidratoi", "no request is recorded"),
-            ("OTEL_TRACES_EXPORTER", "otpl", "accepted is console, none, otlp"),
+            ("OTEL_TRACES_EXPORTER", "otpl", "(expected console, none, otlp"),
             ("OTEL_METRICS_EXPORTER", "prometeus", "it is left out"),
         ],
     )
@@ -195,7 +195,7 @@ def test_any_other_installed_instrumentation_is_loaded(tmp_path: Path) -> None:
 def test_where_another_distro_won_one_line_says_what_to_set(environ: dict[str, str], lost: str) -> None:
     done = start("pass", **environ, OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none")
     (line,) = [line for line in done.stderr.splitlines() if "tracebaton is installed" in line]
-    assert f"another OpenTelemetry {lost} is in charge" in line
+    assert f"another OpenTelemetry {lost} is active in this process" in line
     assert "OTEL_PYTHON_DISTRO=tracebaton and OTEL_PYTHON_CONFIGURATOR=tracebaton" in line
 
 

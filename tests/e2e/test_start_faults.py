@@ -113,14 +113,17 @@ def test_strict_ends_it(tmp_path: Path, broken: str) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        (f"{PIPELINE}:providers.coexist", "Providers that the application sets cannot be attended to, tracing goes on"),
+        (f"{PIPELINE}:providers.coexist", "Watching for other providers failed to start, tracing continues"),
         (
             "configurator tracebaton_configurator.startup.start_log:say_at_the_first_sign",
-            "The start-up log failed, tracing goes on",
+            "The start-up log failed, tracing continues",
         ),
-        (f"{PIPELINE}:Server.start", "Requests of an operator cannot be attended to, tracing goes on"),
-        (f"{PIPELINE}:AsgiInstrumentation._after_fastapi", "tracebaton does not fit fastapi, upstream's way is used"),
-        (f"{PIPELINE}:AsgiInstrumentation.finish", "tracebaton does not fit fastapi, upstream's way is used"),
+        (f"{PIPELINE}:Server.start", "Live control failed to start, tracing continues"),
+        (
+            f"{PIPELINE}:AsgiInstrumentation._after_fastapi",
+            "tracebaton does not match fastapi, upstream's behaviour stays",
+        ),
+        (f"{PIPELINE}:AsgiInstrumentation.finish", "tracebaton does not match fastapi, upstream's behaviour stays"),
     ],
 )
 def test_what_tracing_can_do_without(tmp_path: Path, broken: str, said: str) -> None:

@@ -55,7 +55,7 @@ def test_everything_wrong_at_once(system: System) -> None:
     said = errors(system, "agent-b")
     output = system.children["agent-b"].output()
     # The launching command says this one before there is anything to write JSON.
-    assert output.count("ERROR: tracebaton: OTEL_PROPAGATORS='w3c' has 'w3c', which nothing installed provides") == 1
+    assert output.count("ERROR: tracebaton: OTEL_PROPAGATORS='w3c' has 'w3c', which no installed package provides") == 1
     assert sorted(line.partition("=")[0] for line in said) == sorted(set(wrong) - {"OTEL_PROPAGATORS"})
     assert "secret-token" not in output
     chats = [line for line in system.logs("agent-b") if line["logger"] == "agent" and "chat" in line["message"]]

@@ -45,7 +45,7 @@ def test_a_distro_that_the_user_chose_stays() -> None:
     code = "import os; print(os.environ['OTEL_PYTHON_DISTRO'])"
     done = run(sys.executable, "-c", code, OTEL_PYTHON_DISTRO="distro")
     assert done.stdout == "distro\n"
-    assert "another OpenTelemetry distro is in charge" in done.stderr
+    assert "another OpenTelemetry distro is active in this process" in done.stderr
 
 
 def test_options_of_the_command_are_the_commands() -> None:

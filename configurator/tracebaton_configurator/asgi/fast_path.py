@@ -72,7 +72,7 @@ class FastPath:
             if excluded is not None and excluded(scope):
                 decision.exclude()
         except Exception as error:  # noqa: BLE001 (a scope that is not ASGI's; what it is is for the application to say)
-            report_error("A request cannot be understood and is served untraced", error)
+            report_error("A request could not be parsed and is served untraced", error)
             return None
         return decision
 
@@ -82,7 +82,7 @@ class FastPath:
             try:
                 self.root_sampler.learn(decision.method, decision.path, scope)  # type: ignore[arg-type]
             except Exception as error:  # noqa: BLE001 (routes and the values in a path are the application's objects)
-                report_error("The route of a request could not be learnt", error)
+                report_error("The route of a request could not be determined", error)
 
     def decide(self, scope: MutableMapping[str, Any], method: str) -> RequestDecision:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""

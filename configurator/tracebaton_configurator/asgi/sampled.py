@@ -118,5 +118,5 @@ class Recorder:
                 set_status_code(span, message["status"], None, self._details.mode)
             return kind == "http.response.body" and not message.get("more_body", False)
         except Exception as error:  # noqa: BLE001 (see above)
-            report_error("An answer could not be understood", error)
+            report_error("A response could not be read", error)
             return False

@@ -70,7 +70,7 @@ async def pass_unsampled(
             elif kind == "http.response.body" and not message.get("more_body"):
                 ended = time_ns()  # what comes after it, background tasks, is not the request
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
-            report_error("An answer could not be understood", failure)
+            report_error("A response could not be read", failure)
         return send(message)
 
     error: Exception | None = None

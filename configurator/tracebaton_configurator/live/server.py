@@ -52,7 +52,9 @@ class Server:
             if state is not None:
                 _say(self._control.take_over(state))
         except Exception as error:  # noqa: BLE001 (perhaps another version's; this process goes by its variables)
-            own.warning("What the parent process was told is not understood: %s: %s", type(error).__name__, error)
+            own.warning(
+                "The control state of the parent process could not be read: %s: %s", type(error).__name__, error
+            )
 
     def _begin_in_child(self) -> None:
         """A forked child has its parent's state in memory, perhaps in the middle of a change, and its open sockets.

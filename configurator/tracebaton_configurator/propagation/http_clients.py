@@ -117,6 +117,6 @@ def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if context_api.get_current().get(UNSAMPLED) is not None:
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
-        report_error("The trace could not be handed on through httpx", error)
+        report_error("Trace headers could not be added to an httpx request", error)
         return None
     return request

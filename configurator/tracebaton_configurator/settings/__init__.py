@@ -255,7 +255,7 @@ def _read_trust(reader: Reader) -> bool | tuple[IPv4Network | IPv6Network, ...]:
         return _parse_trust(value)
     except ValueError as error:
         accepted = "true, false or networks such as 10.0.0.0/8,127.0.0.1"
-        reader.wrong(variable, str(error), accepted, "false is used: no caller is trusted")
+        reader.wrong(variable, str(error), accepted, "using false, no caller is trusted")
         return False
 
 
@@ -268,7 +268,7 @@ def _read_redact(reader: Reader) -> tuple[str, ...]:
         wrong = ", ".join(repr(name) for name in names if name not in right)
         accepted = "names of query parameters and headers, -name for one that is not to be hidden"
         reader.wrong(
-            variable, f"has {wrong}, which is no name", accepted, "the built-in names and the right ones apply"
+            variable, f"has {wrong}, which is not a name", accepted, "using the built-in names and the valid ones"
         )
     return tuple(right)
 

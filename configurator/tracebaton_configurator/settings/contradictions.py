@@ -23,7 +23,7 @@ def check_sampler(reader: Reader, sampler: str, argument: str | None) -> None:
         reader.wrong(
             "OTEL_TRACES_SAMPLER_ARG",
             f"has no effect on the sampler {sampler}",
-            "no argument there, or OTEL_TRACES_SAMPLER=tracebaton for rules",
+            "no argument, or OTEL_TRACES_SAMPLER=tracebaton for rules",
             f"{sampler} decides",
         )
 
@@ -38,7 +38,7 @@ def check_patches(reader: Reader, names: Collection[str]) -> None:
     if unknown:
         reader.wrong(
             ours.OTEL_TRACEBATON_DISABLED_PATCHES,
-            f"has names of no patch ({', '.join(unknown)})",
+            f"names unknown patches ({', '.join(unknown)})",
             ", ".join(CATALOGUE),
             "the others are left out",
         )
@@ -51,7 +51,7 @@ def check_batch(reader: Reader, batch: int, queue: int) -> int:
             _BATCH,
             f"is more than the {queue} that the queue holds",
             "a number up to OTEL_BSP_MAX_QUEUE_SIZE",
-            f"{queue} is used",
+            f"using {queue}",
         )
     return min(batch, queue)
 
@@ -62,16 +62,16 @@ def check_spool(reader: Reader, directory: str | None, exporters: Sequence[str])
     if directory is None and reader.text(size) is not None and not said:
         reader.wrong(
             size,
-            "says how much, but not where",
+            "sets a size but no directory",
             "a size together with OTEL_TRACEBATON_SPOOL_DIR",
             "spans wait in memory",
         )
     elif directory is not None and not any(name.startswith("otlp") for name in exporters):
         reader.wrong(
             ours.OTEL_TRACEBATON_SPOOL_DIR,
-            "is for the exporter otlp, which is not among those chosen",
+            "applies to the exporter otlp, which is not selected",
             "a directory together with OTEL_TRACES_EXPORTER=otlp",
-            "nothing is put there",
+            "no spool is kept",
         )
 
 
@@ -81,12 +81,10 @@ def check_insecure(reader: Reader, endpoint: Endpoint) -> None:
     value = (reader.text(variable) or "").lower()
     if value and value not in ("true", "false"):
         used = "plaintext" if endpoint.insecure else "TLS"
-        reader.wrong(variable, "is not a boolean", "true or false", f"{used} is used")
+        reader.wrong(variable, "is not a boolean", "true or false", f"using {used}")
     elif value and (value == "true") != endpoint.insecure:
         scheme, used = ("http", "plaintext") if endpoint.insecure else ("https", "TLS")
-        reader.wrong(
-            variable, f"contradicts the {scheme}:// of the endpoint", "the one or the other", f"{used} is used"
-        )
+        reader.wrong(variable, f"contradicts the {scheme}:// of the endpoint", "one or the other", f"using {used}")
 
 
 def check_propagators(reader: Reader) -> None:
@@ -94,5 +92,8 @@ def check_propagators(reader: Reader) -> None:
     names = {name.strip().lower() for name in (reader.text("OTEL_PROPAGATORS") or "").split(",") if name.strip()}
     if "none" in names and len(names) > 1:
         reader.wrong(
-            "OTEL_PROPAGATORS", "combines none with others", "none alone, or names", "no trace is handed on to anybody"
+            "OTEL_PROPAGATORS",
+            "combines none with other names",
+            "none, or names without it",
+            "trace context is not propagated",
         )

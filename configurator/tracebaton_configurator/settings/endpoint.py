@@ -193,6 +193,6 @@ def checked_url(reader: Reader, variable: str, url: str, insecure_variables: tup
     elif valid and not (parts.path + parts.query).isascii():
         valid, reason = False, "has a path that is not percent-encoded"
     if not valid:
-        reader.wrong(variable, reason, accepted, "the default endpoint on localhost is used")
+        reader.wrong(variable, reason, accepted, "using the default endpoint on localhost")
         return None
     return url

@@ -41,6 +41,6 @@ class Problem:
 
     def __str__(self) -> str:
         shown = masked(self.variable, self.value)
-        return f"{self.variable}={shown!r} {self.reason}: accepted is {self.accepted}; {self.effect}."
+        return f"{self.variable}={shown!r} {self.reason} (expected {self.accepted}); {self.effect}."
 
     __repr__ = __str__

@@ -37,5 +37,5 @@ def as_upstream_takes_it(environ: Mapping[str, str]) -> tuple[str, Problem | Non
     left = ",".join([name for name in names if name in known] or _DEFAULT)
     if not unknown:
         return left, None
-    reason = f"has {', '.join(map(repr, unknown))}, which nothing installed provides"
-    return left, Problem(VARIABLE, environ[VARIABLE].strip(), reason, ", ".join(sorted(known)), f"{left} is used")
+    reason = f"has {', '.join(map(repr, unknown))}, which no installed package provides"
+    return left, Problem(VARIABLE, environ[VARIABLE].strip(), reason, ", ".join(sorted(known)), f"using {left}")

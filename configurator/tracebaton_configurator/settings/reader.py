@@ -76,7 +76,7 @@ class Reader:
         try:
             return parse(value)
         except ValueError as error:
-            self.wrong(variable, str(error), accepted, f"{shown} is used")
+            self.wrong(variable, str(error), accepted, f"using {shown}")
             return default
 
     def boolean(self, variable: str, *, default: bool) -> bool:
@@ -114,9 +114,9 @@ class Reader:
         value = self.text(variable) or default
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         if not names:
-            self.wrong(variable, "names nothing", "none, or names", f"{default} is used")
+            self.wrong(variable, "names nothing", "none, or names", f"using {default}")
             names = (default,)
         lowered = {name.lower() for name in names}
         if "none" in lowered and len(lowered) > 1:
-            self.wrong(variable, "combines none with others", "none alone, or names", "none is used")
+            self.wrong(variable, "combines none with other names", "none, or names without it", "using none")
         return () if "none" in lowered else names

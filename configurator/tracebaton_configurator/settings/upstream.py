@@ -130,7 +130,7 @@ def _judge_limits(reader: Reader, changes: Changes) -> None:
             continue
         general_value = changes.get(general) if general else None
         used = general_value or ("no limit" if variable.endswith("_LENGTH_LIMIT") else "128")
-        reader.wrong(variable, "is not a limit", "a whole number from 0", f"{used} is used")
+        reader.wrong(variable, "is not a limit", "a whole number from 0", f"using {used}")
         changes[variable] = None
 
 
@@ -139,7 +139,7 @@ def _judge_numbers(reader: Reader, changes: Changes) -> None:
         text = reader.text(variable)
         if text is not None and not (_NUMBER.fullmatch(text) and len(text) <= 10 and int(text) > 0):
             changes[variable] = None
-            reader.wrong(variable, "is not a whole number above 0", "a whole number above 0", f"{default} is used")
+            reader.wrong(variable, "is not a whole number above 0", "a whole number above 0", f"using {default}")
 
 
 def _judge_batches(reader: Reader, changes: Changes, batch_size: int) -> None:
@@ -157,7 +157,7 @@ def _judge_batches(reader: Reader, changes: Changes, batch_size: int) -> None:
                 f"is more than the {queue} that the queue holds",
                 "a number up to OTEL_BLRP_MAX_QUEUE_SIZE",
             )
-            reader.wrong(f"OTEL_BLRP_{_BATCH}", reason, accepted, f"{queue} is used")
+            reader.wrong(f"OTEL_BLRP_{_BATCH}", reason, accepted, f"using {queue}")
         changes[f"OTEL_BLRP_{_BATCH}"] = queue
 
 
@@ -177,7 +177,7 @@ def _judge_choices(reader: Reader, changes: Changes) -> None:
         try:
             Formatter(text)
         except ValueError:
-            reader.wrong(log_format, "is not a format", "one of the style %(message)s", "the default is used")
+            reader.wrong(log_format, "is not a format", "one of the style %(message)s", "using the default")
             changes[log_format] = None
 
 

@@ -107,7 +107,7 @@ def _log(say: Callable[[], object]) -> None:
     try:
         say()
     except Exception as error:  # noqa: BLE001 (see above)
-        own.error("The start-up log failed, tracing goes on: %s: %s", type(error).__name__, error)
+        own.error("The start-up log failed, tracing continues: %s: %s", type(error).__name__, error)
 
 
 def _launcher_version() -> str:
@@ -128,11 +128,11 @@ def _call(point: EntryPoint) -> None:
 
 def _say_failed(callback: object, error: Exception) -> None:
     name = getattr(callback, "__qualname__", type(callback).__name__)
-    own.error("What waits for an import failed (%s): %s: %s", name, type(error).__name__, error)
+    own.error("A hook that waited for an import failed (%s): %s: %s", name, type(error).__name__, error)
 
 
 def _say_declined(patch: Patch, reason: str) -> None:
-    own.warning("The patch %s does not fit, %s works as without it: %s", patch.name, patch.library, reason)
+    own.warning("Patch %s does not match the installed %s and was not applied: %s", patch.name, patch.library, reason)
 
 
 def working_directory() -> str:

@@ -81,7 +81,7 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     except Exception as error:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
         STATE.skipped.append(name)
         own.error(
-            "Instrumentation %s failed and was skipped, the others go on: %s: %s", name, type(error).__name__, error
+            "Instrumentation %s failed and was skipped, the others continue: %s: %s", name, type(error).__name__, error
         )
         return
     if loaded is False:
@@ -170,4 +170,4 @@ def _or_upstreams_way(name: str, fit: Callable[[], object] | None) -> None:
     except ImportError:
         return  # the library that the instrumentation is for is not there
     except Exception as error:  # noqa: BLE001 (see above)
-        own.error("tracebaton does not fit %s, upstream's way is used: %s: %s", name, type(error).__name__, error)
+        own.error("tracebaton does not match %s, upstream's behaviour stays: %s: %s", name, type(error).__name__, error)

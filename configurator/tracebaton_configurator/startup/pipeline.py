@@ -125,10 +125,10 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     if trace.get_tracer_provider() is not provider:
         raise AnotherProviderError("another TracerProvider was set before, and OpenTelemetry takes one only")
     _or_without(
-        "Providers that the application sets",
+        "Watching for other providers",
         lambda: providers.coexist(provider, here, lambda: _bypass(asgi), sampler.call_on_first),
     )
-    _or_without("Requests of an operator", server.start)
+    _or_without("Live control", server.start)
     return pipeline
 
 
@@ -137,7 +137,7 @@ def _or_without(what: str, begin: Callable[[], object]) -> None:
     try:
         begin()
     except Exception as error:  # noqa: BLE001 (see above)
-        own.error("%s cannot be attended to, tracing goes on: %s: %s", what, type(error).__name__, error)
+        own.error("%s failed to start, tracing continues: %s: %s", what, type(error).__name__, error)
 
 
 def _bypass(asgi: AsgiInstrumentation | None) -> None:
@@ -185,7 +185,7 @@ def _id_generator(here: Settings) -> IdGenerator:
     found = entry_points(group=group, name=here.id_generator)
     if not found:
         known = ", ".join(sorted({point.name for point in entry_points(group=group)}))
-        problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, "is unknown", known, "random is used")
+        problem = Problem("OTEL_PYTHON_ID_GENERATOR", here.id_generator, "is unknown", known, "using random")
         report([problem], strict=here.strict)
         return RandomIdGenerator()
     generator: IdGenerator = next(iter(found)).load()()
@@ -246,7 +246,7 @@ def _say_held_back() -> None:
 
 
 def _say_broken(name: str, error: Exception) -> None:
-    own.error("The exporter %s could not be built, no span is delivered: %s: %s", name, type(error).__name__, error)
+    own.error("The exporter %s could not be created, no spans are exported: %s: %s", name, type(error).__name__, error)
 
 
 def _unknown(variable: str, name: str, known: str) -> Problem:

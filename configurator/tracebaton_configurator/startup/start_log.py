@@ -38,7 +38,7 @@ def warn_if_another_distro_won() -> None:
     if here.helper or here.disabled or not lost:
         return
     own.warning(
-        "tracebaton is installed, but another OpenTelemetry %s is in charge of this process: set %s=%s and %s=%s, or "
+        "tracebaton is installed, but another OpenTelemetry %s is active in this process: set %s=%s and %s=%s, or "
         "start with `tracebaton run COMMAND`.",
         lost,
         settings.DISTRO,
@@ -92,7 +92,7 @@ def say_start_line() -> None:
         finally:
             detach(token)
     except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
-        own.error("Tracing is on, and what of it is on cannot be said: %s: %s", type(error).__name__, error)
+        own.error("Tracing is on, but its start-up log line failed: %s: %s", type(error).__name__, error)
 
 
 def start_line(

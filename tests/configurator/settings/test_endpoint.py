@@ -42,7 +42,7 @@ def test_right_values(environ: dict[str, str], url: str, protocol: str) -> None:
         ({E: "http://c:port"}, "http://localhost:4317", "is not a URL of a receiver"),
         ({E: "http://c:99999"}, "http://localhost:4317", "is not a URL of a receiver"),
         ({E: "http://"}, "http://localhost:4317", "is not a URL of a receiver"),
-        ({P: "http/json"}, "http://localhost:4317", "is unknown: accepted is grpc or http/protobuf"),
+        ({P: "http/json"}, "http://localhost:4317", "is unknown (expected grpc or http/protobuf"),
     ],
 )
 def test_wrong_values_are_said_and_replaced(environ: dict[str, str], url: str, said: str) -> None:
@@ -70,8 +70,8 @@ def test_how_requests_are_made() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "accepted is none, gzip; none is used"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "accepted is none, gzip; none is used"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "(expected none, gzip); using none"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "deflate", "(expected none, gzip); using none"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "is not a number of seconds"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "is not a number of seconds"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret-token", "OTEL_EXPORTER_OTLP_HEADERS='***' has a part without a name"),
@@ -149,7 +149,7 @@ class TestProxy:
         reader = Reader({"http_proxy": value, E: "http://c.example:4317"})
         assert read_endpoint(reader).proxy is None
         (problem,) = reader.problems
-        assert "cannot be used: accepted is http://HOST:PORT" in str(problem)
+        assert "cannot be used (expected http://HOST:PORT" in str(problem)
         assert "secret" not in str(problem)
 
     def test_it_is_not_shown(self) -> None:

@@ -104,7 +104,7 @@ def test_an_address_with_control_characters_is_none(url: str) -> None:
     reader = Reader({E: url})
     assert read_endpoint(reader).url == "http://localhost:4317"
     (problem,) = reader.problems
-    assert "the default endpoint on localhost is used" in str(problem)
+    assert "using the default endpoint on localhost" in str(problem)
     assert "\n" not in str(problem)
     assert "\r" not in str(problem)
 

@@ -84,48 +84,47 @@ def test_empty_means_unset(empty: str) -> None:
         (
             "OTEL_SDK_DISABLED",
             "yes",
-            "OTEL_SDK_DISABLED='yes' is not a boolean: accepted is true or false; false is used.",
+            "OTEL_SDK_DISABLED='yes' is not a boolean (expected true or false); using false.",
         ),
         (
             "OTEL_TRACEBATON_LOGS",
             "yaml",
-            "OTEL_TRACEBATON_LOGS='yaml' is unknown: accepted is json, inject, off; json is used.",
+            "OTEL_TRACEBATON_LOGS='yaml' is unknown (expected json, inject, off); using json.",
         ),
         (
             "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT",
             "5",
-            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration: accepted is a duration such as 250ms, 2s or 1m; "
-            "5s is used.",
+            "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT='5' is not a duration (expected a duration such as 250ms, 2s or 1m); "
+            "using 5s.",
         ),
         (
             "OTEL_TRACEBATON_KEEP_SLOWER_THAN",
             "-2s",
-            "OTEL_TRACEBATON_KEEP_SLOWER_THAN='-2s' is not a duration: accepted is a duration such as 250ms, 2s or 1m; "
-            "no threshold is used.",
+            "OTEL_TRACEBATON_KEEP_SLOWER_THAN='-2s' is not a duration (expected a duration such as 250ms, 2s or 1m); "
+            "using no threshold.",
         ),
         (
             "OTEL_TRACEBATON_SPOOL_MAX_MB",
             "0",
-            "OTEL_TRACEBATON_SPOOL_MAX_MB='0' is out of range: accepted is a whole number from 1 to 1000000; "
-            "64 is used.",
+            "OTEL_TRACEBATON_SPOOL_MAX_MB='0' is out of range (expected a whole number from 1 to 1000000); using 64.",
         ),
         (
             "OTEL_BSP_SCHEDULE_DELAY",
             "1s",
-            "OTEL_BSP_SCHEDULE_DELAY='1s' is not a whole number: accepted is a whole number from 1 to 86400000; "
-            "1000 is used.",
+            "OTEL_BSP_SCHEDULE_DELAY='1s' is not a whole number (expected a whole number from 1 to 86400000); "
+            "using 1000.",
         ),
         (
             "OTEL_TRACEBATON_TRUST_PARENT",
             "10.0.0.0/8,localhost",
-            "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/8,localhost' is neither a boolean nor a list of networks: accepted "
-            "is true, false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
+            "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/8,localhost' is neither a boolean nor a list of networks "
+            "(expected true, false or networks such as 10.0.0.0/8,127.0.0.1); using false, no caller is trusted.",
         ),
         (
             "OTEL_TRACES_EXPORTER",
             "otlp,none",
-            "OTEL_TRACES_EXPORTER='otlp,none' combines none with others: accepted is none alone, or names; "
-            "none is used.",
+            "OTEL_TRACES_EXPORTER='otlp,none' combines none with other names (expected none, or names without it); "
+            "using none.",
         ),
     ],
 )

@@ -54,13 +54,13 @@ def test_limits(variable: str, value: str) -> None:
     used = "128" if variable in COUNTS else "no limit"
     (line,) = said({variable: value})
     assert line.startswith(f"{variable}={value[:200]!r}"[:200])
-    assert line.endswith(f"is not a limit: accepted is a whole number from 0; {used} is used.")
+    assert line.endswith(f"is not a limit (expected a whole number from 0); using {used}.")
     assert applied({variable: value}) == {}
 
 
 def test_the_general_limit_is_the_default_of_the_others() -> None:
     (line,) = said({"OTEL_ATTRIBUTE_COUNT_LIMIT": "7", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "many"})
-    assert line.endswith("; 7 is used.")
+    assert line.endswith("; using 7.")
 
 
 @pytest.mark.parametrize("value", ["0", "128", " 64 ", "2147483647"])
@@ -106,27 +106,27 @@ def test_a_small_queue_takes_its_batch_along() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("OTEL_METRICS_EXEMPLAR_FILTER", "on", "is unknown: accepted is trace_based, always_on, always_off"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "x", "accepted is cumulative, delta, lowmemory"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "on", "is unknown (expected trace_based, always_on, always_off"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "x", "(expected cumulative, delta, lowmemory)"),
         ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "x", "is unknown"),
-        ("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "1", "accepted is false, true"),
+        ("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "1", "(expected false, true)"),
         ("OTEL_PYTHON_LOG_LEVEL", "loud", "is unknown"),
         ("OTEL_PYTHON_LOG_FORMAT", "%(nothing", "is not a format"),
-        ("OTEL_PYTHON_TRACER_PROVIDER", "mine", "is provided by nothing installed"),
-        ("OTEL_PYTHON_METER_PROVIDER", "mine", "is provided by nothing installed"),
-        ("OTEL_PYTHON_LOGGER_PROVIDER", "mine", "is provided by nothing installed"),
-        ("OTEL_PYTHON_CONTEXT", "mine", "accepted is contextvars_context; contextvars_context is used"),
-        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "proces", "has 'proces', which nothing installed provides"),
+        ("OTEL_PYTHON_TRACER_PROVIDER", "mine", "is not provided by any installed package"),
+        ("OTEL_PYTHON_METER_PROVIDER", "mine", "is not provided by any installed package"),
+        ("OTEL_PYTHON_LOGGER_PROVIDER", "mine", "is not provided by any installed package"),
+        ("OTEL_PYTHON_CONTEXT", "mine", "(expected contextvars_context); using contextvars_context"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "proces", "has 'proces', which no installed package provides"),
         ("OTEL_SEMCONV_STABILITY_OPT_IN", "htp", "has 'htp', which is unknown"),
         ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "TEAPOT", "has 'teapot', which is unknown"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team", "is wrong in part 1: accepted is key=value,key=value"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team", "is wrong in part 1 (expected key=value,key=value"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=a", "is wrong in part 1"),
         *(
             (f"OTEL_EXPORTER_OTLP_{signal}_{name}", value, words)
             for signal in ("METRICS", "LOGS")
             for name, value, words in (
                 ("TIMEOUT", "10s", "is not a number of seconds"),
-                ("COMPRESSION", "zstd", "is unknown: accepted is none, gzip"),
+                ("COMPRESSION", "zstd", "is unknown (expected none, gzip"),
                 ("INSECURE", "yes", "is not a boolean"),
                 ("ENDPOINT", "http://[::1", "is not a URL of a receiver"),
                 ("HEADERS", "secret", "'***' has a part without a name"),
@@ -187,7 +187,7 @@ class TestExcludedUrls:
     def test_a_glob_is_read_as_one_and_the_expression_is_named(self, variable: str) -> None:
         assert said({variable: "*health*"}) == [
             f"{variable}='*health*' is not a list of regular expressions ('*health*': nothing to repeat at position 0)"
-            ": accepted is regular expressions, separated by commas; it is read as text, with * for anything, which is "
+            " (expected regular expressions, separated by commas); it is read as text, with * for anything, which is "
             "the expression '.*health.*'."
         ]
         assert applied({variable: "*health*"}) == {variable: ".*health.*"}

@@ -51,7 +51,7 @@ def assert_said(environ: dict[str, str], line: str, field: str, left: object) ->
 @pytest.mark.parametrize("variable", BOOLEANS)
 def test_booleans(variable: str, value: str) -> None:
     field, default = BOOLEANS[variable]
-    line = f"{variable}={value!r} is not a boolean: accepted is true or false; {str(default).lower()} is used."
+    line = f"{variable}={value!r} is not a boolean (expected true or false); using {str(default).lower()}."
     assert_said({variable: value}, line, field, default)
 
 
@@ -59,7 +59,7 @@ def test_booleans(variable: str, value: str) -> None:
 @pytest.mark.parametrize("variable", DURATIONS)
 def test_durations(variable: str, value: str) -> None:
     field, default, shown = DURATIONS[variable]
-    line = f"{variable}={value!r} is not a duration: accepted is a duration such as 250ms, 2s or 1m; {shown} is used."
+    line = f"{variable}={value!r} is not a duration (expected a duration such as 250ms, 2s or 1m); using {shown}."
     assert_said({variable: value}, line, field, default)
 
 
@@ -68,8 +68,8 @@ def test_durations(variable: str, value: str) -> None:
 def test_durations_that_are_too_short_or_too_long(variable: str, value: str) -> None:
     field, default, shown = DURATIONS[variable]
     line = (
-        f"{variable}={value!r} is not between 1ms and 168h: accepted is a duration such as 250ms, 2s or 1m; "
-        f"{shown} is used."
+        f"{variable}={value!r} is not between 1ms and 168h (expected a duration such as 250ms, 2s or 1m); "
+        f"using {shown}."
     )
     assert_said({variable: value}, line, field, default)
 
@@ -89,14 +89,14 @@ def test_durations_that_are_too_short_or_too_long(variable: str, value: str) -> 
 @pytest.mark.parametrize("variable", NUMBERS)
 def test_numbers(variable: str, value: str, reason: str) -> None:
     field, default, high = NUMBERS[variable]
-    line = f"{variable}={value!r} {reason}: accepted is a whole number from 1 to {high}; {default} is used."
+    line = f"{variable}={value!r} {reason} (expected a whole number from 1 to {high}); using {default}."
     assert_said({variable: value}, line, field, default)
 
 
 @pytest.mark.parametrize("value", ["otlp,none", "none, otlp", "NONE,console"])
 @pytest.mark.parametrize("variable", EXPORTERS)
 def test_none_and_an_exporter(variable: str, value: str) -> None:
-    line = f"{variable}={value!r} combines none with others: accepted is none alone, or names; none is used."
+    line = f"{variable}={value!r} combines none with other names (expected none, or names without it); using none."
     assert_said({variable: value}, line, EXPORTERS[variable][0], ())
 
 
@@ -104,7 +104,7 @@ def test_none_and_an_exporter(variable: str, value: str) -> None:
 def test_commas_without_an_exporter(variable: str) -> None:
     field, default = EXPORTERS[variable]
     used = ",".join(default) or "none"
-    line = f"{variable}=',' names nothing: accepted is none, or names; {used} is used."
+    line = f"{variable}=',' names nothing (expected none, or names); using {used}."
     assert_said({variable: ","}, line, field, default)
 
 
@@ -113,36 +113,36 @@ def test_commas_without_an_exporter(variable: str) -> None:
     [
         (
             {"OTEL_TRACEBATON_LOGS": "text"},
-            "OTEL_TRACEBATON_LOGS='text' is unknown: accepted is json, inject, off; json is used.",
+            "OTEL_TRACEBATON_LOGS='text' is unknown (expected json, inject, off); using json.",
             "logs",
             "json",
         ),
         (
             {"OTEL_TRACEBATON_TRUST_PARENT": "localhost"},
-            "OTEL_TRACEBATON_TRUST_PARENT='localhost' is neither a boolean nor a list of networks: accepted is true, "
-            "false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
+            "OTEL_TRACEBATON_TRUST_PARENT='localhost' is neither a boolean nor a list of networks (expected true, "
+            "false or networks such as 10.0.0.0/8,127.0.0.1); using false, no caller is trusted.",
             "trust_parent",
             False,
         ),
         (
             {"OTEL_TRACEBATON_TRUST_PARENT": "10.0.0.0/40"},
-            "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/40' is neither a boolean nor a list of networks: accepted is true, "
-            "false or networks such as 10.0.0.0/8,127.0.0.1; false is used: no caller is trusted.",
+            "OTEL_TRACEBATON_TRUST_PARENT='10.0.0.0/40' is neither a boolean nor a list of networks (expected true, "
+            "false or networks such as 10.0.0.0/8,127.0.0.1); using false, no caller is trusted.",
             "trust_parent",
             False,
         ),
         (
             {"OTEL_TRACEBATON_REDACT": "iban,customer id,-code,a=b"},
-            "OTEL_TRACEBATON_REDACT='iban,customer id,-code,a=b' has 'customer id', 'a=b', which is no name: accepted "
-            "is names of query parameters and headers, -name for one that is not to be hidden; the built-in names and "
-            "the right ones apply.",
+            "OTEL_TRACEBATON_REDACT='iban,customer id,-code,a=b' has 'customer id', 'a=b', which is not a name "
+            "(expected names of query parameters and headers, -name for one that is not to be hidden); using the "
+            "built-in names and the valid ones.",
             "redact",
             ("iban", "-code"),
         ),
         (
             {"OTEL_TRACEBATON_REDACT": "none"},
-            "OTEL_TRACEBATON_REDACT='none' has 'none', which is no name: accepted is names of query parameters and "
-            "headers, -name for one that is not to be hidden; the built-in names and the right ones apply.",
+            "OTEL_TRACEBATON_REDACT='none' has 'none', which is not a name (expected names of query parameters and "
+            "headers, -name for one that is not to be hidden); using the built-in names and the valid ones.",
             "redact",
             (),
         ),
@@ -160,60 +160,60 @@ class TestWhereSpansGo:
             (
                 "ENDPOINT",
                 "otel-collector:4317",
-                "has no scheme: accepted is http://HOST:PORT or https://HOST:PORT; http:// is assumed",
+                "has no scheme (expected http://HOST:PORT or https://HOST:PORT); http:// is assumed",
                 "url",
                 "http://otel-collector:4317",
             ),
             (
                 "ENDPOINT",
                 "tcp://c:4317",
-                "is not a URL of a receiver: accepted is http://HOST:PORT or https://HOST:PORT; "
-                "the default endpoint on localhost is used",
+                "is not a URL of a receiver (expected http://HOST:PORT or https://HOST:PORT); "
+                "using the default endpoint on localhost",
                 "url",
                 "http://localhost:4317",
             ),
             (
                 "ENDPOINT",
                 "http://c:http",
-                "is not a URL of a receiver: accepted is http://HOST:PORT or https://HOST:PORT; "
-                "the default endpoint on localhost is used",
+                "is not a URL of a receiver (expected http://HOST:PORT or https://HOST:PORT); "
+                "using the default endpoint on localhost",
                 "url",
                 "http://localhost:4317",
             ),
             (
                 "PROTOCOL",
                 "http",
-                "is unknown: accepted is grpc or http/protobuf; the endpoint's port decides",
+                "is unknown (expected grpc or http/protobuf); the endpoint's port decides",
                 "protocol",
                 "grpc",
             ),
             (
                 "PROTOCOL",
                 "http/json",
-                "is unknown: accepted is grpc or http/protobuf; the endpoint's port decides",
+                "is unknown (expected grpc or http/protobuf); the endpoint's port decides",
                 "protocol",
                 "grpc",
             ),
-            ("COMPRESSION", "zstd", "is unknown: accepted is none, gzip; none is used", "compression", "none"),
+            ("COMPRESSION", "zstd", "is unknown (expected none, gzip); using none", "compression", "none"),
             (
                 "TIMEOUT",
                 "10s",
-                "is not a number of seconds: accepted is a number of seconds above 0; 10 is used",
+                "is not a number of seconds (expected a number of seconds above 0); using 10",
                 "timeout",
                 10.0,
             ),
             (
                 "TIMEOUT",
                 "-1",
-                "is not a number of seconds: accepted is a number of seconds above 0; 10 is used",
+                "is not a number of seconds (expected a number of seconds above 0); using 10",
                 "timeout",
                 10.0,
             ),
-            ("INSECURE", "yes", "is not a boolean: accepted is true or false; plaintext is used", "insecure", True),
+            ("INSECURE", "yes", "is not a boolean (expected true or false); using plaintext", "insecure", True),
             (
                 "INSECURE",
                 "false",
-                "contradicts the http:// of the endpoint: accepted is the one or the other; plaintext is used",
+                "contradicts the http:// of the endpoint (expected one or the other); using plaintext",
                 "insecure",
                 True,
             ),
@@ -226,22 +226,22 @@ class TestWhereSpansGo:
     @pytest.mark.parametrize("signal", OTLP)
     def test_headers_are_said_without_their_secret(self, signal: str) -> None:
         variable = f"OTEL_EXPORTER_OTLP_{signal}HEADERS"
-        line = f"{variable}='***' has a part without a name: accepted is name=value,name=value; that part is left out."
+        line = f"{variable}='***' has a part without a name (expected name=value,name=value); that part is left out."
         assert_said({variable: "Bearer abc,team=a"}, line, "endpoint.headers", (("team", "a"),))
 
     def test_insecure_and_https(self) -> None:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"}
         line = (
-            "OTEL_EXPORTER_OTLP_INSECURE='true' contradicts the https:// of the endpoint: accepted is the one or the "
-            "other; TLS is used."
+            "OTEL_EXPORTER_OTLP_INSECURE='true' contradicts the https:// of the endpoint (expected one or the "
+            "other); using TLS."
         )
         assert_said(environ, line, "endpoint.insecure", left=False)
 
     def test_a_proxy_that_cannot_be_used(self) -> None:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4317", "http_proxy": "socks5://p:1"}
         line = (
-            "http_proxy='socks5://p:1' cannot be used: accepted is http://HOST:PORT of a proxy that is spoken to in "
-            "plaintext; spans are sent without a proxy."
+            "http_proxy='socks5://p:1' cannot be used (expected http://HOST:PORT of a proxy that is spoken to in "
+            "plaintext); spans are sent without a proxy."
         )
         assert_said(environ, line, "endpoint.proxy", None)
 
@@ -253,16 +253,16 @@ class TestContradictions:
     def test_an_argument_for_a_sampler_that_takes_none(self, sampler: str) -> None:
         environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.1"}
         line = (
-            f"OTEL_TRACES_SAMPLER_ARG='0.1' has no effect on the sampler {sampler}: accepted is no argument there, or "
-            f"OTEL_TRACES_SAMPLER=tracebaton for rules; {sampler} decides."
+            f"OTEL_TRACES_SAMPLER_ARG='0.1' has no effect on the sampler {sampler} (expected no argument, or "
+            f"OTEL_TRACES_SAMPLER=tracebaton for rules); {sampler} decides."
         )
         assert_said(environ, line, "sampler", sampler)
 
     def test_a_batch_that_the_queue_cannot_hold(self) -> None:
         environ = {"OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "200"}
         line = (
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE='200' is more than the 100 that the queue holds: accepted is a number up "
-            "to OTEL_BSP_MAX_QUEUE_SIZE; 100 is used."
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE='200' is more than the 100 that the queue holds (expected a number up "
+            "to OTEL_BSP_MAX_QUEUE_SIZE); using 100."
         )
         assert_said(environ, line, "batch_size", 100)
 
@@ -272,15 +272,15 @@ class TestContradictions:
 
     def test_a_size_for_a_spool_that_is_nowhere(self) -> None:
         line = (
-            "OTEL_TRACEBATON_SPOOL_MAX_MB='128' says how much, but not where: accepted is a size together with "
-            "OTEL_TRACEBATON_SPOOL_DIR; spans wait in memory."
+            "OTEL_TRACEBATON_SPOOL_MAX_MB='128' sets a size but no directory (expected a size together with "
+            "OTEL_TRACEBATON_SPOOL_DIR); spans wait in memory."
         )
         assert_said({"OTEL_TRACEBATON_SPOOL_MAX_MB": "128"}, line, "spool_dir", None)
 
     def test_a_spool_for_an_exporter_that_has_none(self) -> None:
         line = (
-            "OTEL_TRACEBATON_SPOOL_DIR='/spool' is for the exporter otlp, which is not among those chosen: accepted is "
-            "a directory together with OTEL_TRACES_EXPORTER=otlp; nothing is put there."
+            "OTEL_TRACEBATON_SPOOL_DIR='/spool' applies to the exporter otlp, which is not selected (expected "
+            "a directory together with OTEL_TRACES_EXPORTER=otlp); no spool is kept."
         )
         environ = {"OTEL_TRACEBATON_SPOOL_DIR": "/spool", "OTEL_TRACES_EXPORTER": "console"}
         assert_said(environ, line, "traces_exporters", ("console",))
@@ -291,8 +291,8 @@ class TestContradictions:
 
     def test_no_propagator_and_one(self) -> None:
         line = (
-            "OTEL_PROPAGATORS='none,tracecontext' combines none with others: accepted is none alone, or names; "
-            "no trace is handed on to anybody."
+            "OTEL_PROPAGATORS='none,tracecontext' combines none with other names (expected none, or names without it); "
+            "trace context is not propagated."
         )
         assert_said({"OTEL_PROPAGATORS": "none,tracecontext"}, line, "sampler", "tracebaton")
 
@@ -325,8 +325,10 @@ class TestPropagators:
     def test_names_that_nobody_provides(self, value: str, unknown: str, left: str) -> None:
         used, problem = as_upstream_takes_it({VARIABLE: value})
         assert used == left
-        assert str(problem).startswith(f"OTEL_PROPAGATORS={value!r} has {unknown}, which nothing installed provides: ")
-        assert str(problem).endswith(f"; {left} is used.")
+        assert str(problem).startswith(
+            f"OTEL_PROPAGATORS={value!r} has {unknown}, which no installed package provides (expected "
+        )
+        assert str(problem).endswith(f"; using {left}.")
 
 
 OWN = sorted(name for name in vars(ours) if name.startswith("OTEL_"))
@@ -375,7 +377,7 @@ def test_white_space_around_a_value_is_not_part_of_it(variable: str, value: str)
 
 def test_children() -> None:
     variable = "OTEL_TRACEBATON_CHILDREN"
-    line = f"{variable}='no' is unknown: accepted is serving, true, false; serving is used."
+    line = f"{variable}='no' is unknown (expected serving, true, false); using serving."
     assert_said({variable: "no"}, line, "children", "serving")
 
 
@@ -391,7 +393,7 @@ def test_children() -> None:
 def test_log_extras(value: str, reason: str) -> None:
     variable = "OTEL_TRACEBATON_LOG_EXTRAS"
     accepted = "masked, all, none, or names such as room,tenant.id"
-    line = f"{variable}={value!r} {reason}: accepted is {accepted}; masked is used."
+    line = f"{variable}={value!r} {reason} (expected {accepted}); using masked."
     assert_said({variable: value}, line, "log_extras", "masked")
     assert read({variable: "room, x-id"}).log_extras == {"room", "x-id"}
 
@@ -399,9 +401,7 @@ def test_log_extras(value: str, reason: str) -> None:
 def test_disabled_patches() -> None:
     variable = "OTEL_TRACEBATON_DISABLED_PATCHES"
     (problem,) = read({variable: "httpx, htpx"}).problems
-    assert str(problem).startswith(
-        f"{variable}='httpx, htpx' has names of no patch (htpx): accepted is asgi-redaction, "
-    )
+    assert str(problem).startswith(f"{variable}='httpx, htpx' names unknown patches (htpx) (expected asgi-redaction, ")
     assert read({variable: "httpx, loguru"}).disabled_patches == {"httpx", "loguru"}
 
 

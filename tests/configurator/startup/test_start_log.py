@@ -142,4 +142,4 @@ class TestWhatIsSaid:
         current.cache_clear()
         start_log.say_what_is_on()
         (record,) = lines.records
-        assert record.getMessage().startswith("Tracing is on, and what of it is on cannot be said: ZeroDivisionError")
+        assert record.getMessage().startswith("Tracing is on, but its start-up log line failed: ZeroDivisionError")

@@ -90,7 +90,7 @@ def test_wrong_rules_are_an_error_and_the_default_ones_apply(diagnose: Examine) 
             "traceidratio",
             "10%",
             Status.ERROR,
-            "OTEL_TRACES_SAMPLER_ARG='10%' is not a ratio: accepted is a number from 0 to 1",
+            "OTEL_TRACES_SAMPLER_ARG='10%' is not a ratio (expected a number from 0 to 1",
         ),
         ("always-on", None, Status.ERROR, "OTEL_TRACES_SAMPLER='always-on' is unknown (did you mean always_on?)"),
     ],
