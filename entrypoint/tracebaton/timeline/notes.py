@@ -10,9 +10,8 @@ from tracebaton_configurator.logs.printable import escaped_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracebaton.timeline.match import Match
-    from tracebaton.timeline.record_buffer import Seen
-    from tracebaton.timeline.scanner import Counts
+    from tracebaton.timeline.match import Match, Seen
+    from tracebaton.timeline.reader import Counts
 
 __all__ = ["ambiguous", "counted", "not_found", "passed_over", "summary"]
 
