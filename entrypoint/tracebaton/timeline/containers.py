@@ -50,11 +50,10 @@ class Container(NamedTuple):
 class ComposeProject:
     """The containers of one project, stopped ones included."""
 
-    def __init__(self, asked: str | None, *, since_ns: int | None, until_ns: int | None) -> None:
+    def __init__(self, asked: str | None, since_ns: int | None) -> None:
         """Find the project; raises SourceError."""
         self._name = choose_project(_containers(), asked)
         self._since_ns = since_ns
-        self._until_ns = until_ns
         self._sources: dict[str, ContainerSource] = {}
 
     def sources(self) -> list[ContainerSource]:
@@ -65,7 +64,7 @@ class ComposeProject:
             if container.project != self._name:
                 continue
             if source is None:
-                self._sources[container.id] = source = ContainerSource(container, self._since_ns, self._until_ns)
+                self._sources[container.id] = source = ContainerSource(container, self._since_ns)
                 due.append(source)
             elif source.has_ended and container.status.startswith("Up"):
                 source.has_ended = False
@@ -84,7 +83,7 @@ class ContainerSource:
     The number behind the service is that of the stream, for a traceback on one is not torn by lines of the other.
     """
 
-    def __init__(self, container: Container, since_ns: int | None, until_ns: int | None) -> None:
+    def __init__(self, container: Container, since_ns: int | None) -> None:
         self.name = container.name.split(",")[0]  # the others are what links call it
         self.service = container.service or self.name
         self.size: int | None = None
@@ -92,7 +91,6 @@ class ContainerSource:
         self.has_ended = False  # after following it
         self._id = container.id
         self._since_ns = since_ns  # moves on, so that a container that starts again is read on from where it was
-        self._until_ns = until_ns
         self._process: subprocess.Popen[bytes] | None = None
         self._said = b""
 
@@ -101,12 +99,9 @@ class ContainerSource:
         began_ns = time_ns()
         command = ["docker", "logs", "--timestamps"]
         if self._since_ns:
-            command.append(f"--since={_seconds(self._since_ns)}")
+            command.append(f"--since={self._since_ns // 10**9}.{self._since_ns % 10**9:09}")
         if follow:
             command.append("--follow")
-        elif self._until_ns:
-            # The engine's times are a little later than the line's own.
-            command.append(f"--until={_seconds(self._until_ns + 60 * 10**9)}")
         pipe = subprocess.PIPE
         with subprocess.Popen([*command, self._id], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
             self._process = process
@@ -209,7 +204,3 @@ def _containers() -> list[Container]:
     if done.returncode:
         raise SourceError(f"cannot reach Docker: {' '.join(done.stderr.decode(errors='replace').split())}")
     return [Container(*json.loads(line)) for line in done.stdout.splitlines()]
-
-
-def _seconds(ns: int) -> str:
-    return f"{ns // 10**9}.{ns % 10**9:09}"

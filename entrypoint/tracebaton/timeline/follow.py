@@ -13,9 +13,12 @@ from tracebaton.timeline.sources import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tracebaton.timeline.containers import ContainerSource
     from tracebaton.timeline.merge import Merge
     from tracebaton.timeline.reader import Reader
-    from tracebaton.timeline.sources import Source
+    from tracebaton.timeline.sources import FileSource
+
+    Source = FileSource | ContainerSource
 
 __all__ = ["follow"]
 
@@ -66,9 +69,8 @@ def follow(
                     running.discard(id(source))
                     reader_of(source).finish()
         now = time.monotonic()
-        if not merge.is_live and all(last + _QUIET < now for last in heard.values()):
-            merge.go_live(" so far")
-        merge.print_due(now)
+        if merge.is_live or all(last + _QUIET < now for last in heard.values()):
+            merge.print_due()
         if discover and now >= look_again:
             look_again = now + _LOOK_AGAIN
             # An engine that does not answer now may do so later, and what is read goes on.

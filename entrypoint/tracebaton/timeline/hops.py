@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracebaton.timeline.match import Match
+    from tracebaton.timeline.merge import Match
 
 __all__ = ["Hops"]
 
@@ -44,7 +44,7 @@ class Hops:
     A line that arrives later (`--follow`), of a hop that is not known yet, is put one below the line before it.
     """
 
-    def __init__(self, matches: Iterable[Match] = ()) -> None:
+    def __init__(self, matches: Iterable[Match]) -> None:
         self._depths: dict[_Key, int] = {}
         self._span_depths: dict[str, int] = {}
         self._last = -1

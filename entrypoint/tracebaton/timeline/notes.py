@@ -10,7 +10,8 @@ from tracebaton_configurator.logs.printable import escaped_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracebaton.timeline.match import Match, Seen
+    from tracebaton.timeline.merge import Match, Seen
+    from tracebaton.timeline.query import Query
     from tracebaton.timeline.reader import Counts
 
 __all__ = ["ambiguous", "counted", "not_found", "passed_over", "summary"]
@@ -60,11 +61,11 @@ def passed_over(counts: Mapping[str, Counts], *, left_out: int = 0) -> Iterable[
         )
 
 
-def not_found(digits: str, counts: Mapping[str, Counts], *, bounded: bool) -> str:
+def not_found(query: Query, counts: Mapping[str, Counts]) -> str:
     lines = sum(each.lines for each in counts.values())
-    which = f"trace {digits}" if len(digits) == 32 else f"a trace that begins with {digits}"
+    which = f"trace {query.digits}" if query.is_whole else f"a trace that begins with {query.digits}"
     sentence = f"there is no line of {which} among {counted(lines, 'line')} of {counted(len(counts), 'source')}"
-    if bounded:
+    if query.is_bounded:
         sentence += ", in the time that --since and --until leave"
     if lines and lines == sum(each.plain for each in counts.values()):
         sentence += "; none of them is JSON, as OTEL_TRACEBATON_LOGS=json would make them"

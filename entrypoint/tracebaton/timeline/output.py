@@ -14,7 +14,7 @@ from tracebaton_configurator.logs.printable import escaped_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracebaton.timeline.match import Match
+    from tracebaton.timeline.merge import Match
     from tracebaton.timeline.record import Record
 
 __all__ = ["JsonOutput", "TextOutput"]
@@ -41,7 +41,6 @@ class TextOutput:
         self._write = stream.write
         self._has_colour = _takes_colour(stream)
         self._guide = "│ " if stream.encoding.lower().startswith("utf") else "| "
-        self._first_ns: int | None = None
         self._date = ""
         self._service_width = 0
 
@@ -54,14 +53,11 @@ class TextOutput:
         parts = (self._paint(first.trace_id, "bold"), self._date and f"{self._date} UTC", summary)
         self._write(f"trace {'  '.join(filter(None, parts))}\n\n")
 
-    def line(self, match: Match, depth: int) -> None:
+    def line(self, match: Match, depth: int, offset_ns: int | None) -> None:
         record = match.record()
         self._widen(match.service)
-        if self._first_ns is None:
-            self._first_ns = match.time_ns
-        time, offset = self._time(match), ""
-        if match.time_ns is not None and self._first_ns is not None:
-            offset = _offset(match.time_ns - self._first_ns)
+        time = self._time(match)
+        offset = "" if offset_ns is None else _offset(offset_ns)
         service = f"{escaped_text(match.service):<{self._service_width}}"
         level = f"{escaped_text(record.level[:12]):<8}"
         indent = "  " * min(depth, _DEEPEST)
@@ -99,21 +95,15 @@ class JsonOutput:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._first_ns: int | None = None
 
     def begin(self, summary: str, matches: Sequence[Match]) -> None:
         """Prints nothing: the summary would be no line."""
 
-    def line(self, match: Match, depth: int) -> None:
+    def line(self, match: Match, depth: int, offset_ns: int | None) -> None:
         record = match.record()
-        if self._first_ns is None:
-            self._first_ns = match.time_ns
-        offset = None
-        if match.time_ns is not None and self._first_ns is not None:
-            offset = round((match.time_ns - self._first_ns) / 1e6, 6)
         fields = {
-            "time": to_text(match.time_ns) if match.time_ns is not None else None,
-            "offset_ms": offset,
+            "time": None if match.time_ns is None else to_text(match.time_ns),
+            "offset_ms": None if offset_ns is None else round(offset_ns / 1e6, 6),
             "service": match.service,
             "level": record.level,
             "logger": record.logger,

@@ -1,4 +1,4 @@
-"""What is looked for: a trace id, or its first digits, in bytes and in fields."""
+"""What is looked for: a trace id, or its first digits, in bytes and in fields; and in which time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Query:
-    """The digits of a trace id, in lower case: all 32 of them, or the first ones.
+    """The digits of a trace id, in lower case: all 32 of them, or the first ones; times are ns since 1970.
 
     An id may be in upper case, which hardly any logger prints. A line without one of the `needles` holds no id.
     """
 
     longest = _DIGITS + 2  # bytes: an id, and one on each side of it
 
-    def __init__(self, digits: str) -> None:
+    def __init__(self, digits: str, since_ns: int | None = None, until_ns: int | None = None) -> None:
         self.digits = digits
         self.is_whole = len(digits) == _DIGITS
         # A prefix is looked for where a JSON string begins: elsewhere it would occur too often.
@@ -27,6 +27,12 @@ class Query:
         rest = b"[0-9a-f]{%d}" % (_DIGITS - len(digits))
         # No part of a longer number.
         self.find = re.compile(rb"(?i)(?<![0-9a-f])%s%s%s(?![0-9a-f])" % (before, digits.encode(), rest)).search
+        self.is_bounded = since_ns is not None or until_ns is not None
+        self._since_ns = since_ns or 0
+        self._until_ns = float("inf") if until_ns is None else until_ns
+
+    def is_in_time(self, ns: int) -> bool:
+        return self._since_ns <= ns <= self._until_ns
 
     def matching_id(self, value: object) -> str | None:
         """The trace id that a field holds, in lower case, if it is one of those that are looked for."""

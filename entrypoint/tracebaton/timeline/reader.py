@@ -6,9 +6,9 @@ import json
 import re
 from dataclasses import dataclass
 from sys import intern
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tracebaton.timeline.match import Match
+from tracebaton.timeline.merge import Match
 from tracebaton.timeline.record import read_line
 from tracebaton.timeline.timestamps import to_ns
 from tracebaton.timeline.traceback_text import TracebackText
@@ -16,9 +16,10 @@ from tracebaton.timeline.traceback_text import TracebackText
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tracebaton.timeline.merge import Merge
     from tracebaton.timeline.query import Query
 
-__all__ = ["LONGEST_LINE", "STAMP", "Counts", "Reader", "Sink"]
+__all__ = ["LONGEST_LINE", "STAMP", "Counts", "Reader"]
 
 # A longer line is counted, not read: parsed, it could take a multiple of its size in memory.
 LONGEST_LINE = 1 << 20
@@ -54,29 +55,18 @@ class Counts:
     first_too_long: int = 0
 
 
-class Sink(Protocol):
-    def add(self, match: Match) -> None: ...
-
-    def extend(self, match: Match, line: bytes) -> bool:
-        """Add a line of plain text to a match that was added before; False if it is too late for that."""
-
-
 class Reader:
     """Feed it blocks of bytes, cut anywhere; memory is bounded by the block and `LONGEST_LINE`.
 
     `service` is what lines are attributed to that name none themselves.
     """
 
-    def __init__(
-        self, query: Query, sink: Sink, source: str, service: str, *, since_ns: int | None, until_ns: int | None
-    ) -> None:
+    def __init__(self, query: Query, merge: Merge, source: str, service: str) -> None:
         self.counts = Counts()
         self._query = query
-        self._sink = sink
+        self._merge = merge
         self._source = source
         self._service = service
-        self._since_ns = since_ns or 0
-        self._until_ns = until_ns
         self._carry = b""  # the line that has not ended yet
         self._is_json_file: bool | None = None
         self._entry = b""  # a line of which Docker's json-file log has only shown a part
@@ -155,7 +145,7 @@ class Reader:
         time_ns = stamp_ns if record.time_ns is None else record.time_ns
         if time_ns is not None:
             self._last_ns = time_ns
-            if time_ns < self._since_ns or (self._until_ns is not None and time_ns > self._until_ns):
+            if not self._query.is_in_time(time_ns):
                 return True  # left out because that was asked for, so not to be counted either
         self._match = Match(
             trace_id=intern(trace_id),
@@ -173,7 +163,7 @@ class Reader:
         self._container = container
         self._traceback = TracebackText()
         self._others = 0
-        self._sink.add(self._match)
+        self._merge.add(self._match)
         return True
 
     def _extend(self, text: bytes, container: bytes) -> bool:
@@ -187,7 +177,7 @@ class Reader:
             return False
         if self._traceback.takes(text):
             self._match.is_error |= not self._has_level
-            if self._sink.extend(self._match, text):
+            if self._merge.extend(self._match, text):
                 return True
         self._match = None
         return False

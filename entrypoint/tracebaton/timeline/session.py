@@ -16,12 +16,14 @@ from tracebaton.timeline.output import JsonOutput, TextOutput
 from tracebaton.timeline.progress import progress_bar
 from tracebaton.timeline.query import Query
 from tracebaton.timeline.reader import Reader
-from tracebaton.timeline.sources import FileSource, Source, SourceError
+from tracebaton.timeline.sources import FileSource, SourceError
 from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from tracebaton.timeline.follow import Source
 
 __all__ = ["run"]
 
@@ -62,8 +64,9 @@ class _Session:
     def __init__(self, args: argparse.Namespace) -> None:
         self.project: ComposeProject | None = None
         self._args = args
-        self._query = Query(args.trace_id)
-        self._merge = Merge(args.trace_id, JsonOutput(sys.stdout) if args.json else TextOutput(sys.stdout))
+        self._query = Query(args.trace_id, args.since, args.until)
+        output = JsonOutput(sys.stdout) if args.json else TextOutput(sys.stdout)
+        self._merge = Merge(args.trace_id, output, follow=args.follow)
         self._readers: dict[Source, Reader] = {}
         self._has_problem = False
 
@@ -78,19 +81,18 @@ class _Session:
                 interrupted = True
         else:
             self._read(sources)
-        merge.finish()
+        merge.print_due(everything=True)
         counts = {source.name: reader.counts for source, reader in self._readers.items()}
         if merge.trace_id is None:
             if interrupted:
                 return _INTERRUPTED
             if not self._has_problem or any(each.lines for each in counts.values()):
-                is_bounded = self._args.since is not None or self._args.until is not None
-                _say(notes.not_found(self._args.trace_id, counts, bounded=is_bounded))
+                _say(notes.not_found(self._query, counts))
         elif self._args.json and not self._args.follow:
             _note(f"trace {merge.trace_id}: {merge.summary}")
         if merge.other_traces:
             _note(f"{notes.counted(merge.other_traces, 'line')} of other traces that begin like this left out")
-        for sentence in notes.passed_over(counts, left_out=merge.buffer.left_out):
+        for sentence in notes.passed_over(counts, left_out=merge.left_out):
             _note(sentence)
         if interrupted:
             return _INTERRUPTED
@@ -104,7 +106,7 @@ class _Session:
             if args.project:
                 _say("--project is about containers; as FILEs are given, it has no effect")
             return [FileSource(name) for name in dict.fromkeys(args.files)]
-        self.project = ComposeProject(args.project, since_ns=args.since, until_ns=args.until)
+        self.project = ComposeProject(args.project, args.since)
         # So that what reads the containers is ended too.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         return self.project.sources()
@@ -132,15 +134,14 @@ class _Session:
             sources,
             self._merge,
             reader_of=self._reader_of,
-            discover=self.project and self.project.sources,
+            discover=None if self.project is None else self.project.sources,
             say=self._problem,
             goes_on=lambda: not any(event & select.POLLERR for _, event in poll.poll(0)),
         )
 
     def _reader_of(self, source: Source) -> Reader:
         if source not in self._readers:
-            bounds = {"since_ns": self._args.since, "until_ns": self._args.until}
-            self._readers[source] = Reader(self._query, self._merge, source.name, source.service, **bounds)
+            self._readers[source] = Reader(self._query, self._merge, source.name, source.service)
         return self._readers[source]
 
     def _problem(self, error: SourceError) -> None:

@@ -11,13 +11,13 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = ["BLOCK", "FileSource", "Source", "SourceError"]
+__all__ = ["BLOCK", "FileSource", "SourceError"]
 
 BLOCK = 1 << 19
 _POLL = 0.1  # seconds
@@ -30,23 +30,11 @@ class SourceError(Exception):
     """A source cannot be read, or not to its end; the message is a sentence without a full stop."""
 
 
-class Source(Protocol):
-    """`name` is for messages, `service` for lines that name none; `size` and `consumed` are bytes, for progress."""
-
-    name: str
-    service: str
-    size: int | None
-    consumed: int
-
-    def blocks(self, *, follow: bool) -> Iterator[bytes]:
-        """Yield what there is and, with `follow`, what comes, an empty block where there is nothing more at present.
-
-        Raises SourceError.
-        """
-
-
 class FileSource:
-    """A file, or whatever can be opened like one; `-` is stdin."""
+    """A file, or whatever can be opened like one; `-` is stdin.
+
+    `name` is for messages, `service` for lines that name none; `size` and `consumed` are bytes, for progress.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -60,9 +48,10 @@ class FileSource:
             self.size = status.st_size if stat.S_ISREG(status.st_mode) and not self._is_stdin else None
 
     def blocks(self, *, follow: bool) -> Iterator[bytes]:
-        """Like `tail -F` with `follow`: reads on when the file grows, has been truncated, or another one has its name.
+        """Yield what there is; with `follow` also what comes, an empty block where there is nothing more at present.
 
-        A gzip'd file is read once, for it does not grow, and so is what is no regular file, for it has an end.
+        Then it is like `tail -F`: reads on when the file grows, has been truncated, or another one has its name. A
+        gzip'd file is read once, for it does not grow, and so is what is no regular file, for it has an end.
         """
         try:
             yield from self._blocks(follow=follow and not self._is_stdin)
