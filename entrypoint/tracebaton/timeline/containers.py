@@ -194,9 +194,9 @@ def _containers() -> list[Container]:
     """Those of all compose projects."""
     try:
         done = subprocess.run(_LIST, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    except FileNotFoundError as error:
+    except OSError as error:
         raise SourceError(
-            "reading containers needs the program docker, which is not there; "
+            f"reading containers needs the program docker, which cannot be started ({error.strerror}); "
             "name log files, or pipe `docker compose logs` into - (stdin)"
         ) from error
     except subprocess.TimeoutExpired as error:
