@@ -90,7 +90,7 @@ class ContainerSource:
         self.consumed = 0
         self.has_ended = False  # after following it
         self._id = container.id
-        self._since_ns = since_ns  # moves on, so that a container that starts again is read on from where it was
+        self._since_ns = since_ns or 0  # moves on, so that a container that starts again is read on from where it was
         self._process: subprocess.Popen[bytes] | None = None
         self._said = b""
 
@@ -98,7 +98,7 @@ class ContainerSource:
         """With `follow`, ends when the container does."""
         began_ns = time_ns()
         command = ["docker", "logs", "--timestamps"]
-        if self._since_ns:
+        if self._since_ns > 0:
             command.append(f"--since={self._since_ns // 10**9}.{self._since_ns % 10**9:09}")
         if follow:
             command.append("--follow")
@@ -108,7 +108,7 @@ class ContainerSource:
             try:
                 for lines in filter(None, self._lines(process)):
                     yield lines
-                    if (self._since_ns or 0) > began_ns:
+                    if self._since_ns > began_ns:
                         yield b""
             except BaseException:
                 process.kill()
@@ -139,12 +139,15 @@ class ContainerSource:
                     yield b"".join(self._labelled(lines, key.data))
 
     def _labelled(self, lines: Iterable[bytes], stream: int) -> Iterator[bytes]:
+        stamp = None
         for line in lines:
-            if stamp := _STAMP.match(line):
-                self._since_ns = max(self._since_ns or 0, (to_ns(stamp[1].decode()) or 0) + 1)
+            if found := _STAMP.match(line):
+                stamp = found[1]
                 yield b"%s-%d  | %s\n" % (self.service.encode(), stream, line)
             elif line:
                 self._said = line  # the program itself, as the engine puts a time before whatever a container says
+        if stamp:
+            self._since_ns = max(self._since_ns, (to_ns(stamp.decode()) or 0) + 1)
 
 
 def choose_project(containers: Sequence[Container], asked: str | None) -> str:

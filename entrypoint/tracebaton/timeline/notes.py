@@ -43,8 +43,9 @@ def passed_over(counts: Mapping[str, Counts], *, left_out: int = 0) -> Iterable[
         between = {name: each.plain_between for name, each in counts.items() if each.plain_between}
         sentence = f"{counted(plain, 'line')} without JSON passed over"
         if between:
-            which = _listed(f"{name}: {number}" for name, number in sorted(between.items()))
-            sentence += f", {sum(between.values())} of them between lines of this trace ({which})"
+            which = [f"{name}: {number}" for name, number in sorted(between.items())]
+            which[_MOST_SOURCES:] = ["..."] if len(which) > _MOST_SOURCES else []
+            sentence += f", {sum(between.values())} of them between lines of this trace ({', '.join(which)})"
         yield sentence
     if elsewhere := sum(each.elsewhere for each in counts.values()):
         name, first = next((name, each.first_elsewhere) for name, each in counts.items() if each.elsewhere)
@@ -85,8 +86,3 @@ def ambiguous(digits: str, seen: Mapping[str, Seen], *, has_more: bool) -> Itera
 
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _listed(parts: Iterable[str]) -> str:
-    listed = list(parts)
-    return ", ".join(listed[:_MOST_SOURCES]) + (", ..." if len(listed) > _MOST_SOURCES else "")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from tracebaton.timeline.merge import Match
 from tracebaton.timeline.record import read_line
 from tracebaton.timeline.timestamps import to_ns
-from tracebaton.timeline.traceback_text import TracebackText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +35,13 @@ _JSON_FILE = b'{"log":"'
 _NUMBER = re.compile(rb"[-_][0-9]+$")
 # Compose mixes the lines of its containers: so many of others may stand between a line and its traceback.
 _LINES_OF_OTHERS = 200
+# `ZeroDivisionError: division by zero`, or without a message.
+_EXCEPTION = re.compile(rb"[A-Za-z_][A-Za-z0-9_.]*(?::|$)")
+_MOST_LINES = 400
+_MOST_BYTES = 1 << 16
+_BEGINNINGS = (b"Traceback (most recent call last)", b"+ Exception Group Traceback (most recent call last)")
+# How the `traceback` module joins an exception to its cause or context.
+_JOINTS = (b"During handling of the above exception", b"The above exception was the direct cause")
 
 
 @dataclass
@@ -74,7 +80,7 @@ class Reader:
         self._match: Match | None = None  # the last one, as long as lines may belong to it
         self._container = b""
         self._has_level = False
-        self._traceback = TracebackText()
+        self._traceback = _Traceback()
         self._others = 0
         self._plain_at_match: int | None = None
 
@@ -161,7 +167,7 @@ class Reader:
         )
         self._has_level = bool(record.level)
         self._container = container
-        self._traceback = TracebackText()
+        self._traceback = _Traceback()
         self._others = 0
         self._merge.add(self._match)
         return True
@@ -181,6 +187,35 @@ class Reader:
                 return True
         self._match = None
         return False
+
+
+class _Traceback:
+    """Of the lines below a log line, says which belong to its traceback: frames, the exception's line, its causes.
+
+    Indented lines directly below a log line count too, as other languages print their frames. An exception whose
+    message has several lines loses all but the first, for nothing tells them from other output.
+    """
+
+    def __init__(self) -> None:
+        self._lines = self._bytes = 0
+        self._in_frames = False
+        self._begun = False
+
+    def takes(self, line: bytes) -> bool:
+        self._lines += 1
+        self._bytes += len(line)
+        if self._lines > _MOST_LINES or self._bytes > _MOST_BYTES or line.startswith(b"{"):
+            return False
+        stripped = line.strip()
+        if stripped.startswith(_BEGINNINGS):
+            self._in_frames = self._begun = True
+            return True
+        if line[:1] in {b" ", b"\t"} and stripped:
+            return True
+        if self._in_frames and _EXCEPTION.match(stripped):
+            self._in_frames = False
+            return True
+        return self._begun and (not stripped or stripped.startswith(_JOINTS))
 
 
 def _unwrapped(line: bytes) -> tuple[bytes, bytes, int | None]:
