@@ -31,6 +31,7 @@ _JSON = re.compile(_PREFIX.pattern + rb"\{")
 # The engine splits lines after 16 KiB; `docker logs --timestamps` puts them together again, each piece with its time.
 _PIECE = re.compile(STAMP + rb"(.{16000,16600}?(?=%s)|.*)" % STAMP, re.DOTALL)
 _JSON_FILE = b'{"log":"'
+_JSON_FILE_END = rb'\n",'  # of the text of a line that is whole
 # `agent-a` of the container `agent-a-1` (Compose v2) or `agent-a_1` (docker-compose 1.29).
 _NUMBER = re.compile(rb"[-_][0-9]+$")
 # Compose mixes the lines of its containers: so many of others may stand between a line and its traceback.
@@ -89,7 +90,9 @@ class Reader:
         if len(self._carry) > LONGEST_LINE:
             # In its place another line that is too long, and has an id if this one has.
             found = self._query.find(self._carry)
-            self._carry = bytes(LONGEST_LINE) + (found[0] if found else b"") + self._carry[-self._query.longest :]
+            self._carry = (
+                bytes(LONGEST_LINE) + (found[0] if found else b"") + b" " + self._carry[-self._query.longest :]
+            )
         if self._is_json_file is None and lines:
             self._is_json_file = lines[0].startswith(_JSON_FILE)
         counts = self.counts
@@ -112,7 +115,11 @@ class Reader:
 
     def _unfolded(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         """The lines of Docker's json-file log, those whole again that it has split, with the time in front."""
+        lower, upper = self._query.needles
         for line in lines:
+            if not (self._entry or self._match or lower in line or upper in line) and _JSON_FILE_END in line:
+                yield line.removeprefix(_JSON_FILE)  # escaped, but only counted
+                continue
             try:
                 entry = json.loads(line)
                 text, time = entry["log"].encode("utf-8", "surrogatepass"), entry["time"].encode()

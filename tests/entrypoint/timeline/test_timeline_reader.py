@@ -85,7 +85,7 @@ class TestLongLines:
     def test_not_read(self) -> None:
         """A line longer than 1 MiB is not read, but counted if the id is in it, wherever a block ends."""
         half = LONGEST_LINE // 2
-        line = b'{"trace_id":"' + _TRACE.encode() + b'","m":"' + b"x" * (3 * LONGEST_LINE) + b'"}\n'
+        line = b'{"trace_id":"' + _TRACE.encode() + b'","m":"' + b"a" * (3 * LONGEST_LINE) + b'"}\n'
         late = b"x" * (2 * LONGEST_LINE) + _TRACE.encode() + b"x\n"
         without = b"x" * (2 * LONGEST_LINE) + b"\n"
         data = _OURS + b"\n" + line + late + without + _OURS + b"\n"
