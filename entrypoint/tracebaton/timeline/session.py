@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import sys
+import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tracebaton.timeline import notes
-from tracebaton.timeline.containers import ComposeProject
-from tracebaton.timeline.follow import follow
+from tracebaton.timeline.containers import ComposeProject, ContainerSource
 from tracebaton.timeline.merge import AmbiguousError, Merge
 from tracebaton.timeline.output import JsonOutput, TextOutput
 from tracebaton.timeline.progress import progress_bar
@@ -21,12 +24,17 @@ from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from tracebaton.timeline.follow import Source
+    Source = FileSource | ContainerSource
 
 __all__ = ["run"]
 
+# A source that says nothing for so long has shown what there was when the following began.
+_QUIET = 1.0  # seconds
+_TICK = 0.1
+_LOOK_AGAIN = 2.0
+_MOST_BLOCKS = 16
 # As grep has them: trouble counts for more than whether something was found.
 _FOUND, _NOT_FOUND, _TROUBLE = 0, 1, 2
 _INTERRUPTED = 130  # as a shell reports a command that Ctrl-C ended, `docker logs -f` among them
@@ -126,18 +134,48 @@ class _Session:
                 reader.finish()
                 done += source.consumed
 
-    def _follow(self, sources: Sequence[Source]) -> None:
-        # Notices, without writing to it, that the other end of a stdout that is a pipe has closed.
-        poll = select.poll()
-        poll.register(sys.stdout, 0)  # no event is asked for: POLLERR comes unasked
-        follow(
-            sources,
-            self._merge,
-            reader_of=self._reader_of,
-            discover=None if self.project is None else self.project.sources,
-            say=self._problem,
-            goes_on=lambda: not any(event & select.POLLERR for _, event in poll.poll(0)),
-        )
+    def _follow(self, sources: Iterable[Source]) -> None:
+        """Read the sources at the same time, until all have ended, no more can come, or nobody reads what is printed."""
+        inbox: queue.Queue[tuple[Source, bytes | SourceError | None]] = queue.Queue(_MOST_BLOCKS)
+        heard: dict[Source, float] = {}  # when a source that has not caught up yet was last heard of
+        running: set[Source] = set()
+
+        def start(sources: Iterable[Source]) -> None:
+            for source in sources:
+                heard[source] = time.monotonic()
+                running.add(source)
+                threading.Thread(target=_put_blocks, args=(source, inbox), daemon=True).start()
+
+        stdout = select.poll()
+        stdout.register(
+            sys.stdout, 0
+        )  # no event is asked for: POLLERR, when the other end of a pipe closes, is unasked
+        start(sources)
+        look_again = time.monotonic() + _LOOK_AGAIN
+        while running or self.project or not inbox.empty():
+            if any(event & select.POLLERR for _, event in stdout.poll(0)):
+                return
+            with suppress(queue.Empty):
+                source, item = inbox.get(timeout=_TICK)
+                if isinstance(item, SourceError):
+                    self._problem(item)
+                elif item:
+                    self._reader_of(source).feed(item)
+                    if source in heard:
+                        heard[source] = time.monotonic()
+                else:
+                    heard.pop(source, None)
+                    if item is None:
+                        running.discard(source)
+                        self._reader_of(source).finish()
+            now = time.monotonic()
+            if self._merge.is_live or all(last + _QUIET < now for last in heard.values()):
+                self._merge.print_due()
+            if self.project and now >= look_again:
+                look_again = now + _LOOK_AGAIN
+                # An engine that does not answer now may do so later, and what is read goes on.
+                with suppress(SourceError):
+                    start(self.project.sources())
 
     def _reader_of(self, source: Source) -> Reader:
         if source not in self._readers:
@@ -147,6 +185,16 @@ class _Session:
     def _problem(self, error: SourceError) -> None:
         self._has_problem = True
         _say(str(error))
+
+
+def _put_blocks(source: Source, inbox: queue.Queue[tuple[Source, bytes | SourceError | None]]) -> None:
+    try:
+        for block in source.blocks(follow=True):
+            inbox.put((source, block))
+    except SourceError as error:
+        inbox.put((source, error))
+    finally:
+        inbox.put((source, None))
 
 
 def _say(sentence: str, *more: str) -> None:
