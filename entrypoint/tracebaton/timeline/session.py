@@ -135,7 +135,7 @@ class _Session:
                 done += source.consumed
 
     def _follow(self, sources: Iterable[Source]) -> None:
-        """Read the sources at the same time, until all have ended, no more can come, or nobody reads what is printed."""
+        """Read all sources at once, until they have ended and no more can come, or nobody reads what is printed."""
         inbox: queue.Queue[tuple[Source, bytes | SourceError | None]] = queue.Queue(_MOST_BLOCKS)
         heard: dict[Source, float] = {}  # when a source that has not caught up yet was last heard of
         running: set[Source] = set()
