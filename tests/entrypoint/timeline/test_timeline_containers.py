@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,10 +146,14 @@ class TestFollow:
 
 
 def child_that_reads(pid: int) -> int:
-    """The child that is no `docker ps`; a thread's list has the children that this thread started."""
+    """The child that is no `docker ps`, which comes and goes; a thread's list has the children that it started."""
     children = " ".join(each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children")).split()
-    (found,) = [child for child in children if b"\0logs\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    return int(found)
+    found = []
+    for child in children:
+        with suppress(OSError):
+            found += [int(child)] if b"\0logs\0" in Path(f"/proc/{child}/cmdline").read_bytes() else []
+    assert len(found) == 1
+    return found[0]
 
 
 class TestNoDocker:
