@@ -65,19 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the timeline; return the exit status, which DESCRIPTION explains."""
-    from tracebaton.timeline.session import Options, run
+    from tracebaton.timeline.session import run
 
-    return run(
-        Options(
-            trace_id=args.trace_id,
-            files=tuple(args.files),
-            follow=args.follow,
-            as_json=args.json,
-            project=args.project,
-            since_ns=args.since,
-            until_ns=args.until,
-        )
-    )
+    return run(args)
 
 
 def _allow_options_between(parser: argparse.ArgumentParser) -> None:

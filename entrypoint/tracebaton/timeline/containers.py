@@ -1,223 +1,209 @@
-"""The logs of a compose project's containers, through the Docker SDK."""
+"""The logs of a compose project's containers, through the program `docker`."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from importlib import import_module
+import selectors
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
-from tracebaton.timeline.project import PROJECT, SERVICE, choose_project
-from tracebaton.timeline.sources import BLOCK, CAUGHT_UP, SourceError
+from tracebaton.timeline.reader import LONGEST_LINE, STAMP
+from tracebaton.timeline.sources import BLOCK, SourceError
 from tracebaton.timeline.timestamps import to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tracebaton.timeline.sources import Source
+__all__ = ["ComposeProject", "Container", "choose_project"]
 
-__all__ = ["ComposeProject", "ContainerSource"]
+# https://docs.docker.com/reference/compose-file/: the labels are the same in docker-compose 1.29 and Compose v2.
+_LABEL = "com.docker.compose.project"
+_FIELDS = (
+    *(".ID", ".Names", ".Status"),
+    *(f'(.Label "{name}")' for name in (_LABEL, "com.docker.compose.service", f"{_LABEL}.working_dir")),
+)
+_LIST = [
+    *("docker", "ps", "--all", "--no-trunc", f"--filter=label={_LABEL}"),
+    "--format=[" + ",".join(f"{{{{json {field}}}}}" for field in _FIELDS) + "]",
+]
+_COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_TOP_LEVEL_NAME = re.compile(r"""^name:[ \t]*(["']?)([a-z0-9][a-z0-9_-]*)\1[ \t]*(?:#.*)?$""", re.MULTILINE)
+_STAMP = re.compile(STAMP)
 
-_STAMP = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18}(?:Z|[+-][0-9]{2}:[0-9]{2}) ")
-_PIECE = BLOCK // 2
+
+class Container(NamedTuple):
+    """A line of `docker ps`; `status` begins with `Up` while it runs."""
+
+    id: str
+    name: str
+    status: str
+    project: str
+    service: str
+    directory: str
 
 
 class ComposeProject:
-    """The containers of one project, stopped ones included; each has a source for stdout and one for stderr.
+    """The containers of one project, stopped ones included."""
 
-    Apart, because the engine sends long lines in pieces, and pieces of both streams could not be told from each other.
-    """
-
-    def __init__(self, asked: str | None, *, since_ns: int | None, until_ns: int | None) -> None:
-        """Connect and find the project; raises SourceError."""
-        self._client = _connect()
+    def __init__(self, asked: str | None, since_ns: int | None) -> None:
+        """Find the project; raises SourceError."""
+        self._name = choose_project(_containers(), asked)
         self._since_ns = since_ns
-        self._until_ns = until_ns
-        self._followed: dict[tuple[str, str], ContainerSource] = {}
-        labels = [each.attrs.get("Labels") or {} for each in self._list({"label": PROJECT}, sparse=True)]
-        self.name = choose_project(labels, asked=asked, environ=os.environ, directory=Path.cwd())
+        self._sources: dict[str, ContainerSource] = {}
 
     def sources(self) -> list[ContainerSource]:
-        """Return the sources of all containers; raises SourceError."""
-        found = []
-        for container in self._list({"label": f"{PROJECT}={self.name}"}, sparse=False):
-            is_tty = bool(container.attrs.get("Config", {}).get("Tty"))
-            found += [
-                ContainerSource(container, stream, self._since_ns, self._until_ns, is_tty=is_tty)
-                for stream in (("stdout",) if is_tty else ("stdout", "stderr"))
-            ]
-        self._followed.update((source.key, source) for source in found)
-        return sorted(found, key=lambda source: source.name)
+        """The sources that are new since the last call, or whose container has started again; raises SourceError."""
+        due = []
+        for container in _containers():
+            source = self._sources.get(container.id)
+            if container.project != self._name:
+                continue
+            if source is None:
+                self._sources[container.id] = source = ContainerSource(container, self._since_ns)
+                due.append(source)
+            elif source.has_ended and container.status.startswith("Up"):
+                source.has_ended = False
+                due.append(source)
+        return sorted(due, key=lambda source: source.name)
 
-    def newly_running(self) -> list[Source]:
-        """Return sources for containers that have started since `sources`, or have started again, from where they were.
-
-        Asked again and again: an engine that does not answer now may do so later, and those that are read go on.
-        """
-        followed = dict(self._followed)
-        try:
-            now = self.sources()
-        except SourceError:
-            return []
-        new: list[Source] = []
-        for source in now:
-            before = followed.get(source.key)
-            if before is None:
-                new.append(source)
-            elif before.has_ended and before.started_at != source.started_at:
-                source.last_ns = before.last_ns
-                new.append(source)
-            else:
-                self._followed[source.key] = before
-        return new
-
-    def _list(self, filters: dict[str, str], *, sparse: bool) -> list[Any]:
-        containers: list[Any] = _told(
-            "cannot list the containers",
-            lambda: self._client.containers.list(all=True, filters=filters, sparse=sparse, ignore_removed=not sparse),
-        )
-        return containers
+    def close(self) -> None:
+        """End what is still being read: a `docker logs --follow` would go on without us."""
+        for source in self._sources.values():
+            source.close()
 
 
 class ContainerSource:
-    """One stream of one container: each line with the time at which the engine got it in front."""
+    """Yields lines in the form of `docker compose logs --timestamps`.
 
-    def __init__(
-        self, container: Any, stream: str, since_ns: int | None, until_ns: int | None, *, is_tty: bool = False
-    ) -> None:
-        self.name = f"{container.name} ({stream})"
-        self.service = str((container.labels or {}).get(SERVICE) or container.name)
+    The number behind the service is that of the stream, for a traceback on one is not torn by lines of the other.
+    """
+
+    def __init__(self, container: Container, since_ns: int | None) -> None:
+        self.name = container.name.split(",")[0]  # the others are what links call it
+        self.service = container.service or self.name
         self.size: int | None = None
         self.consumed = 0
-        self.key = (str(container.id), stream)
-        self.is_running = container.status in {"running", "paused", "restarting"}
-        self.started_at = str(container.attrs.get("State", {}).get("StartedAt", ""))
-        self.has_ended = False  # after `follow`
-        self.last_ns = 0  # the time of the last line, so that a container that starts again is read on from there
-        self._container = container
-        self._stream = stream
-        self._since_ns = since_ns
-        self._until_ns = until_ns
-        self._is_tty = is_tty
+        self.has_ended = False  # after following it
+        self._id = container.id
+        self._since_ns = since_ns or 0  # moves on, so that a container that starts again is read on from where it was
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = b""
 
-    def blocks(self) -> Iterator[bytes]:
-        pieces: list[bytes] = []
-        size = 0
-        for frame in self._frames(follow=False):
-            pieces.append(frame)
-            size += len(frame)
-            if size >= _PIECE:
-                yield b"".join(pieces)
-                pieces.clear()
-                size = 0
-        yield b"".join(pieces)
-
-    def follow(self) -> Iterator[bytes]:
-        """Ends when the container does."""
+    def blocks(self, *, follow: bool) -> Iterator[bytes]:
+        """With `follow`, ends when the container does."""
         began_ns = time_ns()
-        pieces: list[bytes] = []
-        caught_up = False
-        for frame in self._frames(follow=self.is_running):
-            pieces.append(frame)
-            if frame.endswith(b"\n") or len(pieces) >= 1000:
-                yield b"".join(pieces)
-                pieces.clear()
-                if not caught_up and self.last_ns >= began_ns:
-                    caught_up = True
-                    yield CAUGHT_UP
-        yield b"".join(pieces)
+        command = ["docker", "logs", "--timestamps"]
+        if self._since_ns > 0:
+            command.append(f"--since={self._since_ns // 10**9}.{self._since_ns % 10**9:09}")
+        if follow:
+            command.append("--follow")
+        pipe = subprocess.PIPE
+        with subprocess.Popen([*command, self._id], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+            self._process = process
+            try:
+                for lines in filter(None, self._lines(process)):
+                    yield lines
+                    if self._since_ns > began_ns:
+                        yield b""
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            reason = self._said.decode(errors="replace").removeprefix("Error response from daemon: ")
+            raise SourceError(f"cannot read the log of {self.name}: {reason or f'status {process.returncode}'}")
         self.has_ended = True
 
-    def _frames(self, *, follow: bool) -> Iterator[bytes]:
-        """Yield what the engine sends: a line, or the next piece of a long one, then without its time."""
-        after_ns = self.last_ns
-        since_ns = max(after_ns, self._since_ns or 0)
-        what = f"cannot read the log of {self.name}"
-        stream = _told(
-            what,
-            lambda: self._container.logs(
-                stdout=self._stream == "stdout",
-                stderr=self._stream == "stderr",
-                stream=True,
-                follow=follow,
-                timestamps=True,
-                since=since_ns / 1e9 if since_ns else None,
-                # The engine's times are a little later than the line's own.
-                until=self._until_ns / 1e9 + 60 if self._until_ns and not follow else None,
-            ),
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _lines(self, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(cast("IO[bytes]", process.stdout), selectors.EVENT_READ, 1)
+            selector.register(cast("IO[bytes]", process.stderr), selectors.EVENT_READ, 2)
+            rest = {1: b"", 2: b""}
+            while selector.get_map():
+                for key, _ in selector.select():
+                    block = os.read(key.fd, BLOCK)
+                    self.consumed += len(block)
+                    if not block:
+                        selector.unregister(key.fileobj)
+                        block = b"\n"  # the last line may have none
+                    *lines, last = (rest[key.data] + block).split(b"\n")
+                    rest[key.data] = last[: LONGEST_LINE + BLOCK]  # no more of it is read anyway
+                    yield b"".join(self._labelled(lines, key.data))
+
+    def _labelled(self, lines: Iterable[bytes], stream: int) -> Iterator[bytes]:
+        stamp = None
+        for line in lines:
+            if found := _STAMP.match(line):
+                stamp = found[1]
+                yield b"%s-%d  | %s\n" % (self.service.encode(), stream, line)
+            elif line:
+                self._said = line  # the program itself, as the engine puts a time before whatever a container says
+        if stamp:
+            self._since_ns = max(self._since_ns, (to_ns(stamp.decode()) or 0) + 1)
+
+
+def choose_project(containers: Sequence[Container], asked: str | None) -> str:
+    """Return the project's name; raises SourceError if none fits.
+
+    In this order: `asked`; COMPOSE_PROJECT_NAME; the project that was started in this directory or the nearest one
+    above; the name that the compose file gives, or that Compose makes of the directory's.
+    """
+    known = sorted({each.project for each in containers})
+    shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+    which = f"projects with containers: {shown}; choose one with --project, or name log files"
+    if not known:
+        which = "there is none of any other project either"
+    if named := asked or os.environ.get("COMPOSE_PROJECT_NAME"):
+        if named not in known:
+            raise SourceError(f"there is no container of the compose project {named!r}; {which}")
+        return named
+    directory = Path.cwd()
+    for folder in (directory, *directory.parents):
+        here = sorted(
+            {each.project for each in containers if each.directory and os.path.realpath(each.directory) == str(folder)}
         )
-        at_line_start = True
-        frames = _lines(stream) if self._is_tty else iter(stream)
-        while (frame := _told(what, lambda: next(frames, None))) is not None:
-            self.consumed += len(frame)
-            stamp = _STAMP.match(frame)
-            text = frame
-            if stamp:
-                ns = to_ns(stamp[0].decode("ascii").strip()) or 0
-                if ns <= after_ns:
-                    continue  # shown before the container started again
-                self.last_ns = max(self.last_ns, ns)
-                if not at_line_start:
-                    text = frame[stamp.end() :]
-            yield text
-            at_line_start = text.endswith(b"\n")
+        if len(here) > 1:
+            raise SourceError(
+                f"several compose projects were started in {folder}: {', '.join(here)}; choose one with --project"
+            )
+        if here:
+            return here[0]
+        if derived := _name_by_file(folder):
+            if derived in known:
+                return derived
+            break  # Compose looks no further up than the first compose file
+    raise SourceError(f"there is no container of a compose project of {directory}; {which}")
 
 
-def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Join what the SDK yields for a container with a terminal, single bytes, to lines, or pieces of very long ones."""
-    line = bytearray()
-    for piece in stream:
-        line += piece
-        if piece.endswith(b"\n") or len(line) >= _PIECE:
-            yield bytes(line)
-            line.clear()
-    yield bytes(line)
-
-
-def _connect() -> Any:
-    try:
-        from_env = import_module("docker").from_env
-    except (ImportError, AttributeError) as error:  # AttributeError: a folder of this name on the path is a package too
-        raise SourceError(
-            "reading containers needs the Docker SDK, which is not installed: pip install 'tracebaton[docker]'; "
-            "or name log files, or pipe `docker compose logs` into - (stdin)"
-        ) from error
-    return _told("cannot reach Docker", from_env)
-
-
-def _told(what: str, do: Callable[[], Any]) -> Any:
-    """Return what `do` does; whatever the SDK and the libraries below it raise becomes a sentence."""
-    try:
-        return do()
-    except Exception as error:  # the SDK lets errors of requests and urllib3 through, and has its own
-        raise SourceError(f"{what}: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """The system's error at the bottom, with the socket where it helps, or what the engine said."""
-    if system_error := _system_error(error):
-        where = os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
-        hint = {
-            PermissionError: "; add yourself to the group docker, or run this with more rights",
-            FileNotFoundError: "; is Docker running? DOCKER_HOST says where else it is",
-            ConnectionRefusedError: "; is Docker running?",
-        }.get(type(system_error), "")
-        return f"{system_error.strerror or system_error} ({where}){hint}"
-    explanation = getattr(error, "explanation", None)
-    return " ".join(str(explanation or error or type(error).__name__).split())
-
-
-def _system_error(error: BaseException) -> OSError | None:
-    """Of the exceptions that this one was made of, the one of the operating system."""
-    todo = [error]
-    seen: set[int] = set()
-    while todo and len(seen) < 50:
-        each = todo.pop(0)
-        seen.add(id(each))
-        if isinstance(each, OSError) and each.errno:
-            return each
-        inner = [*each.args, each.__cause__, each.__context__]
-        todo += [more for more in inner if isinstance(more, BaseException) and id(more) not in seen]
+def _name_by_file(folder: Path) -> str | None:
+    """The name that a compose file in this folder stands for; None if there is no such file."""
+    for name in _COMPOSE_FILES:
+        with suppress(OSError):
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+            found = _TOP_LEVEL_NAME.search(text)
+            return found[2] if found else re.sub(r"[^-_a-z0-9]", "", folder.name.lower()).lstrip("-_")
     return None
+
+
+def _containers() -> list[Container]:
+    """Those of all compose projects."""
+    try:
+        done = subprocess.run(_LIST, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    except OSError as error:
+        raise SourceError(
+            f"reading containers needs the program docker, which cannot be started ({error.strerror}); "
+            "name log files, or pipe `docker compose logs` into - (stdin)"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError("cannot reach Docker: it does not answer") from error
+    if done.returncode:
+        raise SourceError(f"cannot reach Docker: {' '.join(done.stderr.decode(errors='replace').split())}")
+    return [Container(*json.loads(line)) for line in done.stdout.splitlines()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracebaton.timeline.match import Match
+    from tracebaton.timeline.merge import Match
 
 __all__ = ["Hops"]
 
@@ -44,11 +44,25 @@ class Hops:
     A line that arrives later (`--follow`), of a hop that is not known yet, is put one below the line before it.
     """
 
-    def __init__(self, matches: Iterable[Match] = ()) -> None:
+    def __init__(self, matches: Iterable[Match]) -> None:
         self._depths: dict[_Key, int] = {}
         self._span_depths: dict[str, int] = {}
         self._last = -1
-        self._measure(_intervals(matches))
+        intervals = _intervals(matches)
+        by_span = {key[1]: key for key in reversed(intervals) if key[1]}
+        parents = _guess_parents(intervals)
+        parents.update({key: by_span[this.parent_id] for key, this in intervals.items() if this.parent_id in by_span})
+        for key in intervals:
+            # Up to an ancestor whose depth is known, then down again; a circle of parents is cut where it closes.
+            path: dict[_Key, None] = {}
+            each: _Key | None = key
+            while each is not None and each not in self._depths and each not in path:
+                path[each] = None
+                each = parents.get(each)
+            depth = -1 if each is None else self._depths.get(each, -1)
+            for below in reversed(path):
+                depth += 1
+                self._set(below, depth)
 
     def depth(self, match: Match) -> int:
         key = (match.service, match.span_id)
@@ -59,24 +73,6 @@ class Hops:
                 self._set(key, depth)
         self._last = depth
         return depth
-
-    def _measure(self, intervals: dict[_Key, _Interval]) -> None:
-        by_span: dict[str, _Key] = {}
-        for key in intervals:
-            by_span.setdefault(key[1], key)
-        guessed = _guess_parents(intervals)
-        for key in intervals:
-            # Up to an ancestor whose depth is known, then down again; a circle of parents is cut where it closes.
-            path: dict[_Key, None] = {}
-            each: _Key | None = key
-            while each is not None and each not in self._depths and each not in path:
-                path[each] = None
-                stated = intervals[each].parent_id
-                each = by_span.get(stated, guessed.get(each)) if stated else guessed.get(each)
-            depth = self._depths.get(each, -1) if each is not None else -1
-            for below in reversed(path):
-                depth += 1
-                self._set(below, depth)
 
     def _set(self, key: _Key, depth: int) -> None:
         self._depths[key] = depth

@@ -10,9 +10,9 @@ from tracebaton_configurator.logs.printable import escaped_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracebaton.timeline.match import Match
-    from tracebaton.timeline.record_buffer import Seen
-    from tracebaton.timeline.scanner import Counts
+    from tracebaton.timeline.merge import Match, Seen
+    from tracebaton.timeline.query import Query
+    from tracebaton.timeline.reader import Counts
 
 __all__ = ["ambiguous", "counted", "not_found", "passed_over", "summary"]
 
@@ -43,8 +43,9 @@ def passed_over(counts: Mapping[str, Counts], *, left_out: int = 0) -> Iterable[
         between = {name: each.plain_between for name, each in counts.items() if each.plain_between}
         sentence = f"{counted(plain, 'line')} without JSON passed over"
         if between:
-            which = _listed(f"{name}: {number}" for name, number in sorted(between.items()))
-            sentence += f", {sum(between.values())} of them between lines of this trace ({which})"
+            which = [f"{name}: {number}" for name, number in sorted(between.items())]
+            which[_MOST_SOURCES:] = ["..."] if len(which) > _MOST_SOURCES else []
+            sentence += f", {sum(between.values())} of them between lines of this trace ({', '.join(which)})"
         yield sentence
     if elsewhere := sum(each.elsewhere for each in counts.values()):
         name, first = next((name, each.first_elsewhere) for name, each in counts.items() if each.elsewhere)
@@ -61,11 +62,11 @@ def passed_over(counts: Mapping[str, Counts], *, left_out: int = 0) -> Iterable[
         )
 
 
-def not_found(digits: str, counts: Mapping[str, Counts], *, bounded: bool) -> str:
+def not_found(query: Query, counts: Mapping[str, Counts]) -> str:
     lines = sum(each.lines for each in counts.values())
-    which = f"trace {digits}" if len(digits) == 32 else f"a trace that begins with {digits}"
+    which = f"trace {query.digits}" if query.is_whole else f"a trace that begins with {query.digits}"
     sentence = f"there is no line of {which} among {counted(lines, 'line')} of {counted(len(counts), 'source')}"
-    if bounded:
+    if query.is_bounded:
         sentence += ", in the time that --since and --until leave"
     if lines and lines == sum(each.plain for each in counts.values()):
         sentence += "; none of them is JSON, as OTEL_TRACEBATON_LOGS=json would make them"
@@ -85,8 +86,3 @@ def ambiguous(digits: str, seen: Mapping[str, Seen], *, has_more: bool) -> Itera
 
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _listed(parts: Iterable[str]) -> str:
-    listed = list(parts)
-    return ", ".join(listed[:_MOST_SOURCES]) + (", ..." if len(listed) > _MOST_SOURCES else "")

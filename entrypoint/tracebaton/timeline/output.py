@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Protocol, TextIO
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
 
-from tracebaton.timeline.match import decode
+from tracebaton.timeline.record import decode
 from tracebaton.timeline.timestamps import to_text
 from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from tracebaton.timeline.match import Match
+    from tracebaton.timeline.merge import Match
     from tracebaton.timeline.record import Record
 
-__all__ = ["JsonOutput", "Output", "TextOutput"]
+__all__ = ["JsonOutput", "TextOutput"]
 
 _LONGEST_MESSAGE = 8000
 _MOST_LINES_BELOW = 300
 _WIDEST_SERVICE = 24
 _DEEPEST = 10  # a hop below is not indented further
 _NO_TIME = "(no time)"
+_STYLES = {"bold": "1", "bold red": "1;31", "red": "31", "yellow": "33", "dim": "2", "cyan": "36"}
 _MARGIN = " " * 6  # of lines below a row; below the message itself there is no room for a traceback
-
-
-class Output(Protocol):
-    """Every method may raise OSError, BrokenPipeError among them."""
-
-    def begin(self, trace_id: str, summary: str, first: Match) -> None: ...
-
-    def line(self, match: Match, depth: int) -> None: ...
-
-    def flush(self) -> None: ...
 
 
 class TextOutput:
@@ -44,32 +36,28 @@ class TextOutput:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._encoding = stream.encoding or "utf-8"
-        self._paint = _painter(stream)
-        self._guide = "│ " if _can_show("│", self._encoding) else "| "
-        self._first_ns: int | None = None
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        self._write = stream.write
+        self._has_colour = _takes_colour(stream)
+        self._guide = "│ " if stream.encoding.lower().startswith("utf") else "| "
         self._date = ""
         self._service_width = 0
 
-    def begin(self, trace_id: str, summary: str, first: Match) -> None:
-        date = to_text(first.time_ns)[:10] if first.time_ns is not None else ""
-        dated = f"  {date} UTC" if date else ""
-        self._date = date
-        self._write(f"trace {self._paint(trace_id, 'bold')}{dated}{'  ' + summary if summary else ''}\n\n")
+    def begin(self, summary: str, matches: Sequence[Match]) -> None:
+        first = matches[0]
+        if first.time_ns is not None:
+            self._date = to_text(first.time_ns)[:10]
+        for match in matches:
+            self._widen(match.service)
+        parts = (self._paint(first.trace_id, "bold"), self._date and f"{self._date} UTC", summary)
+        self._write(f"trace {'  '.join(filter(None, parts))}\n\n")
 
-    def widen(self, service: str) -> None:
-        """Make the column of services wide enough for this one."""
-        self._service_width = max(self._service_width, min(len(escaped_text(service)), _WIDEST_SERVICE))
-
-    def line(self, match: Match, depth: int) -> None:
+    def line(self, match: Match, depth: int, offset_ns: int | None) -> None:
         record = match.record()
-        self.widen(match.service)
-        if self._first_ns is None:
-            self._first_ns = match.time_ns
-        time, offset = self._time(match), ""
-        if match.time_ns is not None and self._first_ns is not None:
-            offset = _offset(match.time_ns - self._first_ns)
+        self._widen(match.service)
+        time = self._time(match)
+        offset = "" if offset_ns is None else _offset(offset_ns)
         service = f"{escaped_text(match.service):<{self._service_width}}"
         level = f"{escaped_text(record.level[:12]):<8}"
         indent = "  " * min(depth, _DEEPEST)
@@ -86,8 +74,11 @@ class TextOutput:
         for below in rest:
             self._write(f"{margin}{self._paint(self._guide, 'dim')}{self._paint(below, style_below)}\n")
 
-    def flush(self) -> None:
-        self._stream.flush()
+    def _widen(self, service: str) -> None:
+        self._service_width = max(self._service_width, min(len(escaped_text(service)), _WIDEST_SERVICE))
+
+    def _paint(self, text: str, style: str) -> str:
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._has_colour and style and text else text
 
     def _time(self, match: Match) -> str:
         if match.time_ns is None:
@@ -98,30 +89,21 @@ class TextOutput:
             self._write(f"  {self._paint(date + ' UTC', 'dim')}\n")
         return time
 
-    def _write(self, text: str) -> None:
-        self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
-
 
 class JsonOutput:
     """A JSON object a line, in ASCII; `original` is the line's own object, or its text where it is none."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._first_ns: int | None = None
 
-    def begin(self, trace_id: str, summary: str, first: Match) -> None:
+    def begin(self, summary: str, matches: Sequence[Match]) -> None:
         """Prints nothing: the summary would be no line."""
 
-    def line(self, match: Match, depth: int) -> None:
+    def line(self, match: Match, depth: int, offset_ns: int | None) -> None:
         record = match.record()
-        if self._first_ns is None:
-            self._first_ns = match.time_ns
-        offset = None
-        if match.time_ns is not None and self._first_ns is not None:
-            offset = round((match.time_ns - self._first_ns) / 1e6, 6)
         fields = {
-            "time": to_text(match.time_ns) if match.time_ns is not None else None,
-            "offset_ms": offset,
+            "time": None if match.time_ns is None else to_text(match.time_ns),
+            "offset_ms": None if offset_ns is None else round(offset_ns / 1e6, 6),
             "service": match.service,
             "level": record.level,
             "logger": record.logger,
@@ -141,9 +123,6 @@ class JsonOutput:
         except (ValueError, RecursionError):  # 1e999, which JSON allows, has become infinite
             text = json.dumps({**fields, "original": decode(match.line)})
         self._stream.write(text + "\n")
-
-    def flush(self) -> None:
-        self._stream.flush()
 
 
 def _lines(record: Record) -> list[str]:
@@ -175,29 +154,8 @@ def _offset(ns: int) -> str:
     return f"{ns / 1e9:+.3f} s"
 
 
-def _painter(stream: TextIO) -> Callable[[str, str], str]:
-    """Return what puts a style around text: nothing, unless rich finds that the stream takes colour."""
-    forced = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
-    if not (forced or stream.isatty()):
-        return lambda text, _style: text  # rich takes longer to import than a short file to read
-    from rich.console import COLOR_SYSTEMS, Console
-    from rich.style import Style
-
-    console = Console(file=stream)
-    system = COLOR_SYSTEMS.get(console.color_system or "")
-    styles = {name: Style.parse(name) for name in ("bold", "bold red", "red", "yellow", "dim", "cyan")}
-    if console.no_color:
-        styles = {name: style.without_color for name, style in styles.items()}
-
-    def paint(text: str, style: str) -> str:
-        return styles[style].render(text, color_system=system) if style and text else text
-
-    return paint
-
-
-def _can_show(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
+def _takes_colour(stream: TextIO) -> bool:
+    # rich, which would say so too, takes longer to import than a short file to read.
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return True
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))

@@ -4,54 +4,44 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
-    from typing_extensions import Self
 
-__all__ = ["ProgressBar"]
+__all__ = ["progress_bar"]
 
 _AFTER = 1.0  # seconds
 _EVERY = 0.2
 
 
-class ProgressBar:
-    """Shows bytes read of `total`, which is None if that is not known; gone at the end of the `with` block."""
+@contextmanager
+def progress_bar(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield what shows the bytes read of `total`, which is None if that is not known; gone at the end of the block."""
+    due = time.monotonic() + _AFTER if sys.stderr is not None and sys.stderr.isatty() else float("inf")
+    bar: Progress | None = None
 
-    def __init__(self, total: int | None) -> None:
-        self._total = total
-        self._due = time.monotonic() + _AFTER if sys.stderr is not None and sys.stderr.isatty() else float("inf")
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def show(self, done: int) -> None:
-        now = time.monotonic()
-        if now < self._due:
+    def show(done: int) -> None:
+        nonlocal due, bar
+        if time.monotonic() < due:
             return
-        self._due = now + _EVERY
-        if self._bar is None:
-            self._bar = self._start()
-        self._bar.update(self._bar.task_ids[0], completed=done)
-        self._bar.refresh()
+        due = time.monotonic() + _EVERY
+        if bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    def _start(self) -> Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+            columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+            # Refreshed from here only: a thread of its own would share the interpreter with the search.
+            bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+            bar.start()
+            bar.add_task("", total=total)
+        bar.update(bar.task_ids[0], completed=done, refresh=True)
 
-        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        # Refreshed from here only: a thread of its own would share the interpreter with the search.
-        bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
-        bar.start()
-        bar.add_task("", total=self._total)
-        return bar
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.stop()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tracebaton.timeline.timestamps import leading_ns, to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Record", "from_fields", "from_text", "json_object", "trace_ids"]
+__all__ = ["Record", "decode", "read_line"]
 
 # The first name that holds something counts: tracebaton's own, then those of python-json-logger, structlog, loguru,
 # ECS, OpenTelemetry, Datadog, Google and others. A dot may also be a level of nesting: {"service": {"name": ...}}.
@@ -53,14 +53,26 @@ class Record:
     span_id: str
     parent_id: str
     original: dict[str, Any] | str
+    trace_ids: list[object]  # what stands in the places where loggers put one
 
     @property
     def is_error(self) -> bool:
         return self.level in _ERRORS or (not self.level and bool(self.exception))
 
 
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that the text is, or that it ends with after something else; None if there is none."""
+def read_line(line: bytes) -> Record:
+    """Read a line: the JSON object that it is or ends with, else text."""
+    text = decode(line)
+    fields = _json_object(text)
+    return _from_text(text) if fields is None else _from_fields(fields)
+
+
+def decode(line: bytes) -> str:
+    """Bytes that are no UTF-8 become lone surrogates, which `escaped_text` shows: a JSON string may hold them."""
+    return line.decode("utf-8", "surrogateescape")
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0 or not text.rstrip().endswith("}"):
         return None
@@ -72,14 +84,8 @@ def json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def trace_ids(fields: dict[str, Any]) -> Iterator[object]:
-    """What stands in the places where loggers put a trace id."""
-    for holder in _holders(fields):
-        yield from filter(None, (_get(holder, name) for name in _TRACE_ID))
-
-
-def from_fields(fields: dict[str, Any]) -> Record:
-    """Read a JSON line; anything may be missing, or be of another type than usual."""
+def _from_fields(fields: dict[str, Any]) -> Record:
+    """Anything may be missing, or be of another type than usual."""
     own = fields
     if isinstance(record := fields.get("record"), dict) and "message" in record:
         own = record  # loguru with serialize=True: {"text": ..., "record": {...}}
@@ -88,8 +94,9 @@ def from_fields(fields: dict[str, Any]) -> Record:
     if own is not fields and isinstance(own.get("exception"), dict):
         # loguru's text is what its format makes of the record, and below it the traceback.
         exception = str(fields.get("text", "")).partition("\n")[2]
+    times = map(to_ns, _values([own, fields], _TIME))
     return Record(
-        time_ns=_first_time([own, fields]),
+        time_ns=next((ns for ns in times if ns is not None), None),
         service=_name(_first(holders, _SERVICE)),
         level=_level(_first([own], _LEVEL)),
         logger=_name(_first([own], _LOGGER)),
@@ -98,14 +105,15 @@ def from_fields(fields: dict[str, Any]) -> Record:
         span_id=_id(_first(holders, _SPAN_ID)),
         parent_id=_id(_first(holders, _PARENT_ID)),
         original=fields,
+        trace_ids=list(_values(holders, _TRACE_ID)),
     )
 
 
-def from_text(text: str) -> Record:
-    """Read a line that is no JSON: the time it begins with, a word that is a level, and the whole as message."""
+def _from_text(text: str) -> Record:
+    """The time it begins with, a word that is a level, and the whole as message."""
     words = (word.strip("[]():|") for word in text.split(maxsplit=6)[:6])
     level = next((word for word in words if word in _LEVEL_WORDS), "")
-    return Record(leading_ns(text), "", level, "", text, "", "", "", text)
+    return Record(leading_ns(text), "", level, "", text, "", "", "", text, [])
 
 
 def _holders(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,33 +126,23 @@ def _holders(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield extra
 
 
-def _first(holders: list[dict[str, Any]], names: tuple[str, ...]) -> object:
+def _values(holders: Iterable[dict[str, Any]], names: tuple[str, ...]) -> Iterator[object]:
     for holder in holders:
         for name in names:
-            if name in holder:
-                value = holder[name]
-            elif "." in name:
-                value = _get(holder, name)
-            else:
-                continue
+            value = _get(holder, name)
             if value is not None and value != "" and value is not False:
-                return value
-    return None
+                yield value
+
+
+def _first(holders: Iterable[dict[str, Any]], names: tuple[str, ...]) -> object:
+    return next(_values(holders, names), None)
 
 
 def _get(holder: dict[str, Any], name: str) -> object:
-    if name in holder:
-        return holder[name]
-    outer, dot, inner = name.partition(".")
-    return _get(nested, inner) if dot and isinstance(nested := holder.get(outer), dict) else None
-
-
-def _first_time(holders: list[dict[str, Any]]) -> int | None:
-    for holder in holders:
-        for name in _TIME:
-            if (ns := to_ns(_get(holder, name))) is not None:
-                return ns
-    return None
+    if name in holder or "." not in name:
+        return holder.get(name)
+    outer, _, inner = name.partition(".")
+    return _get(nested, inner) if isinstance(nested := holder.get(outer), dict) else None
 
 
 def _message(fields: dict[str, Any]) -> str:

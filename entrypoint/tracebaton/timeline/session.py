@@ -3,226 +3,198 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
+import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tracebaton.timeline import notes
-from tracebaton.timeline.files import FileSource, StdinSource
-from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.output import JsonOutput, Output, TextOutput
-from tracebaton.timeline.progress import ProgressBar
+from tracebaton.timeline.containers import ComposeProject, ContainerSource
+from tracebaton.timeline.merge import AmbiguousError, Merge
+from tracebaton.timeline.output import JsonOutput, TextOutput
+from tracebaton.timeline.progress import progress_bar
 from tracebaton.timeline.query import Query
-from tracebaton.timeline.reader import Reader, Sink
-from tracebaton.timeline.record_buffer import RecordBuffer
-from tracebaton.timeline.scanner import Counts, Scanner
-from tracebaton.timeline.sources import Source, SourceError
+from tracebaton.timeline.reader import Reader
+from tracebaton.timeline.sources import FileSource, SourceError
 from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    import argparse
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["FOUND", "INTERRUPTED", "NOT_FOUND", "TROUBLE", "Options", "run"]
+    Source = FileSource | ContainerSource
 
+__all__ = ["run"]
+
+# A source that says nothing for so long has shown what there was when the following began.
+_QUIET = 1.0  # seconds
+_TICK = 0.1
+_LOOK_AGAIN = 2.0
+_MOST_BLOCKS = 16
 # As grep has them: trouble counts for more than whether something was found.
-FOUND, NOT_FOUND, TROUBLE = 0, 1, 2
-INTERRUPTED = 130  # as a shell reports a command that Ctrl-C ended, `docker logs -f` among them
+_FOUND, _NOT_FOUND, _TROUBLE = 0, 1, 2
+_INTERRUPTED = 130  # as a shell reports a command that Ctrl-C ended, `docker logs -f` among them
 
 
-class Options(NamedTuple):
-    """`trace_id` is 4 to 32 hexadecimal digits in lower case; times are nanoseconds since 1970."""
-
-    trace_id: str
-    files: tuple[str, ...] = ()
-    follow: bool = False
-    as_json: bool = False
-    project: str | None = None
-    since_ns: int | None = None
-    until_ns: int | None = None
-
-
-def run(options: Options) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print the timeline on stdout, everything else on stderr; return the exit status."""
     if sys.stdout is None:
         _say("there is no stdout to print to")
-        return TROUBLE
-    session = _Session(options)
+        return _TROUBLE
+    session = _Session(args)
     try:
-        return session.follow() if options.follow else session.read()
+        return session.run()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _INTERRUPTED
     except SourceError as error:
         _say(str(error))
-        return TROUBLE
-    except BrokenPipeError:
-        _forget(sys.stdout)
-        return FOUND
+        return _TROUBLE
+    except AmbiguousError as error:
+        _say(*error.args)
+        return _NOT_FOUND
     except OSError as error:
-        _forget(sys.stdout)
+        # stdout is pointed at nothing, or the interpreter would complain of it when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return _FOUND
         _say(f"cannot write to stdout: {error.strerror or error}")
-        return TROUBLE
+        return _TROUBLE
+    finally:
+        if session.project is not None:
+            session.project.close()
 
 
 class _Session:
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._query = Query(options.trace_id)
-        self._counts: dict[str, Counts] = {}
-        self._scanners: dict[int, Scanner] = {}
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.project: ComposeProject | None = None
+        self._args = args
+        self._query = Query(args.trace_id, args.since, args.until)
+        output = JsonOutput(sys.stdout) if args.json else TextOutput(sys.stdout)
+        self._merge = Merge(args.trace_id, output, follow=args.follow)
+        self._readers: dict[Source, Reader] = {}
         self._has_problem = False
-        self._discover: Callable[[], list[Source]] | None = None
 
-    def read(self) -> int:
-        buffer = RecordBuffer()
-        sources = self._sources()
-        sizes = [source.size for source in sources]
-        with ProgressBar(None if None in sizes else sum(size or 0 for size in sizes)) as bar:
-            done = 0
-            for source in sources:
-                self._read(source, buffer, lambda source=source, done=done: bar.show(done + source.consumed))  # type: ignore[misc]
-                done += source.consumed
-        if len(buffer.seen) > 1:
-            _say(*notes.ambiguous(self._options.trace_id, buffer.seen, has_more=buffer.has_more_ids))
-            return NOT_FOUND
-        left_out = buffer.left_out
-        matches = buffer.pop_all()
-        if not matches:
-            return self._nothing_found()
-        hops = Hops(matches)
-        output = self._output()
-        if isinstance(output, TextOutput):
-            for service in {match.service for match in matches}:
-                output.widen(service)
-        text = notes.summary(matches)
-        output.begin(matches[0].trace_id, text, matches[0])
-        for match in matches:
-            output.line(match, hops.depth(match))
-        output.flush()
-        if self._options.as_json:
-            _note(f"trace {matches[0].trace_id}: {text}")
-        self._say_what_is_not_shown(left_out)
-        return TROUBLE if self._has_problem else FOUND
-
-    def follow(self) -> int:
-        from tracebaton.timeline.follow import AmbiguousError, Following
-
-        following = Following(self._options.trace_id, self._output())
-        sources = self._sources()
-        if not sources and self._discover is None:
-            return TROUBLE
-        watch = _ReaderWatch(sys.stdout)
-
-        def scanner_of(source: Source) -> Scanner:
-            if id(source) not in self._scanners:
-                self._scanners[id(source)] = self._scanner(source, following)
-            return self._scanners[id(source)]
-
+    def run(self) -> int:
+        merge = self._merge
         interrupted = False
-        try:
+        sources = self._sources()
+        if self._args.follow:
             try:
-                following.run(
-                    sources,
-                    scanner_of=scanner_of,
-                    discover=self._discover,
-                    say=self._problem,
-                    goes_on=lambda: not watch.has_left(),
-                )
+                self._follow(sources)
             except KeyboardInterrupt:
                 interrupted = True
-            following.finish()
-        except AmbiguousError as error:
-            _say(*error.args)
-            return NOT_FOUND
-        if following.printed:
-            if following.other_traces:
-                _note(f"{notes.counted(following.other_traces, 'line')} of other traces that begin like this left out")
-            self._say_what_is_not_shown(following.buffer.left_out)
-        elif not interrupted:
-            return self._nothing_found()
+        else:
+            self._read(sources)
+        merge.print_due(everything=True)
+        counts = {source.name: reader.counts for source, reader in self._readers.items()}
+        if merge.trace_id is None:
+            if interrupted:
+                return _INTERRUPTED
+            if not self._has_problem or any(each.lines for each in counts.values()):
+                _say(notes.not_found(self._query, counts))
+        elif self._args.json and not self._args.follow:
+            _note(f"trace {merge.trace_id}: {merge.summary}")
+        if merge.other_traces:
+            _note(f"{notes.counted(merge.other_traces, 'line')} of other traces that begin like this left out")
+        for sentence in notes.passed_over(counts, left_out=merge.left_out):
+            _note(sentence)
         if interrupted:
-            return INTERRUPTED
-        return TROUBLE if self._has_problem else FOUND
+            return _INTERRUPTED
+        if self._has_problem:
+            return _TROUBLE
+        return _NOT_FOUND if merge.trace_id is None else _FOUND
 
     def _sources(self) -> Sequence[Source]:
-        if self._options.files:
-            if self._options.project:
+        args = self._args
+        if args.files:
+            if args.project:
                 _say("--project is about containers; as FILEs are given, it has no effect")
-            return list(self._files(self._options.files))
-        from tracebaton.timeline.containers import ComposeProject
+            return [FileSource(name) for name in dict.fromkeys(args.files)]
+        self.project = ComposeProject(args.project, args.since)
+        # So that what reads the containers is ended too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        return self.project.sources()
 
-        project = ComposeProject(
-            self._options.project, since_ns=self._options.since_ns, until_ns=self._options.until_ns
-        )
-        if self._options.follow:
-            self._discover = project.newly_running
-        return project.sources()
+    def _read(self, sources: Sequence[Source]) -> None:
+        sizes = [source.size for source in sources]
+        done = 0
+        with progress_bar(None if None in sizes else sum(size or 0 for size in sizes)) as show:
+            for source in sources:
+                reader = self._reader_of(source)
+                try:
+                    for block in source.blocks(follow=False):
+                        reader.feed(block)
+                        show(done + source.consumed)
+                except SourceError as error:
+                    self._problem(error)
+                reader.finish()
+                done += source.consumed
 
-    def _files(self, names: Iterable[str]) -> Iterable[Source]:
-        for name in dict.fromkeys(names):
-            source = StdinSource() if name == "-" else FileSource(name)
-            try:
-                source.measure()
-            except SourceError as error:
-                self._problem(error)
-            else:
-                yield source
+    def _follow(self, sources: Iterable[Source]) -> None:
+        """Read all sources at once, until they have ended and no more can come, or nobody reads what is printed."""
+        inbox: queue.Queue[tuple[Source, bytes | SourceError | None]] = queue.Queue(_MOST_BLOCKS)
+        heard: dict[Source, float] = {}  # when a source that has not caught up yet was last heard of
+        running: set[Source] = set()
 
-    def _read(self, source: Source, sink: Sink, show: Callable[[], None]) -> None:
-        scanner = self._scanner(source, sink)
-        try:
-            for block in source.blocks():
-                scanner.feed(block)
-                show()
-        except SourceError as error:
-            self._problem(error)
-        scanner.finish()
+        def start(sources: Iterable[Source]) -> None:
+            for source in sources:
+                heard[source] = time.monotonic()
+                running.add(source)
+                threading.Thread(target=_put_blocks, args=(source, inbox), daemon=True).start()
 
-    def _scanner(self, source: Source, sink: Sink) -> Scanner:
-        options = self._options
-        reader = Reader(
-            *(self._query, sink, source.name, source.service), since_ns=options.since_ns, until_ns=options.until_ns
-        )
-        # A container that starts again is the same source.
-        return Scanner(self._query, reader, self._counts.setdefault(source.name, Counts()))
+        stdout = select.poll()
+        stdout.register(
+            sys.stdout, 0
+        )  # no event is asked for: POLLERR, when the other end of a pipe closes, is unasked
+        start(sources)
+        look_again = time.monotonic() + _LOOK_AGAIN
+        while running or self.project or not inbox.empty():
+            if any(event & select.POLLERR for _, event in stdout.poll(0)):
+                return
+            with suppress(queue.Empty):
+                source, item = inbox.get(timeout=_TICK)
+                if isinstance(item, SourceError):
+                    self._problem(item)
+                elif item:
+                    self._reader_of(source).feed(item)
+                    if source in heard:
+                        heard[source] = time.monotonic()
+                else:
+                    heard.pop(source, None)
+                    if item is None:
+                        running.discard(source)
+                        self._reader_of(source).finish()
+            now = time.monotonic()
+            if self._merge.is_live or all(last + _QUIET < now for last in heard.values()):
+                self._merge.print_due()
+            if self.project and now >= look_again:
+                look_again = now + _LOOK_AGAIN
+                # An engine that does not answer now may do so later, and what is read goes on.
+                with suppress(SourceError):
+                    start(self.project.sources())
 
-    def _output(self) -> Output:
-        return JsonOutput(sys.stdout) if self._options.as_json else TextOutput(sys.stdout)
-
-    def _nothing_found(self) -> int:
-        if self._counts:
-            bounded = self._options.since_ns is not None or self._options.until_ns is not None
-            _say(notes.not_found(self._options.trace_id, self._counts, bounded=bounded))
-            self._say_what_is_not_shown(left_out=0)
-        return TROUBLE if self._has_problem else NOT_FOUND
-
-    def _say_what_is_not_shown(self, left_out: int) -> None:
-        for sentence in notes.passed_over(self._counts, left_out=left_out):
-            _note(sentence)
+    def _reader_of(self, source: Source) -> Reader:
+        if source not in self._readers:
+            self._readers[source] = Reader(self._query, self._merge, source.name, source.service)
+        return self._readers[source]
 
     def _problem(self, error: SourceError) -> None:
         self._has_problem = True
         _say(str(error))
 
 
-class _ReaderWatch:
-    """Notices that the other end of a stdout that is a pipe has closed, without writing to it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._poll = select.poll()
-        try:
-            self._poll.register(stream.fileno(), 0)  # no event asked for: POLLERR comes unasked
-        except (OSError, ValueError):
-            self._poll = select.poll()
-
-    def has_left(self) -> bool:
-        return any(event & select.POLLERR for _, event in self._poll.poll(0))
-
-
-def _forget(stream: TextIO) -> None:
-    """Point a stdout that cannot be written at nothing, or the interpreter complains when it flushes at exit."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, stream.fileno())
-    os.close(devnull)
+def _put_blocks(source: Source, inbox: queue.Queue[tuple[Source, bytes | SourceError | None]]) -> None:
+    try:
+        for block in source.blocks(follow=True):
+            inbox.put((source, block))
+    except SourceError as error:
+        inbox.put((source, error))
+    finally:
+        inbox.put((source, None))
 
 
 def _say(sentence: str, *more: str) -> None:
@@ -234,5 +206,4 @@ def _say(sentence: str, *more: str) -> None:
 def _note(sentence: str) -> None:
     if sys.stderr is not None:
         # File names may hold anything; names of services have been escaped.
-        text = escaped_text(sentence).encode(sys.stderr.encoding or "utf-8", "backslashreplace")
-        print(text.decode(sys.stderr.encoding or "utf-8"), file=sys.stderr, flush=True)  # noqa: T201 (the console is the interface)
+        print(escaped_text(sentence), file=sys.stderr, flush=True)  # noqa: T201 (the console is the interface)

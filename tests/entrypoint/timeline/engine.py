@@ -1,4 +1,4 @@
-"""The few calls of the Docker Engine API that reading logs takes, on a unix socket: real HTTP for the real SDK.
+"""The few calls of the Docker Engine API that reading logs takes, on a unix socket: real HTTP for the real `docker`.
 
 It answers as Engine 20.10 was seen to, see https://docs.docker.com/reference/api/engine/. Each log entry is a frame of
 its own, with its time in front if asked for; one of more than 16 KiB comes as several, each of them with the time.
@@ -33,7 +33,7 @@ class Container:
     directory: str = "/elsewhere"
     running: bool = False
     tty: bool = False
-    started: str = "2026-11-22T20:00:00Z"
+    starts: int = 1
     unreadable: str = ""
     logs: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -66,9 +66,9 @@ class Engine:
             container.logs.append((stream, time, text))
             self.changed.notify_all()
 
-    def stop(self, container: Container) -> None:
+    def restart(self, container: Container) -> None:
         with self.changed:
-            container.running = False
+            container.starts += 1
             self.changed.notify_all()
 
     def __enter__(self) -> Self:
@@ -99,14 +99,17 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class has it)
         pass
 
+    def do_HEAD(self) -> None:  # /_ping
+        self.send_response(200)
+        self.send_header("Api-Version", "1.41")
+        self.end_headers()
+
     def do_GET(self) -> None:
         engine = self.server.engine
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
-        if parts[-1] == "version":
-            self._json({"ApiVersion": "1.41", "Version": "20.10.24", "MinAPIVersion": "1.12"})
-        elif parts[-2:] == ["containers", "json"]:
+        if parts[-2:] == ["containers", "json"]:
             wanted = json.loads(query.get("filters", "{}")).get("label", [])
             self._json([_summary(each) for each in engine.containers if all(_has(each, label) for label in wanted)])
         else:
@@ -127,10 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         since = float(query.get("since", 0))
         number = 0
+        starts = container.starts
         while True:
             with engine.changed:
                 if number == len(container.logs):
-                    if query.get("follow") != "1" or not container.running or engine.closing:
+                    goes_on = container.running and container.starts == starts and not engine.closing
+                    if query.get("follow") != "1" or not goes_on:
                         break
                     engine.changed.wait()
                     continue
@@ -161,7 +166,12 @@ def _has(container: Container, label: str) -> bool:
 
 
 def _summary(container: Container) -> dict[str, Any]:
-    return {"Id": container.id, "Names": [f"/{container.name}"], "Labels": container.labels, "State": _state(container)}
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Labels": container.labels,
+        "Status": "Up 2 minutes" if container.running else "Exited (0) 2 minutes ago",
+    }
 
 
 def _details(container: Container) -> dict[str, Any]:
@@ -169,13 +179,8 @@ def _details(container: Container) -> dict[str, Any]:
         "Id": container.id,
         "Name": f"/{container.name}",
         "Config": {"Tty": container.tty, "Labels": container.labels, "Image": "python"},
-        "State": {"Status": _state(container), "Running": container.running, "StartedAt": container.started},
         "HostConfig": {"LogConfig": {"Type": "json-file", "Config": {}}},
     }
-
-
-def _state(container: Container) -> str:
-    return "running" if container.running else "exited"
 
 
 def _seconds(time: str) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracebaton.timeline.hops import Hops
-from tracebaton.timeline.match import Match
+from tracebaton.timeline.merge import Match
 
 
 def match(at: int, service: str, span: str = "", parent: str = "") -> Match:

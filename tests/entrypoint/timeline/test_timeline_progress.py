@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tracebaton.timeline import progress
-from tracebaton.timeline.progress import ProgressBar
+from tracebaton.timeline.progress import progress_bar
 
 
 class Terminal(io.StringIO):
@@ -29,11 +29,11 @@ def test_after_a_second(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> 
     """Nothing within the first second; then the bytes, and in the end nothing is left of it."""
     stderr = Terminal()
     monkeypatch.setattr(sys, "stderr", stderr)
-    with ProgressBar(10_000_000) as bar:
-        bar.show(1_000_000)
+    with progress_bar(10_000_000) as show:
+        show(1_000_000)
         assert stderr.getvalue() == ""
         clock[0] += 1.5
-        bar.show(5_000_000)
+        show(5_000_000)
         assert "5.0/10.0 MB" in stderr.getvalue()
     assert stderr.getvalue().endswith("\x1b[2K")
 
@@ -41,9 +41,9 @@ def test_after_a_second(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_terminal(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
-    with ProgressBar(None) as bar:
+    with progress_bar(None) as show:
         clock[0] += 100
-        bar.show(5)
+        show(5)
     assert stderr.getvalue() == ""
 
 
@@ -51,7 +51,7 @@ def test_unknown_total(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> N
     """A pipe's size is not known."""
     stderr = Terminal()
     monkeypatch.setattr(sys, "stderr", stderr)
-    with ProgressBar(None) as bar:
+    with progress_bar(None) as show:
         clock[0] += time.get_clock_info("monotonic").resolution + 2
-        bar.show(5_000_000)
+        show(5_000_000)
     assert "5.0/?" in stderr.getvalue()

@@ -12,23 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebaton.timeline.match import Match, decode
-from tracebaton.timeline.record import Record, from_fields, from_text, json_object, trace_ids
+from tracebaton.timeline.merge import Match
+from tracebaton.timeline.record import Record, decode, read_line
 from tracebaton_configurator.logs.formatter import JsonLines
 
 _TRACE, _SPAN = "391a6620fcc50438d304c4fe040d323c", "1dc6ab5cab65132e"
 
 
 def read(line: str) -> Record:
-    fields = json_object(line)
-    assert fields is not None, line
-    return from_fields(fields)
+    record = read_line(line.encode())
+    assert isinstance(record.original, dict), line
+    return record
 
 
 def read_ids(line: str) -> list[object]:
-    fields = json_object(line)
-    assert fields is not None, line
-    return list(trace_ids(fields))
+    return read(line).trace_ids
 
 
 class TestLoggers:
@@ -157,7 +155,7 @@ class TestLoggers:
         assert read('INFO:app:{"message": "m"}').message == "m"
 
     def test_text(self) -> None:
-        got = from_text("2026-11-22 20:17:09,013 [WARNING] agent: an ERROR")
+        got = read_line(b"2026-11-22 20:17:09,013 [WARNING] agent: an ERROR")
         assert (got.level, got.time_ns, got.message[-8:]) == ("WARNING", 1795378629013000000, "an ERROR")
 
 
@@ -205,7 +203,6 @@ class TestAnything:
         )
         assert all(isinstance(text, str) for text in texts)
         assert isinstance(record.time_ns, (int, type(None)))
-        list(trace_ids(fields))
 
 
 def _match(line: bytes) -> Match:

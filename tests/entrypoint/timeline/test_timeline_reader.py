@@ -1,22 +1,17 @@
-"""tracebaton.timeline.scanner, with the real reader."""
+"""tracebaton.timeline.reader"""
 
 from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracebaton.timeline.merge import Match, Merge
 from tracebaton.timeline.query import Query
-from tracebaton.timeline.reader import Reader
-from tracebaton.timeline.record_buffer import RecordBuffer
-from tracebaton.timeline.scanner import LONGEST_LINE, Counts, Scanner
-
-if TYPE_CHECKING:
-    from tracebaton.timeline.match import Match
+from tracebaton.timeline.reader import LONGEST_LINE, Counts, Reader
 
 _TRACE = "391a6620fcc50438d304c4fe040d323c"
 _OURS = json.dumps({"message": "ours", "trace_id": _TRACE}).encode()
@@ -25,15 +20,28 @@ _OTHER = json.dumps({"message": "other", "trace_id": "f" * 32}).encode()
 _ELSEWHERE = json.dumps({"message": f"see {_TRACE}"}).encode()
 
 
+class Output:
+    """Keeps what is printed."""
+
+    def __init__(self) -> None:
+        self.matches: list[Match] = []
+
+    def begin(self, summary: str, matches: list[Match]) -> None:
+        pass
+
+    def line(self, match: Match, depth: int, offset_ns: int | None) -> None:
+        self.matches.append(match)
+
+
 def scan(*blocks: bytes, digits: str = _TRACE) -> tuple[Counts, list[Match]]:
-    buffer = RecordBuffer()
-    query = Query(digits)
-    reader = Reader(query, buffer, "file", "file", since_ns=None, until_ns=None)
-    scanner = Scanner(query, reader, Counts())
+    output = Output()
+    merge = Merge(digits, output)
+    reader = Reader(Query(digits), merge, "file", "file")
     for block in blocks:
-        scanner.feed(block)
-    scanner.finish()
-    return scanner.counts, buffer.pop_all()
+        reader.feed(block)
+    reader.finish()
+    merge.print_due(everything=True)
+    return reader.counts, output.matches
 
 
 _LINES = st.lists(
@@ -77,7 +85,7 @@ class TestLongLines:
     def test_not_read(self) -> None:
         """A line longer than 1 MiB is not read, but counted if the id is in it, wherever a block ends."""
         half = LONGEST_LINE // 2
-        line = b'{"trace_id":"' + _TRACE.encode() + b'","m":"' + b"x" * (3 * LONGEST_LINE) + b'"}\n'
+        line = b'{"trace_id":"' + _TRACE.encode() + b'","m":"' + b"a" * (3 * LONGEST_LINE) + b'"}\n'
         late = b"x" * (2 * LONGEST_LINE) + _TRACE.encode() + b"x\n"
         without = b"x" * (2 * LONGEST_LINE) + b"\n"
         data = _OURS + b"\n" + line + late + without + _OURS + b"\n"
@@ -88,25 +96,33 @@ class TestLongLines:
 
     def test_memory(self) -> None:
         """Only the end of a line that is too long is carried on."""
-        query = Query(_TRACE)
-        reader = Reader(query, RecordBuffer(), "file", "file", since_ns=None, until_ns=None)
-        scanner = Scanner(query, reader, Counts())
+        reader = Reader(Query(_TRACE), Merge(_TRACE, Output()), "file", "file")
         for _ in range(50):
-            scanner.feed(b"x" * (LONGEST_LINE // 4))
-            assert len(scanner._carry) <= LONGEST_LINE + LONGEST_LINE // 4
+            reader.feed(b"x" * (LONGEST_LINE // 4))
+            assert len(reader._carry) <= LONGEST_LINE + LONGEST_LINE // 4
+
+
+class TestPieces:
+    def test_long_line(self) -> None:
+        """`docker logs --timestamps` puts the time into a long line again and again, after 16 KiB each."""
+        stamp = b"2026-11-22T20:17:09.123456789Z "
+        line = json.dumps({"trace_id": _TRACE, "message": f"at {stamp.decode()}" + "x" * 60_000}).encode()
+        pieces = [line[start : start + 16384] for start in range(0, len(line), 16384)]
+        for prefix in (b"", b"a-1  | "):
+            _, matches = scan(prefix + b"".join(stamp + piece for piece in pieces) + b"\n")
+            assert [match.line for match in matches] == [line]
 
 
 class TestQuery:
     def test_part_of_a_longer_number(self) -> None:
-        assert Query(_TRACE).id_in_text(b"id=" + _TRACE.encode()) == _TRACE
-        assert Query(_TRACE).id_in_text(b"hash=ab" + _TRACE.encode()) is None
-        assert Query(_TRACE).id_in_text(b"hash=" + _TRACE.encode() + b"0") is None
+        assert len(scan(b"id=" + _TRACE.encode())[1]) == 1
+        assert scan(b"hash=ab" + _TRACE.encode())[1] == []
+        assert scan(b"hash=" + _TRACE.encode() + b"0")[1] == []
 
-    def test_positions_in_both_cases(self) -> None:
-        data = f'"{_TRACE}" "{_TRACE.upper()}" "{_TRACE}"'.encode()
-        for query in (Query(_TRACE), Query(_TRACE[:5])):
-            assert len(list(query.positions(data, len(data)))) == 3
-            assert len(list(query.positions(data, 40))) == 1
+    def test_both_cases(self) -> None:
+        data = b"\n".join((_OURS, _UPPER, _OTHER, _OURS))
+        for digits in (_TRACE, _TRACE[:5]):
+            assert len(scan(data, digits=digits)[1]) == 3
 
     def test_google(self) -> None:
         assert Query(_TRACE).matching_id(f"projects/p/traces/{_TRACE}") == _TRACE
