@@ -26,15 +26,14 @@ _PART = 65536
 class Output(Protocol):
     """Where received spans go; every method may raise OSError, BrokenPipeError among them."""
 
-    def add(self, spans: list[Span]) -> None: ...
-
-    def print_due(self) -> None: ...
+    def add(self, spans: list[Span]) -> None:
+        """Take these in, of which there may be none, and print what is due."""
 
     def seconds_until_due(self) -> float | None:
         """None: nothing will become due unless a span arrives."""
 
-    def finish(self) -> None:
-        """Print what is still held."""
+    def finish(self, spans: list[Span]) -> None:
+        """Print these and what is still held."""
 
 
 class TreeOutput:
@@ -48,16 +47,13 @@ class TreeOutput:
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
     def add(self, spans: list[Span]) -> None:
-        self._print(self._store.add(spans))
-
-    def print_due(self) -> None:
-        self._print(self._store.pop_quiet())
+        self._print([*self._store.add(spans), *self._store.pop_quiet()])
 
     def seconds_until_due(self) -> float | None:
         return self._store.seconds_until_quiet()
 
-    def finish(self) -> None:
-        self._print(self._store.pop_all())
+    def finish(self, spans: list[Span]) -> None:
+        self._print([*self._store.add(spans), *self._store.pop_all()])
 
     def _print(self, traces: Iterable[Trace]) -> None:
         for trace in traces:
@@ -92,14 +88,10 @@ class JsonOutput:
             self._stream.write("\n")
         self._stream.flush()
 
-    def print_due(self) -> None:
-        pass
-
     def seconds_until_due(self) -> float | None:
         return None
 
-    def finish(self) -> None:
-        pass
+    finish = add
 
 
 def to_json(span: Span) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -21,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from tracebaton.view.intake import STOP, Intake
+from tracebaton.view.intake import Intake
 from tracebaton.view.session import _stop_on_signal
 
 if TYPE_CHECKING:
@@ -135,17 +136,21 @@ class TestEnd:
 
     def test_signal_in_another_thread(self) -> None:
         """The system may hand a signal to any thread; the one that waits wakes up all the same."""
-        intake = Intake()
-        with _stop_on_signal(intake):
-            waiting = threading.Thread(
+
+        async def wait() -> list[Any] | None:
+            intake = Intake()
+            _stop_on_signal(intake.stop)
+            threading.Thread(
                 target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM), daemon=True
-            )
-            began = time.monotonic()
-            waiting.start()
-            while (item := intake.get(20)) is None and time.monotonic() - began < 20:
-                pass
-        assert item is STOP
-        assert time.monotonic() - began < 10
+            ).start()
+            return await intake.get(20)
+
+        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            assert asyncio.run(wait()) is None
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 class TestOddities:

@@ -1,0 +1,54 @@
+"""What both protocols do with a request whose head is complete."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeAlias
+
+from tracebaton.view.bodies import Bodies, read
+from tracebaton.view.connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from tracebaton.view.access import Access
+    from tracebaton.view.bodies import Receive
+    from tracebaton.view.connections import Connection, Limits
+    from tracebaton.view.intake import Intake
+    from tracebaton.view.refusal import RefusedError
+
+    Parse: TypeAlias = Callable[[bytearray], ExportTraceServiceRequest]
+
+__all__ = ["REJECTED", "Exports"]
+
+REJECTED = "trace or span ids of invalid length"
+
+
+class Exports:
+    def __init__(self, intake: Intake, access: Access, limits: Limits) -> None:
+        self.access = access
+        self.limits = limits
+        self.connections = Connections(limits)
+        self._intake = intake
+        self._bodies = Bodies(2 * limits.max_body)
+
+    async def take(
+        self, connection: Connection, receive: Receive, parse: Parse | None, refusal: RefusedError | None = None
+    ) -> int:
+        """Queue the spans of a request; return how many were rejected. Without `parse` its body is thrown away.
+
+        Raises RefusedError, TimeoutError of asyncio for a body that does not arrive, and OSError where the client goes.
+        """
+        keeps = parse is not None and refusal is None
+        with connection.request() as seconds, closing(self._bodies.open(connection.abort)) as body:
+            await asyncio.wait_for(read(receive, self.limits.max_body, body if keeps else None), seconds)
+            if refusal is not None:
+                raise refusal
+            if parse is None:
+                return 0
+            parse_body = parse
+            with connection.decoding():
+                return await self._intake.accept(lambda: parse_body(body.take()))
