@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,63 +22,45 @@ _FULL = "other requests fill the memory that there is for them; try again later"
 
 
 class Bodies:
-    """Those that wait to be decoded. Where they fill the room, the one that has been arriving for longest has to go."""
+    """Those that wait to be decoded, which share so many bytes."""
 
-    def __init__(self, limit: int, *, patience: float = 5.0) -> None:
-        """`limit`: bytes. `patience`: seconds that a request waits for others to be decoded."""
-        self._limit = limit
-        self._patience = patience
-        self._open: dict[Body, None] = {}  # oldest first
-        self._changed = asyncio.Event()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open: dict[Body, None] = {}  # oldest first
+        self.changed = asyncio.Event()
 
     @property
     def used(self) -> int:
         """Bytes."""
-        return sum(body.size for body in self._open)
-
-    def open(self, drop: Callable[[], None]) -> Body:
-        """Make one that may grow; `drop` ends the connection that it arrives on."""
-        body = Body(self, drop)
-        self._open[body] = None
-        return body
-
-    async def make_room(self, body: Body, size: int) -> None:
-        """Raises RefusedError where there is none, and then for the body that is the slowest of all."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        while body not in self._open or self.used + size > self._limit:
-            # What is complete leaves soon.
-            if body in self._open and any(one.complete for one in self._open):
-                self._changed.clear()
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
-                if loop.time() < deadline:
-                    continue
-            slowest = next((one for one in self._open if one.size and not one.complete), body)
-            if slowest is body or body not in self._open or loop.time() >= deadline:
-                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
-            slowest.drop()
-            slowest.close()
-
-    def close(self, body: Body) -> None:
-        self._open.pop(body, None)
-        self._changed.set()
+        return sum(body.size for body in self.open)
 
 
 class Body:
     """What has arrived of one request, until it is closed."""
 
     def __init__(self, bodies: Bodies, drop: Callable[[], None]) -> None:
+        """`drop` ends the connection that it arrives on."""
         self._bodies = bodies
+        self._drop = drop
         self._data = bytearray()
-        self.drop = drop
         self.size = 0
         self.complete = False
         """It has arrived in full, and is not to blame for what happens from now on."""
+        bodies.open[self] = None
 
     async def add(self, piece: bytes) -> None:
-        """Raises RefusedError."""
-        await self._bodies.make_room(self, len(piece))
+        """Where there is no room, the body that has been arriving for longest has to go: RefusedError if it is this."""
+        bodies = self._bodies
+        while self not in bodies.open or bodies.used + len(piece) > bodies.limit:
+            if self in bodies.open and any(one.complete for one in bodies.open):
+                bodies.changed.clear()
+                await bodies.changed.wait()  # not for long: the intake lets nobody wait for ever
+                continue
+            slowest = next((one for one in bodies.open if one.size), self)
+            if slowest is self or self not in bodies.open:
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
+            slowest.close()
+            slowest._drop()  # noqa: SLF001
         self.size += len(piece)
         self._data += piece
 
@@ -90,7 +71,8 @@ class Body:
 
     def close(self) -> None:
         self._data = bytearray()
-        self._bodies.close(self)
+        self._bodies.open.pop(self, None)
+        self._bodies.changed.set()
 
 
 async def read(receive: Receive, limit: int, body: Body | None) -> None:

@@ -40,7 +40,8 @@ class Connections:
         if len(self.open) >= self.limits.max_connections:
             victim = min((one for one in self.open if not one.busy), key=Connection.rank, default=None)
             if victim is None:
-                connection.close(no_room)
+                transport.write(no_room)
+                transport.close()
                 return connection
             victim.abort()
         self.open.add(connection)
@@ -80,22 +81,10 @@ class Connection:
             if not self._requests and self in self._connections.open:
                 self._wait(limits.idle_seconds, resting=True)
 
-    @contextmanager
-    def decoding(self) -> Iterator[None]:
-        self.busy += 1
-        try:
-            yield
-        finally:
-            self.busy -= 1
-
     def rank(self) -> tuple[bool, float]:
         """Who has the least has to go."""
         slow = not self._resting and self._loop.time() - self._since > _SLOW_AFTER
         return not slow, self._since
-
-    def close(self, last_words: bytes) -> None:
-        self._transport.write(last_words)
-        self.abort() if self._transport.get_write_buffer_size() else self._transport.close()
 
     def abort(self) -> None:
         self.left()

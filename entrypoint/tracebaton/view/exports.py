@@ -6,7 +6,7 @@ import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
-from tracebaton.view.bodies import Bodies, read
+from tracebaton.view.bodies import Bodies, Body, read
 from tracebaton.view.connections import Connections
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class Exports:
         Raises RefusedError, TimeoutError of asyncio for a body that does not arrive, and OSError where the client goes.
         """
         keeps = parse is not None and refusal is None
-        with connection.request() as seconds, closing(self._bodies.open(connection.abort)) as body:
+        with connection.request() as seconds, closing(Body(self._bodies, connection.abort)) as body:
             await asyncio.wait_for(read(receive, self.limits.max_body, body if keeps else None), seconds)
             if refusal is not None:
                 raise refusal
             if parse is None:
                 return 0
-            parse_body = parse
-            with connection.decoding():
-                return await self._intake.accept(lambda: parse_body(body.take()))
+            connection.busy += 1
+            try:
+                return await self._intake.accept(lambda: parse(body.take()))
+            finally:
+                connection.busy -= 1

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from tracebaton.view.output import Output
+    from tracebaton.view.output import JsonOutput, TreeOutput
     from tracebaton.view.receiver import Receiver
 
 __all__ = ["run"]
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
 _HTTP_PORT = 4318
 _INSTALL = "OTLP over HTTP needs pip install 'tracebaton[view]'"
 
@@ -31,6 +33,7 @@ async def run(args: argparse.Namespace) -> int:
     0 for an end in order; with a sentence on stderr 1, when it cannot listen or cannot write, and 2, when it lacks a
     package for the port that is asked for.
     """
+    _give_memory_back()
     intake = Intake()
     _stop_on_signal(intake.stop)
     # Under the handler already: importing protobuf takes long enough for a signal to arrive in between.
@@ -42,11 +45,8 @@ async def run(args: argparse.Namespace) -> int:
     if args.http_port is not None and not has_http:
         _say(f"tracebaton view: --http-port: {_INSTALL}")
         return 2
-    output: Output
-    if args.json:
-        output = JsonOutput(sys.stdout)
-    else:
-        output = TreeOutput(TraceStore(quiet_after=args.quiet_after, max_traces=args.max_traces), sys.stdout)
+    store = TraceStore(quiet_after=args.quiet_after, max_traces=args.max_traces)
+    output = JsonOutput(sys.stdout) if args.json else TreeOutput(store, sys.stdout)
     receiver = Receiver(intake)
     try:
         http_port = (_HTTP_PORT if args.http_port is None else args.http_port) if has_http else None
@@ -72,7 +72,7 @@ async def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _print_until_stopped(receiver: Receiver, intake: Intake, output: Output) -> None:
+async def _print_until_stopped(receiver: Receiver, intake: Intake, output: JsonOutput | TreeOutput) -> None:
     # In a thread, because whoever reads stdout may take long; those who export are told so meanwhile.
     while (spans := await intake.get(output.seconds_until_due())) is not None:
         await asyncio.to_thread(output.add, spans)
@@ -104,12 +104,10 @@ def _stop_when_reader_leaves(stream: TextIO, stop: Callable[[], None]) -> None:
         loop.remove_reader(descriptor)
         stop()
 
-    try:
+    with suppress(OSError, ValueError):  # it is closed
         descriptor = stream.fileno()
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             loop.add_reader(descriptor, leave)  # nothing is ever read: an error is what makes it readable
-    except (OSError, ValueError):
-        pass  # it is closed
 
 
 def _forget(stream: TextIO) -> None:
@@ -117,6 +115,18 @@ def _forget(stream: TextIO) -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, stream.fileno())
     os.close(devnull)
+
+
+def _give_memory_back() -> None:
+    """Have glibc return large blocks to the system when they are freed, whichever thread freed them.
+
+    It does so with blocks from 128 KiB on until the first larger one is freed; from then on it keeps those in the heap
+    of each thread (mallopt(3), M_MMAP_THRESHOLD), which doubles what large payloads take.
+    """
+    with suppress(OSError, AttributeError, TypeError, ImportError):  # another C library; there it is as it is
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _say(sentence: str) -> None:

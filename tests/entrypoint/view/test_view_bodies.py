@@ -40,7 +40,7 @@ class TestBodies:
     @in_a_loop
     async def test_room_is_shared_and_given_back(self) -> None:
         bodies = Bodies(10)
-        one, two = bodies.open(nobody), bodies.open(nobody)
+        one, two = Body(bodies, nobody), Body(bodies, nobody)
         await one.add(b"123456")
         await two.add(b"1234")
         assert bodies.used == 10
@@ -54,7 +54,7 @@ class TestBodies:
         """It has been there for longest, and what it held is given to others."""
         bodies = Bodies(10)
         gone: list[str] = []
-        slow, young, last = bodies.open(lambda: gone.append("slow")), bodies.open(nobody), bodies.open(nobody)
+        slow, young, last = Body(bodies, lambda: gone.append("slow")), Body(bodies, nobody), Body(bodies, nobody)
         await slow.add(bytes(7))
         await young.add(bytes(3))
         await last.add(bytes(5))
@@ -64,20 +64,20 @@ class TestBodies:
     @in_a_loop
     async def test_the_slowest_itself_is_told(self) -> None:
         bodies = Bodies(10)
-        slow, other = bodies.open(nobody), bodies.open(nobody)
+        slow, other = Body(bodies, nobody), Body(bodies, nobody)
         await slow.add(bytes(5))
         await other.add(bytes(5))
         assert await refused(slow.add(b"1")) == HTTPStatus.SERVICE_UNAVAILABLE
 
     @in_a_loop
     async def test_one_that_is_larger_than_all_room_is_told(self) -> None:
-        assert await refused(Bodies(10).open(nobody).add(bytes(11))) == HTTPStatus.SERVICE_UNAVAILABLE
+        assert await refused(Body(Bodies(10), nobody).add(bytes(11))) == HTTPStatus.SERVICE_UNAVAILABLE
 
     @in_a_loop
     async def test_what_is_complete_is_waited_for(self) -> None:
         """Nobody goes while there is something that will be decoded soon."""
-        bodies = Bodies(10, patience=20)
-        complete, arriving, new = (bodies.open(nobody) for _ in range(3))
+        bodies = Bodies(10)
+        complete, arriving, new = (Body(bodies, nobody) for _ in range(3))
         await complete.add(bytes(6))
         complete.complete = True
         await arriving.add(bytes(4))
@@ -89,12 +89,16 @@ class TestBodies:
         assert bodies.used == 9
 
     @in_a_loop
-    async def test_not_for_ever(self) -> None:
-        bodies = Bodies(10, patience=0.01)
-        complete = bodies.open(nobody)
+    async def test_who_no_longer_waits_holds_nothing(self) -> None:
+        """The time of a request is up."""
+        bodies = Bodies(10)
+        complete, late = Body(bodies, nobody), Body(bodies, nobody)
         await complete.add(bytes(10))
         complete.complete = True
-        assert await refused(bodies.open(nobody).add(b"1")) == HTTPStatus.SERVICE_UNAVAILABLE
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(late.add(b"1"), 0.01)
+        late.close()
+        assert bodies.used == 10
 
 
 class TestRead:
@@ -108,7 +112,7 @@ class TestRead:
 
     @in_a_loop
     async def test_a_body(self) -> None:
-        body = Bodies(LIMIT).open(nobody)
+        body = Body(Bodies(LIMIT), nobody)
         await read(self.sent(b"abc", b"", b"d"), 4, body)
         assert (body.complete, body.take()) == (True, b"abcd")
 
@@ -116,7 +120,7 @@ class TestRead:
     async def test_too_large(self) -> None:
         """It is read to its end all the same, so that the client gets the answer and may go on."""
         bodies = Bodies(LIMIT)
-        body = bodies.open(nobody)
+        body = Body(bodies, nobody)
         receive = self.sent(b"abc", b"de", b"f")
         assert await refused(read(receive, 4, body)) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         assert (bodies.used, body.take()) == (0, b"")
@@ -131,6 +135,6 @@ class TestRead:
     @pytest.mark.parametrize("kept", [False, True])
     @in_a_loop
     async def test_client_went_away(self, kept: bool) -> None:  # noqa: FBT001
-        body: Body | None = Bodies(LIMIT).open(nobody) if kept else None
+        body: Body | None = Body(Bodies(LIMIT), nobody) if kept else None
         with pytest.raises(ConnectionResetError):
             await read(self.sent(b"ab", end="http.disconnect"), LIMIT, body)
