@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -180,6 +181,37 @@ class TestOddities:
         post(view, make_request("old").SerializeToString())
         post(view, make_request("new", trace_id=b"\x02" * 16).SerializeToString())
         assert "(printed early" in view.read_until("old")
+
+
+class TestWithoutUvicorn:
+    """As with a plain `pip install tracebaton`."""
+
+    CODE = "import sys; sys.modules['uvicorn'] = None; from tracebaton.cli import main; sys.exit(main())"
+    SENTENCE = "OTLP over HTTP needs pip install 'tracebaton[view]'"
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", self.CODE, "view", *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_grpc_alone(self) -> None:
+        """The line of the start says what to install."""
+        with self.start("--grpc-port", "0", "--json") as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            line = process.stderr.readline()
+            found = re.fullmatch(
+                rf"listening for OTLP on grpc://(\S+); {re.escape(self.SENTENCE)}; Ctrl-C ends\n", line
+            )
+            assert found, line + process.stderr.read()
+            export_failing_chat(GrpcExporter(endpoint=found[1], insecure=True))
+            assert "think" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+
+    def test_a_port_that_is_asked_for(self) -> None:
+        with self.start("--http-port", "0", "--grpc-port", "0") as process:
+            out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err) == (2, "", f"tracebaton view: --http-port: {self.SENTENCE}\n")
 
 
 class TestCannotListen:
