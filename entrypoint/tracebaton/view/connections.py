@@ -20,7 +20,7 @@ _SLOW_AFTER = 1.0
 class Limits:
     max_body: int = 16 * 1024 * 1024
     """Bytes of a request, before and after decompression."""
-    max_connections: int = 128
+    max_connections: int = 256
     request_seconds: float = 10.0
     """From a request's first byte to its last; for the first one, from when the connection was made."""
     idle_seconds: float = 60.0

@@ -13,18 +13,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-
 from tracebaton.view.compression import decompress
-from tracebaton.view.exports import REJECTED
 from tracebaton.view.payload import parse_protobuf
 from tracebaton.view.refusal import RefusedError
 
 if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
     from tracebaton.view.bodies import Receive
     from tracebaton.view.connections import Connection
     from tracebaton.view.exports import Exports
@@ -55,8 +50,5 @@ async def export(exports: Exports, connection: Connection, head: dict[str, str],
         del message[:_PREFIX]
         return parse_protobuf(decompress(message, coding if compressed == b"\1" else "", limit))
 
-    rejected = await exports.take(connection, receive, parse if path == _TRACES else None)
-    if not rejected:
-        return b""  # for every signal that is the response of full success
-    partial = ExportTracePartialSuccess(rejected_spans=rejected, error_message=REJECTED)
-    return bytes(ExportTraceServiceResponse(partial_success=partial).SerializeToString())
+    response = await exports.take(connection, receive, parse if path == _TRACES else None)
+    return bytes(response.SerializeToString())

@@ -35,6 +35,7 @@ _PART = 16384
 # and then.
 _MOST_IDLE_BYTES = 64 * 1024
 _GRPC = {"application/grpc", "application/grpc+proto"}
+_HEAD = [(":status", "200"), ("content-type", "application/grpc")]
 
 
 class _H2(H2Connection):
@@ -141,17 +142,14 @@ class Http2Protocol(asyncio.Protocol):
     def _answer(self, stream: int, message: bytes) -> None:
         self._idle_bytes = 0
         with suppress(StreamClosedError):
-            self._http2.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
+            self._http2.send_headers(stream, _HEAD)
             self._http2.send_data(stream, b"\0" + len(message).to_bytes(4, "big") + message)
             self._http2.send_headers(stream, [("grpc-status", "0")], end_stream=True)
 
     def _refuse(self, stream: int, code: int, sentence: str) -> None:
-        status = [
-            ("grpc-status", str(code)),
-            ("grpc-message", quote(sentence, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"\\")),
-            ("grpc-accept-encoding", "identity,gzip,deflate"),
-        ]
-        self._last(stream, [(":status", "200"), ("content-type", "application/grpc"), *status])
+        message = quote(sentence, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"\\")
+        accepted = ("grpc-accept-encoding", "identity,gzip,deflate")
+        self._last(stream, [*_HEAD, ("grpc-status", str(code)), ("grpc-message", message), accepted])
 
     def _last(self, stream: int, headers: list[tuple[str, str]]) -> None:
         """The whole of an answer; the client need not send the rest of its call."""
@@ -160,5 +158,6 @@ class Http2Protocol(asyncio.Protocol):
             self._http2.reset_stream(stream, ErrorCodes.NO_ERROR)
 
     def _flush(self) -> None:
-        if data := self._http2.data_to_send():
+        data = self._http2.data_to_send()
+        if data and not self._transport.is_closing():
             self._transport.write(data)

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.json_format import MessageToJson
 from google.rpc import status_pb2
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from tracebaton.view.compression import decompress
-from tracebaton.view.exports import REJECTED, Exports
 from tracebaton.view.payload import parse_json, parse_protobuf
 from tracebaton.view.refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from google.protobuf.message import Message
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from tracebaton.view.exports import Exports
+
 __all__ = ["Application", "http_protocols"]
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
 _TRACES = "/v1/traces"
-_PATHS = frozenset({_TRACES, "/v1/metrics", "/v1/logs"})  # taken and dropped, so that an exporter of all stays quiet
+_PATHS = {_TRACES, "/v1/metrics", "/v1/logs"}  # these are taken and dropped, so that an exporter of all stays quiet
+_MORE_HEADERS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
+    HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
+}
 _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 _MAX_HEAD = 64 * 1024
 
@@ -91,34 +94,27 @@ class Application:
             plain = decompress(body, headers.get("content-encoding", ""), self._exports.limits.max_body)
             return (parse_json if content_type == _JSON else parse_protobuf)(plain)
 
-        status = HTTPStatus.OK
-        message: ExportTraceServiceResponse | status_pb2.Status = ExportTraceServiceResponse()
-        document: dict[str, Any] = {}
+        message: Message
         try:
             refusal = self._refusal(scope, headers, content_type)
-            if rejected := await self._exports.take(
-                connection, receive, parse if scope["path"] == _TRACES else None, refusal
-            ):
-                partial = ExportTracePartialSuccess(rejected_spans=rejected, error_message=REJECTED)
-                message = ExportTraceServiceResponse(partial_success=partial)
-                document = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": REJECTED}}
+            keeps = scope["path"] == _TRACES
+            message = await self._exports.take(connection, receive, parse if keeps else None, refusal)
+            status = HTTPStatus.OK
         except RefusedError as error:
-            status, document = error.status, {"code": error.code, "message": str(error)}
-            message = status_pb2.Status(**document)
+            message, status = status_pb2.Status(code=error.code, message=str(error)), error.status
         except (asyncio.TimeoutError, OSError):
             connection.abort()
             return
         # In the encoding of the request, as OTLP asks; in JSON, which a human can read, if it was neither.
-        body = message.SerializeToString() if content_type == _PROTOBUF else json.dumps(document).encode()
-        answer = {
-            "content-type": _PROTOBUF if content_type == _PROTOBUF else _JSON,
-            "content-length": str(len(body)),
-            "date": formatdate(usegmt=True),
-            **({"allow": "POST"} if status is HTTPStatus.METHOD_NOT_ALLOWED else {}),
-            **({"retry-after": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}),
-        }
-        raw = [(name.encode(), value.encode()) for name, value in answer.items()]
-        await send({"type": "http.response.start", "status": int(status), "headers": raw})
+        as_protobuf = content_type == _PROTOBUF
+        body = message.SerializeToString() if as_protobuf else MessageToJson(message, indent=None).encode()
+        answer = [
+            (b"content-type", (_PROTOBUF if as_protobuf else _JSON).encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"date", formatdate(usegmt=True).encode()),
+            *_MORE_HEADERS.get(status, ()),
+        ]
+        await send({"type": "http.response.start", "status": int(status), "headers": answer})
         await send({"type": "http.response.body", "body": body})
 
     def _refusal(self, scope: Any, headers: dict[str, str], content_type: str) -> RefusedError | None:

@@ -89,5 +89,4 @@ class Intake:
     def close(self) -> None:
         """Refuse whatever still comes, and free those who wait for a slot."""
         self._closed = True
-        for _ in range(1000):
-            self._slots.release()
+        self._slots.release()  # which each of them hands on
