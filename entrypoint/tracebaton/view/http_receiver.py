@@ -104,6 +104,7 @@ class Application:
             message, status = status_pb2.Status(code=error.code, message=str(error)), error.status
         except (asyncio.TimeoutError, OSError):
             connection.abort()
+            await asyncio.sleep(0)  # until uvicorn has noticed, which else complains of an answer that is missing
             return
         # In the encoding of the request, as OTLP asks; in JSON, which a human can read, if it was neither.
         as_protobuf = content_type == _PROTOBUF

@@ -188,8 +188,8 @@ class TestHangingClients:
         with listen(max_connections=2, request_seconds=0.5, idle_seconds=0.5) as made:
             yield made.http
 
-    def test_room_is_made(self, small: str, make_request: MakeRequest) -> None:
-        """The third is served at once, and the one that has hung for longest goes."""
+    def test_room_is_made(self, small: str, make_request: MakeRequest, caplog: pytest.LogCaptureFixture) -> None:
+        """The third is served at once, the one that has hung for longest goes, and nobody says a word about it."""
         host, port = small.split(":")
         address = (host, int(port))
         with (
@@ -201,6 +201,8 @@ class TestHangingClients:
             assert client.send(make_request("a").SerializeToString(), PROTOBUF)[0] == 200
             assert silent.recv(100) == b""
             assert slow.recv(100) == b""  # at its deadline
+            assert client.send(make_request("b").SerializeToString(), PROTOBUF)[0] == 200
+            assert not caplog.records
             client.connection.close()
 
     def test_idle_ends(self, small: str, make_request: MakeRequest) -> None:
