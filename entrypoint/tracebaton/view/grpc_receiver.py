@@ -20,9 +20,8 @@ from tracebaton.view.refusal import RefusedError
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    from tracebaton.view.bodies import Receive
     from tracebaton.view.connections import Connection
-    from tracebaton.view.exports import Exports
+    from tracebaton.view.exports import Exports, Receive
 
 __all__ = ["export"]
 

@@ -24,8 +24,8 @@ from tracebaton.view.refusal import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tracebaton.view.bodies import Receive
     from tracebaton.view.connections import Connection, Connections
+    from tracebaton.view.exports import Receive
 
 __all__ = ["Http2Protocol"]
 

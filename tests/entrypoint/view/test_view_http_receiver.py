@@ -201,7 +201,7 @@ class TestHangingClients:
             assert client.send(make_request("a").SerializeToString(), PROTOBUF)[0] == 200
             assert silent.recv(100) == b""
             assert slow.recv(100) == b""  # at its deadline
-            assert client.send(make_request("b").SerializeToString(), PROTOBUF)[0] == 200
+            assert Client(small).send(make_request("b").SerializeToString(), PROTOBUF)[0] == 200
             assert not caplog.records
             client.connection.close()
 
