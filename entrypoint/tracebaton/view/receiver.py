@@ -57,15 +57,17 @@ class Receiver:
             connection.abort()
 
     async def _serve(
-        self, scheme: str, make: Callable[[], asyncio.Protocol], family: int, address: str, port: int
+        self, scheme: str, make: Callable[[], asyncio.Protocol], family: socket.AddressFamily, address: str, port: int
     ) -> None:
         try:
-            server = await asyncio.get_running_loop().create_server(make, address, port, family=family, backlog=128)
+            # Not by asyncio, which from Python 3.13 on keeps the error's number to itself.
+            both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+            listener = socket.create_server((address, port), family=family, dualstack_ipv6=both)
         except OSError as error:
             raise _cannot_listen(error, address, port, f"--{scheme}-port") from error
-        self._servers.append(server)
+        self._servers.append(await asyncio.get_running_loop().create_server(make, sock=listener, backlog=128))
         bound = f"[{address}]" if ":" in address else address
-        self.urls.append(f"{scheme}://{bound}:{server.sockets[0].getsockname()[1]}")
+        self.urls.append(f"{scheme}://{bound}:{listener.getsockname()[1]}")
 
 
 def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
