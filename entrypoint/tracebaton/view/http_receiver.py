@@ -44,13 +44,10 @@ def http_protocols(exports: Exports) -> Callable[[], asyncio.Protocol]:
     """What makes a protocol for each connection."""
     config = Config(
         Application(exports),
-        interface="asgi3",
-        lifespan="off",
         ws="none",
         proxy_headers=False,
         log_config=None,
         log_level="error",
-        access_log=False,
         timeout_keep_alive=int(exports.limits.idle_seconds) + 1,
         h11_max_incomplete_event_size=_MAX_HEAD,
     )
