@@ -3,7 +3,7 @@
 In pure Python over the package h2, as this project's exporter is, and not grpcio: its server decompresses a message
 before it looks at the size, waits for a slow one without end with one of its few threads, and cannot be told which
 connection has to make room. Nor hypercorn, which speaks HTTP/2 to ASGI applications: floods of frames are answered
-without end there, and connections are neither counted nor timed.
+without end there, and no connection makes room for another.
 
 The protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
