@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
-from typing import Any
+import threading
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # No test depends on how fast the machine is: an example may take as long as it takes.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,6 +37,58 @@ for _number, _default in (
 # Of tests without a process, the files that take longest, waiting for receivers or taking in anything at all.
 SLOW = ("test_bad_batch.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py", "test_view_hostile.py")
 _STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
+
+
+class Listening:
+    """The receiver of `tracebaton view` in this process, on a loop of its own, and where its spans come out."""
+
+    def __init__(self, **limits: Any) -> None:
+        from tracebaton.view.connections import Limits
+        from tracebaton.view.intake import Intake
+        from tracebaton.view.receiver import Receiver
+
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._intake = Intake(slots=100)
+        self._receiver = Receiver(self._intake, Limits(**limits))
+        self._run(self._receiver.start("127.0.0.1", 0, 0))
+        self.grpc, self.http = (url.rpartition("/")[2] for url in self._receiver.urls)
+
+    def spans(self, seconds: float = 0) -> list[Any]:
+        return self._run(self._intake.get(seconds or 0.001)) or []
+
+    def names(self) -> list[str]:
+        """Those of all spans that have come by now."""
+        names = []
+        while spans := self.spans():
+            names += [span.name for span in spans]
+        return names
+
+    def stop(self) -> None:
+        self._intake.close()
+        self._run(self._receiver.stop(0))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+
+@pytest.fixture(scope="session")
+def listen() -> Callable[..., AbstractContextManager[Listening]]:
+    """Serves on free ports within a `with` block."""
+
+    @contextmanager
+    def listening(**limits: Any) -> Iterator[Listening]:
+        made = Listening(**limits)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+    return listening
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

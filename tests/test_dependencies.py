@@ -32,6 +32,7 @@ DISTRIBUTIONS = {
     "packaging": "packaging",
     "pythonjsonlogger": "python-json-logger",
     "rich": "rich",
+    "uvicorn": "uvicorn",
     "wrapt": "wrapt",
 }
 # Upstream's launcher, and the instrumentations that nothing here imports by name.
@@ -67,5 +68,6 @@ def distribution_of(module: str) -> str:
 
 def test_what_is_imported_is_declared_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[<>=!~; \[]", text, maxsplit=1)[0] for text in project["dependencies"]}
+    texts = [*project["dependencies"], *project["optional-dependencies"]["view"]]
+    declared = {re.split(r"[<>=!~; \[]", text, maxsplit=1)[0] for text in texts}
     assert {distribution_of(module) for module in imported()} | FOR_THEIR_ENTRY_POINTS == declared

@@ -6,35 +6,32 @@ import os
 import subprocess
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mistakes import APP, BY_THE_DOCTOR, IN_THE_LOG, Mistake
 from processes import HOST, Port
 
-from tracebaton.view.intake import Intake
-from tracebaton.view.receiver import Receiver
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 @pytest.fixture(scope="module")
-def places() -> Iterator[dict[str, str]]:
+def places(listen: Callable[..., AbstractContextManager[Any]]) -> Iterator[dict[str, str]]:
     """Endpoints: a receiver in this process, over each protocol, and a port at which nobody listens."""
-    receiver, dead = Receiver(Intake(), HOST, 0, 0), Port()
-    grpc, http = (f"{HOST}:{url.rpartition(':')[2]}" for url in (receiver.grpc_url, receiver.http_url))
-    yield {
-        "dead": f"http://{HOST}:{dead.number}",
-        "grpc": f"http://{grpc}",
-        "grpcs": f"https://{grpc}",
-        "http": f"http://{http}",
-        "https": f"https://{http}",
-    }
+    dead = Port()
+    with listen() as receiver:
+        yield {
+            "dead": f"http://{HOST}:{dead.number}",
+            "grpc": f"http://{receiver.grpc}",
+            "grpcs": f"https://{receiver.grpc}",
+            "http": f"http://{receiver.http}",
+            "https": f"https://{receiver.http}",
+        }
     dead.release()
-    receiver.stop(grace=0)
 
 
 def run(mistake: Mistake, directory: Path, places: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from google.rpc import code_pb2, status_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import DESCRIPTOR, ExportTraceServiceResponse
 
-from tracebaton.view.http_body import decompress, read_body
+from tracebaton.view.compression import decompress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: HttpServer
 
     def do_POST(self) -> None:
-        body = read_body(self.rfile, self.headers, _MAX_BODY)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         plain = decompress(body, self.headers.get("Content-Encoding", ""), _MAX_BODY)
         answer = self.server.export(plain)
         status = 200

@@ -28,9 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--http-port",
         type=_port,
-        default=4318,
         metavar="PORT",
-        help="port for OTLP over HTTP (default: %(default)s; 0: any free one)",
+        help="port for OTLP over HTTP (default: 4318; 0: any free one); needs tracebaton[view]",
     )
     parser.add_argument(
         "--quiet-after",
@@ -53,17 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Receive and print until SIGINT, SIGTERM or a closed stdout; return the exit status: 0, or 1 with a sentence."""
-    from tracebaton.view.session import run  # brings gRPC and protobuf
+    """Receive and print until SIGINT, SIGTERM or a closed stdout; return the exit status: not 0 with a sentence."""
+    import asyncio
 
-    return run(
-        host=args.host,
-        grpc_port=args.grpc_port,
-        http_port=args.http_port,
-        quiet_after=args.quiet_after,
-        max_traces=args.max_traces,
-        as_json=args.json,
-    )
+    from tracebaton.view.session import run
+
+    return asyncio.run(run(args))
 
 
 def _port(text: str) -> int:

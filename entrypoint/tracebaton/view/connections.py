@@ -1,22 +1,16 @@
-"""A server with a thread for each connection, of which there are so many: who hangs makes room for others."""
+"""The connections of clients and their requests, of which there are so many and so much: who hangs makes room."""
 
 from __future__ import annotations
 
-import socket
-import socketserver
-import sys
-import threading
-import time
-from contextlib import suppress
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
 
-if TYPE_CHECKING:
-    from tracebaton.view.access import Access
-    from tracebaton.view.budget import Budget
-    from tracebaton.view.intake import Intake
+from tracebaton.view.refusal import RefusedError
 
-__all__ = ["Connection", "ConnectionServer", "Connections", "Limits"]
+__all__ = ["Connection", "Connections", "Limits", "Request"]
+
+_FULL = "other requests fill the memory that there is for them; try again later"
 
 # From then on a request that is not complete is a slow one, which goes before connections that rest between requests.
 _SLOW_AFTER = 1.0
@@ -25,146 +19,141 @@ _SLOW_AFTER = 1.0
 @dataclass(frozen=True)
 class Limits:
     max_body: int = 16 * 1024 * 1024
-    """Bytes of a request, before and after decompression."""
-    max_connections: int = 128
+    """Bytes of a request, before and after decompression; all together may take twice as much while they arrive."""
+    max_connections: int = 256
     request_seconds: float = 10.0
     """From a request's first byte to its last; for the first one, from when the connection was made."""
     idle_seconds: float = 60.0
-    """Between two requests."""
-    send_seconds: float = 5.0
-    """For an answer to be taken."""
-
-
-class Connection:
-    """What has to be known of a client's connection to choose the one that makes room."""
-
-    def __init__(self, socket_: socket.socket) -> None:
-        self.socket = socket_
-        self.since = time.monotonic()
-        self.resting = False
-        """Between two requests, `since` then; else its request has been arriving `since` then."""
-        self.busy = False
-        """Its request is being decoded: it waits for us and not we for it."""
-
-    def rest(self) -> None:
-        self.resting, self.since = True, time.monotonic()
-
-    def receive(self) -> None:
-        if self.resting:
-            self.resting, self.since = False, time.monotonic()
-
-    def drop(self) -> None:
-        """End it: its thread reads the end of the stream."""
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
+    """Between two requests; also for an answer to be taken."""
 
 
 class Connections:
-    """Those that are open. Thread-safe."""
+    """Those that are open, of both protocols together."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._open: dict[socket.socket, Connection] = {}
-        self._leaving: set[socket.socket] = set()
-        self._lock = threading.Lock()
-
-    def enter(self, socket_: socket.socket) -> bool:
-        """Take it in, for which another one may have to go; False where no other one is to blame."""
-        with self._lock:
-            if len(self._open) >= self._most:
-                now = time.monotonic()
-                victim = min(
-                    (one for one in self._open.values() if not one.busy), key=lambda one: _rank(one, now), default=None
-                )
-                if victim is None or len(self._leaving) >= self._most:
-                    return False
-                del self._open[victim.socket]
-                self._leaving.add(victim.socket)
-                victim.drop()
-            self._open[socket_] = Connection(socket_)
-            return True
-
-    def leave(self, socket_: socket.socket) -> None:
-        with self._lock:
-            self._open.pop(socket_, None)
-            self._leaving.discard(socket_)
-
-    def of(self, socket_: socket.socket) -> Connection:
-        with self._lock:
-            return self._open.get(socket_) or Connection(socket_)  # the latter where it has to go already
-
-    def any_busy(self) -> bool:
-        with self._lock:
-            return any(one.busy for one in self._open.values())
-
-
-def _rank(connection: Connection, now: float) -> tuple[bool, float]:
-    slow = not connection.resting and now - connection.since > _SLOW_AFTER
-    return not slow, connection.since
-
-
-class ConnectionServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Hands each connection to the handler class in a thread of its own; call `serve_forever` in one too."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False  # a hanging client does not delay the end
-    request_queue_size = 128
-    no_room = b""
-    """What a client reads for whom there is no room."""
-
-    def __init__(
-        self,
-        address: tuple[Any, ...],
-        family: socket.AddressFamily,
-        handler: type[socketserver.BaseRequestHandler],
-        *,
-        intake: Intake,
-        access: Access,
-        budget: Budget,
-        limits: Limits,
-    ) -> None:
-        """Bind and listen; raises OSError."""
-        self.address_family = family
-        self.intake = intake
-        self.access = access
-        self.budget = budget
+    def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.connections = Connections(limits.max_connections)
-        super().__init__(address, handler)
+        self.open: set[Connection] = set()
+        self.requests: dict[Request, None] = {}  # oldest first
+        self.changed = asyncio.Event()
+        """A request has given back its room."""
 
     @property
-    def port(self) -> int:
-        return int(self.server_address[1])
+    def used(self) -> int:
+        """Bytes of requests."""
+        return sum(one.size for one in self.requests)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self.connections.enter(request):
-            request.setblocking(False)  # noqa: FBT003
-            with suppress(OSError):
-                request.sendall(self.no_room)
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:
-            self.connections.leave(request)
-            raise
+    def enter(self, transport: asyncio.Transport, no_room: bytes = b"") -> Connection:
+        """Take it in, for which another one may have to go; where no other one is to blame, it hears `no_room`."""
+        connection = Connection(transport, self)
+        if len(self.open) >= self.limits.max_connections:
+            victim = min((one for one in self.open if not one.busy), key=Connection.rank, default=None)
+            if victim is None:
+                transport.write(no_room)
+                transport.close()
+                return connection
+            victim.abort()
+        self.open.add(connection)
+        return connection
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.connections.leave(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that goes away is its own affair; anything else is a defect of ours and gets its traceback.
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
+class Connection:
+    """What has to be known of a client's connection to choose the one that makes room, and how long it may hang."""
 
-    def stop(self, grace: float) -> None:
-        """Take no new connections, and give the requests that are being decoded `grace` seconds."""
-        self.shutdown()
-        self.server_close()
-        deadline = time.monotonic() + grace
-        while self.connections.any_busy() and time.monotonic() < deadline:
-            time.sleep(0.01)
+    def __init__(self, transport: asyncio.Transport, connections: Connections) -> None:
+        self.connections = connections
+        self.requests: set[Request] = set()
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait(connections.limits.request_seconds, resting=False)
+
+    @property
+    def busy(self) -> bool:
+        """A request is being decoded: it waits for us and not we for it."""
+        return any(one.complete for one in self.requests)
+
+    def receiving(self) -> None:
+        """The first bytes of a request have come, if there is none yet."""
+        if self._resting:
+            self._wait(self.connections.limits.request_seconds, resting=False)
+
+    def begin(self, request: Request) -> float:
+        """The head of a request is complete; return how many seconds there are for its body."""
+        self.receiving()
+        self._cancel()
+        begun = self._loop.time() if self.requests else self._since
+        self.requests.add(request)
+        return begun + self.connections.limits.request_seconds - self._loop.time()
+
+    def end(self, request: Request) -> None:
+        self.requests.discard(request)
+        if not self.requests and self in self.connections.open:
+            self._wait(self.connections.limits.idle_seconds, resting=True)
+
+    def rank(self) -> tuple[bool, float]:
+        """Who has the least has to go."""
+        slow = not self._resting and self._loop.time() - self._since > _SLOW_AFTER
+        return not slow, self._since
+
+    def abort(self) -> None:
+        self.left()
+        self._transport.abort()
+
+    def left(self) -> None:
+        self.connections.open.discard(self)
+        self._cancel()
+
+    def _wait(self, seconds: float, *, resting: bool) -> None:
+        self._since, self._resting = self._loop.time(), resting
+        self._cancel()
+        self._timer = self._loop.call_later(seconds, self.abort)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Request:
+    """One whose head is complete: what has arrived of its body, until it is closed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._data = bytearray()
+        self.size = 0
+        self.complete = False
+        """It has arrived in full, and is not to blame for what happens from now on."""
+        self._dropped = False
+        self.seconds = connection.begin(self)
+        connection.connections.requests[self] = None
+
+    async def add(self, piece: bytes) -> None:
+        """Where there is no room, what has been arriving for longest has to go: RefusedError if it is this."""
+        everyone = self.connection.connections
+        while not self._dropped and everyone.used + len(piece) > 2 * everyone.limits.max_body:
+            if any(one.complete for one in everyone.requests):
+                everyone.changed.clear()
+                await everyone.changed.wait()  # not for long: the intake lets nobody wait for ever
+                continue
+            slowest = next((one for one in everyone.requests if one.size), self)
+            slowest.drop()
+            if slowest is not self:
+                slowest.connection.abort()
+        if self._dropped:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
+        self.size += len(piece)
+        self._data += piece
+
+    def take(self) -> bytearray:
+        """Hand over the body, which stays counted: one is decoded at a time."""
+        data, self._data = self._data, bytearray()
+        return data
+
+    def drop(self) -> None:
+        """Nothing of it is wanted any longer."""
+        self._data, self.size, self._dropped = bytearray(), 0, True
+        self.connection.connections.changed.set()
+
+    def close(self) -> None:
+        self.drop()
+        self.connection.connections.requests.pop(self, None)
+        self.connection.end(self)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol, TextIO
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -17,28 +17,14 @@ if TYPE_CHECKING:
     from tracebaton.view.spans import Span
     from tracebaton.view.store import Trace, TraceStore
 
-__all__ = ["JsonOutput", "Output", "TreeOutput", "to_json"]
+__all__ = ["JsonOutput", "TreeOutput", "to_json"]
 
 # Characters that are prepared for the stream at once.
 _PART = 65536
 
 
-class Output(Protocol):
-    """Where received spans go; every method may raise OSError, BrokenPipeError among them."""
-
-    def add(self, spans: list[Span]) -> None: ...
-
-    def print_due(self) -> None: ...
-
-    def seconds_until_due(self) -> float | None:
-        """None: nothing will become due unless a span arrives."""
-
-    def finish(self) -> None:
-        """Print what is still held."""
-
-
 class TreeOutput:
-    """Holds spans in a store and prints each trace that leaves it."""
+    """Holds spans in a store and prints each trace that leaves it. Every method of an output may raise OSError."""
 
     def __init__(self, store: TraceStore, stream: TextIO) -> None:
         self._store = store
@@ -48,16 +34,16 @@ class TreeOutput:
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
     def add(self, spans: list[Span]) -> None:
-        self._print(self._store.add(spans))
-
-    def print_due(self) -> None:
-        self._print(self._store.pop_quiet())
+        """Take these in, of which there may be none, and print what is due."""
+        self._print([*self._store.add(spans), *self._store.pop_quiet()])
 
     def seconds_until_due(self) -> float | None:
+        """None: nothing will become due unless a span arrives."""
         return self._store.seconds_until_quiet()
 
-    def finish(self) -> None:
-        self._print(self._store.pop_all())
+    def finish(self, spans: list[Span]) -> None:
+        """Print these and what is still held."""
+        self._print([*self._store.add(spans), *self._store.pop_all()])
 
     def _print(self, traces: Iterable[Trace]) -> None:
         for trace in traces:
@@ -92,38 +78,14 @@ class JsonOutput:
             self._stream.write("\n")
         self._stream.flush()
 
-    def print_due(self) -> None:
-        pass
-
     def seconds_until_due(self) -> float | None:
         return None
 
-    def finish(self) -> None:
-        pass
+    finish = add
 
 
 def to_json(span: Span) -> str:
     """Return the span as one line of JSON, in ASCII; times are integers in nanoseconds since 1970."""
-    return json.dumps(
-        {
-            "trace_id": span.trace_id,
-            "span_id": span.span_id,
-            "parent_span_id": span.parent_span_id,
-            "name": span.name,
-            "kind": span.kind,
-            "service": span.service,
-            "start_ns": span.start_ns,
-            "end_ns": span.end_ns,
-            "duration_ms": span.duration_ms,
-            "status": span.status,
-            "status_message": span.status_message,
-            "attributes": span.attributes,
-            "resource": span.resource,
-            "scope": {"name": span.scope_name, "version": span.scope_version},
-            "events": [asdict(event) for event in span.events],
-            "links": [asdict(link) for link in span.links],
-            "trace_state": span.trace_state,
-            "flags": span.flags,
-        },
-        allow_nan=False,
-    )
+    record = {one.name: getattr(span, one.name) for one in fields(span) if one.name != "weight"}
+    record["scope"] = {"name": record.pop("scope_name"), "version": record.pop("scope_version")}
+    return json.dumps({**record, "duration_ms": span.duration_ms}, default=asdict, allow_nan=False)

@@ -6,7 +6,10 @@ counted first, and one of too many parts is refused.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TypeAlias
+
+from tracebaton.view.refusal import RefusedError
 
 __all__ = ["MAX_COST", "TooManyPartsError", "check_json", "check_protobuf"]
 
@@ -25,11 +28,10 @@ _MAX_DEPTH = 100
 _Message: TypeAlias = "dict[int, _Message]"
 
 
-class TooManyPartsError(Exception):
-    """Says so in a sentence."""
-
+class TooManyPartsError(RefusedError):
     def __init__(self) -> None:
-        super().__init__("the payload has too many spans, attributes and other parts; send it in smaller batches")
+        sentence = "the payload has too many spans, attributes and other parts; send it in smaller batches"
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
 
 
 def check_json(document: bytes | bytearray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
@@ -13,13 +13,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tracebaton.view.parts import check_json, check_protobuf
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["parse_json", "parse_protobuf"]
 
 # lowerCamelCase is the specification's spelling; protobuf's JSON mapping also takes the field's own name.
-_ID_FIELDS = ("traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id")
+_ID_FIELDS = {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"}
 
 
 def parse_protobuf(body: bytes | bytearray) -> ExportTraceServiceRequest:
@@ -44,14 +41,10 @@ def parse_json(body: bytes | bytearray) -> ExportTraceServiceRequest:
     try:
         text = body.decode()
         del body  # a text of wide characters is four times as large
-        document = json.loads(text)
+        document = json.loads(text, object_hook=_ids_to_base64)
         del text
         if not isinstance(document, dict):
             raise TypeError("an export request is a JSON object")
-        for span in _spans(document):
-            _ids_to_base64(span)
-            for link in _dicts(span.get("links")):
-                _ids_to_base64(link)
         ParseDict(document, request, ignore_unknown_fields=True)
     # ParseDict lets its own TypeErrors and the like escape where a value has a shape it did not expect.
     except (ParseError, ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError) as error:
@@ -59,28 +52,12 @@ def parse_json(body: bytes | bytearray) -> ExportTraceServiceRequest:
     return request
 
 
-def _spans(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for resource_spans in _members(document, "resourceSpans", "resource_spans"):
-        for scope_spans in _members(resource_spans, "scopeSpans", "scope_spans"):
-            yield from _members(scope_spans, "spans")
-
-
-def _members(parent: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
-    for name in names:
-        yield from _dicts(parent.get(name))
-
-
-def _dicts(value: object) -> Iterator[dict[str, Any]]:
-    # What is no list of objects is left for ParseDict to refuse, which says where it stands.
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict))
-
-
-def _ids_to_base64(record: dict[str, Any]) -> None:
-    for name in _ID_FIELDS:
-        if isinstance(value := record.get(name), str):
+def _ids_to_base64(record: dict[str, Any]) -> dict[str, Any]:
+    for name in _ID_FIELDS & record.keys():
+        if isinstance(value := record[name], str):
             try:
                 # unhexlify, because bytes.fromhex would let spaces pass
                 record[name] = base64.b64encode(binascii.unhexlify(value)).decode("ascii")
             except ValueError as error:
                 raise ValueError(f"{name} is not hex: {value!r:.80}") from error
+    return record

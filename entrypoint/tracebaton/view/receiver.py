@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
-import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tracebaton.view.access import Access
-from tracebaton.view.budget import Budget
 from tracebaton.view.connections import Limits
-from tracebaton.view.grpc_receiver import GrpcReceiver
-from tracebaton.view.http_receiver import HttpReceiver
+from tracebaton.view.exports import Exports
+from tracebaton.view.grpc_receiver import export
+from tracebaton.view.http2 import Http2Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracebaton.view.intake import Intake
 
 __all__ = ["CannotListenError", "Receiver"]
@@ -25,36 +28,46 @@ class CannotListenError(Exception):
 
 
 class Receiver:
-    """OTLP over gRPC and over HTTP, into one intake."""
+    """OTLP over gRPC and, with a port for it, over HTTP, into one intake."""
 
-    def __init__(self, intake: Intake, host: str, grpc_port: int, http_port: int) -> None:
-        """Bind both ports (0: any free one) and start serving; raises CannotListenError."""
+    def __init__(self, intake: Intake, limits: Limits | None = None) -> None:
+        self._intake = intake
+        self._limits = limits or Limits()
+        self._servers: list[asyncio.Server] = []
+        self.urls: list[str] = []
+
+    async def start(self, host: str, grpc_port: int, http_port: int | None) -> None:
+        """Bind the ports (0: any free one) and serve; raises CannotListenError."""
         family, address = _resolve(host)
-        limits = Limits()
-        shared = {
-            "intake": intake,
-            "access": Access(address, host),
-            "budget": Budget(2 * limits.max_body),
-            "limits": limits,
-        }
-        try:
-            self._grpc = GrpcReceiver((address, grpc_port), family, **shared)
-        except OSError as error:
-            raise _cannot_listen(error, address, grpc_port, "--grpc-port") from error
-        try:
-            self._http = HttpReceiver((address, http_port), family, **shared)
-        except OSError as error:
-            self._grpc.server_close()
-            raise _cannot_listen(error, address, http_port, "--http-port") from error
-        self.grpc_url = f"grpc://{_in_url(address)}:{self._grpc.port}"
-        self.http_url = f"http://{_in_url(address)}:{self._http.port}"
-        for server, name in ((self._grpc, "otlp-grpc"), (self._http, "otlp-http")):
-            threading.Thread(target=server.serve_forever, args=(0.05,), name=name, daemon=True).start()
+        exports = self._exports = Exports(self._intake, Access(address, host), self._limits)
+        grpc = partial(Http2Protocol, exports.connections, partial(export, exports))
+        await self._serve("grpc", grpc, family, address, grpc_port)
+        if http_port is not None:
+            from tracebaton.view.http_receiver import http_protocols  # needs uvicorn
 
-    def stop(self, grace: float = 0.5) -> None:
+            await self._serve("http", http_protocols(exports), family, address, http_port)
+
+    async def stop(self, grace: float = 0.5) -> None:
         """Take no new requests, and give those that are complete `grace` seconds."""
-        for server in (self._http, self._grpc):
-            server.stop(grace)
+        for server in self._servers:
+            server.close()
+        if any(one.busy for one in self._exports.connections.open):
+            await asyncio.sleep(grace)
+        for connection in list(self._exports.connections.open):
+            connection.abort()
+
+    async def _serve(
+        self, scheme: str, make: Callable[[], asyncio.Protocol], family: socket.AddressFamily, address: str, port: int
+    ) -> None:
+        try:
+            # Not by asyncio, which from Python 3.13 on keeps the error's number to itself.
+            both = family is socket.AF_INET6 and socket.has_dualstack_ipv6()
+            listener = socket.create_server((address, port), family=family, dualstack_ipv6=both)
+        except OSError as error:
+            raise _cannot_listen(error, address, port, f"--{scheme}-port") from error
+        self._servers.append(await asyncio.get_running_loop().create_server(make, sock=listener, backlog=128))
+        bound = f"[{address}]" if ":" in address else address
+        self.urls.append(f"{scheme}://{bound}:{listener.getsockname()[1]}")
 
 
 def _resolve(host: str) -> tuple[socket.AddressFamily, str]:
@@ -74,7 +87,3 @@ def _cannot_listen(error: OSError, address: str, port: int, option: str) -> Cann
         return CannotListenError(f"cannot listen on {address}, which is no address of this machine; see --host")
     reason = os.strerror(error.errno) if error.errno else str(error)
     return CannotListenError(f"cannot listen on port {port} of {address} ({reason}); choose another with {option}")
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

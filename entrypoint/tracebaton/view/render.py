@@ -106,7 +106,9 @@ def _rows(trace: Trace, guides: _Guides) -> Iterator[_Row]:
             roots.append((span, _why_at_root(span, trace)))
     roots.extend(_one_of_each_cycle(ordered, [span for span, _ in roots], children))
 
-    stack = [_Row(span, _branch(guides, last=span is roots[-1][0]), 1, mark) for span, mark in reversed(roots)]
+    stack = [
+        _Row(span, guides.last if span is roots[-1][0] else guides.fork, 1, mark) for span, mark in reversed(roots)
+    ]
     expanded: set[str] = set()
     shown: set[int] = set()
     while stack:
@@ -122,7 +124,7 @@ def _rows(trace: Trace, guides: _Guides) -> Iterator[_Row]:
         if row.depth < _MAX_INDENT:
             below += guides.space if row.guides.endswith(guides.last) else guides.down
         stack += [
-            _Row(child, below + _branch(guides, last=child is offspring[-1]), row.depth + 1, "")
+            _Row(child, below + (guides.last if child is offspring[-1] else guides.fork), row.depth + 1, "")
             for child in reversed(offspring)
         ]
 
@@ -153,10 +155,6 @@ def _why_at_root(span: Span, trace: Trace) -> str:
     if not span.parent_span_id:
         return ""
     return "parent printed before" if span.parent_span_id in trace.printed_parents else "parent not received"
-
-
-def _branch(guides: _Guides, *, last: bool) -> str:
-    return guides.last if last else guides.fork
 
 
 def _error_message(span: Span) -> str:

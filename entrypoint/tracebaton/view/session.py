@@ -2,117 +2,112 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import select
 import signal
 import stat
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
-from tracebaton.view.intake import STOP, Intake
+from tracebaton.view.intake import Intake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+    import argparse
+    from collections.abc import Callable
 
-    from tracebaton.view.output import Output
+    from tracebaton.view.output import JsonOutput, TreeOutput
     from tracebaton.view.receiver import Receiver
 
 __all__ = ["run"]
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HTTP_PORT = 4318
+_INSTALL = "OTLP over HTTP needs pip install 'tracebaton[view]'"
 
 
-def run(*, host: str, grpc_port: int, http_port: int, quiet_after: float, max_traces: int, as_json: bool) -> int:
+async def run(args: argparse.Namespace) -> int:
     """Receive and print until SIGINT, SIGTERM or the reader of stdout is gone; return the exit status.
 
-    0 for an end in order; 1, with a sentence on stderr, when it cannot listen or cannot write.
+    0 for an end in order; with a sentence on stderr 1, when it cannot listen or cannot write, and 2, when it lacks a
+    package for the port that is asked for.
     """
     _give_memory_back()
     intake = Intake()
-    with _stop_on_signal(intake):
-        # Under the handler already: importing gRPC takes long enough for a signal to arrive in between.
-        from tracebaton.view.output import JsonOutput, TreeOutput
-        from tracebaton.view.receiver import CannotListenError, Receiver
-        from tracebaton.view.store import TraceStore
+    _stop_on_signal(intake.stop)
+    # Under the handler already: importing protobuf takes long enough for a signal to arrive in between.
+    from tracebaton.view.output import JsonOutput, TreeOutput
+    from tracebaton.view.receiver import CannotListenError, Receiver
+    from tracebaton.view.store import TraceStore
 
-        output: Output
-        if as_json:
-            output = JsonOutput(sys.stdout)
-        else:
-            output = TreeOutput(TraceStore(quiet_after=quiet_after, max_traces=max_traces), sys.stdout)
-        try:
-            receiver = Receiver(intake, host, grpc_port, http_port)
-        except CannotListenError as error:
-            _say(f"tracebaton view: {error}")
-            return 1
-        _say(f"listening for OTLP on {receiver.grpc_url} and {receiver.http_url}; Ctrl-C ends")
-        _stop_when_reader_leaves(sys.stdout, intake)
-        try:
-            _print_until_stopped(receiver, intake, output)
-        except BrokenPipeError:
-            _forget(sys.stdout)
-        except OSError as error:
-            _forget(sys.stdout)
-            _say(f"tracebaton view: cannot write to stdout: {error.strerror or error}")
-            return 1
-        finally:
-            intake.close()
-            receiver.stop(grace=0)
-        if intake.rejected or intake.malformed:
-            _say(f"dropped {intake.rejected} spans with invalid ids; refused {intake.malformed} malformed payloads")
+    has_http = find_spec("uvicorn") is not None
+    if args.http_port is not None and not has_http:
+        _say(f"tracebaton view: --http-port: {_INSTALL}")
+        return 2
+    store = TraceStore(quiet_after=args.quiet_after, max_traces=args.max_traces)
+    output = JsonOutput(sys.stdout) if args.json else TreeOutput(store, sys.stdout)
+    receiver = Receiver(intake)
+    try:
+        http_port = (_HTTP_PORT if args.http_port is None else args.http_port) if has_http else None
+        await receiver.start(args.host, args.grpc_port, http_port)
+    except CannotListenError as error:
+        _say(f"tracebaton view: {error}")
+        return 1
+    _say(f"listening for OTLP on {' and '.join(receiver.urls)}; {'' if has_http else f'{_INSTALL}; '}Ctrl-C ends")
+    _stop_when_reader_leaves(sys.stdout, intake.stop)
+    try:
+        await _print_until_stopped(receiver, intake, output)
+    except BrokenPipeError:
+        _forget(sys.stdout)
+    except OSError as error:
+        _forget(sys.stdout)
+        _say(f"tracebaton view: cannot write to stdout: {error.strerror or error}")
+        return 1
+    finally:
+        intake.close()
+        await receiver.stop(grace=0)
+    if intake.rejected or intake.malformed:
+        _say(f"dropped {intake.rejected} spans with invalid ids; refused {intake.malformed} malformed payloads")
     return 0
 
 
-def _print_until_stopped(receiver: Receiver, intake: Intake, output: Output) -> None:
-    while (spans := intake.get(output.seconds_until_due())) is not STOP:
-        if spans:
-            output.add(spans)
-        output.print_due()
-    receiver.stop()
+async def _print_until_stopped(receiver: Receiver, intake: Intake, output: JsonOutput | TreeOutput) -> None:
+    # In a thread, because whoever reads stdout may take long; those who export are told so meanwhile.
+    while (spans := await intake.get(output.seconds_until_due())) is not None:
+        await asyncio.to_thread(output.add, spans)
+    await receiver.stop()
     intake.close()
-    output.add(intake.drain())  # what was acknowledged gets printed
-    output.finish()
+    await asyncio.to_thread(output.finish, intake.drain())  # what was acknowledged gets printed
 
 
-@contextmanager
-def _stop_on_signal(intake: Intake) -> Iterator[None]:
+def _stop_on_signal(stop: Callable[[], None]) -> None:
     """End in order at the first SIGINT or SIGTERM; a second one ends at once, should stdout be stuck."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for each in _SIGNALS:
+    def first() -> None:
+        for each in signals:
+            loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
-        intake.stop()
+        stop()
 
-    wakeup_before = signal.set_wakeup_fd(intake.wakeup_fd, warn_on_full_buffer=False)
-    before = {each: signal.signal(each, stop) for each in _SIGNALS}
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wakeup_before)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    for each in signals:
+        loop.add_signal_handler(each, first)
 
 
-def _stop_when_reader_leaves(stream: TextIO, intake: Intake) -> None:
+def _stop_when_reader_leaves(stream: TextIO, stop: Callable[[], None]) -> None:
     """Where stdout is a pipe, notice its other end closing at once, and not at the next trace."""
-    try:
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        loop.remove_reader(descriptor)
+        stop()
+
+    with suppress(OSError, ValueError):  # it is closed
         descriptor = stream.fileno()
-        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            return
-    except (OSError, ValueError):
-        return
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(descriptor, 0)  # no event asked for: POLLERR comes unasked
-        poll.poll()
-        intake.stop()
-
-    threading.Thread(target=watch, name="stdout-watch", daemon=True).start()
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            loop.add_reader(descriptor, leave)  # nothing is ever read: an error is what makes it readable
 
 
 def _forget(stream: TextIO) -> None:
@@ -126,7 +121,7 @@ def _give_memory_back() -> None:
     """Have glibc return large blocks to the system when they are freed, whichever thread freed them.
 
     It does so with blocks from 128 KiB on until the first larger one is freed; from then on it keeps those in the heap
-    of each thread (mallopt(3), M_MMAP_THRESHOLD), and of many connections that makes hundreds of megabytes.
+    of each thread (mallopt(3), M_MMAP_THRESHOLD), which doubles what large payloads take.
     """
     with suppress(OSError, AttributeError, TypeError, ImportError):  # another C library; there it is as it is
         import ctypes

@@ -23,6 +23,9 @@ Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | 
 _KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _STATUSES = ("UNSET", "OK", "ERROR")
 
+# The names are those of protobuf's JSON mapping; JSON itself has no word for them.
+_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
 # What Python objects cost beyond the bytes on the wire, measured with tracemalloc and rounded up: a span about 630, an
 # attribute about 150.
 _SPAN_BYTES = 1024
@@ -158,14 +161,12 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Value]:
 def _value(value: AnyValue) -> Value:
     # Recursion is bounded by protobuf's parser, which refuses messages nested more than 100 deep.
     match value.WhichOneof("value"):
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "int_value":
-            return value.int_value
+        case "string_value" | "bool_value" | "int_value" as kind:
+            known: str | bool | int = getattr(value, kind)
+            return known
         case "double_value":
-            return _double(value.double_value)
+            number = value.double_value
+            return number if math.isfinite(number) else _NO_NUMBERS[str(number)]
         case "array_value":
             return [_value(item) for item in value.array_value.values]
         case "kvlist_value":
@@ -174,12 +175,3 @@ def _value(value: AnyValue) -> Value:
             return base64.b64encode(value.bytes_value).decode("ascii")
         case _:
             return None
-
-
-def _double(number: float) -> Value:
-    # The names are those of protobuf's JSON mapping; JSON itself has no word for them.
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    return number

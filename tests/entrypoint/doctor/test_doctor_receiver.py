@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,11 +15,10 @@ from tracebaton.doctor.finding import Status
 from tracebaton.doctor.network import GaveUpError, within
 from tracebaton.doctor.session import examine
 from tracebaton.doctor.situation import Situation
-from tracebaton.view.intake import Intake
-from tracebaton.view.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tracebaton.doctor.finding import Finding
@@ -55,12 +54,9 @@ def peer(answer: bytes, tls: ssl.SSLContext | None = None) -> Iterator[int]:
 
 
 @pytest.fixture
-def receiver() -> Iterator[tuple[Receiver, Intake]]:
-    intake = Intake()
-    made = Receiver(intake, "127.0.0.1", 0, 0)
-    yield made, intake
-    made.stop(grace=0)
-    intake.close()
+def receiver(listen: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    with listen() as made:
+        yield made
 
 
 def ask(endpoint: str, protocol: str = "", **environ: str) -> tuple[list[Finding], Situation]:
@@ -78,21 +74,19 @@ def port_of(url: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", [GRPC, HTTP])
-def test_the_test_span_arrives(receiver: tuple[Receiver, Intake], protocol: str) -> None:
-    made, intake = receiver
-    port = port_of(made.grpc_url if protocol == GRPC else made.http_url)
+def test_the_test_span_arrives(receiver: Any, protocol: str) -> None:
+    port = port_of(receiver.grpc if protocol == GRPC else receiver.http)
     findings, situation = ask(f"http://127.0.0.1:{port}", protocol, OTEL_SERVICE_NAME="shop")
     assert {one.status for one in findings} == {Status.OK}
     assert findings[-1].message == (
         f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}"
     )
-    (span,) = intake.get(5)
+    (span,) = receiver.spans(5)
     assert (span.name, span.service, span.trace_id) == ("tracebaton doctor", "shop", situation.trace_id)
 
 
-def test_each_of_several_exporters_is_asked(receiver: tuple[Receiver, Intake]) -> None:
-    made, _ = receiver
-    findings, _ = ask(f"http://127.0.0.1:{port_of(made.grpc_url)}", OTEL_TRACES_EXPORTER="otlp,otlp_proto_http")
+def test_each_of_several_exporters_is_asked(receiver: Any) -> None:
+    findings, _ = ask(f"http://127.0.0.1:{port_of(receiver.grpc)}", OTEL_TRACES_EXPORTER="otlp,otlp_proto_http")
     assert findings[-2].status is Status.OK
     assert "speaks HTTP/2, as gRPC does, and no HTTP/1.1" in findings[-1].message
 
@@ -108,11 +102,8 @@ def test_each_of_several_exporters_is_asked(receiver: tuple[Receiver, Intake]) -
         (HTTP, "speaks HTTP/2, as gRPC does, and no HTTP/1.1", "set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
     ],
 )
-def test_the_other_protocol_is_recognised(
-    receiver: tuple[Receiver, Intake], protocol: str, said: str, remedy: str
-) -> None:
-    made, _ = receiver
-    port = port_of(made.http_url if protocol == GRPC else made.grpc_url)
+def test_the_other_protocol_is_recognised(receiver: Any, protocol: str, said: str, remedy: str) -> None:
+    port = port_of(receiver.http if protocol == GRPC else receiver.grpc)
     finding = last(f"http://127.0.0.1:{port}", protocol)
     assert finding.status is Status.ERROR
     assert said in finding.message
@@ -184,9 +175,8 @@ def test_a_receiver_that_refuses(status: str, remedy: str) -> None:
     assert finding.remedy.startswith(remedy)
 
 
-def test_plaintext_behind_https(receiver: tuple[Receiver, Intake]) -> None:
-    made, _ = receiver
-    port = port_of(made.http_url)
+def test_plaintext_behind_https(receiver: Any) -> None:
+    port = port_of(receiver.http)
     finding = last(f"https://127.0.0.1:{port}", HTTP)
     assert finding.status is Status.ERROR
     assert "does not speak TLS, and the endpoint is https://" in finding.message

@@ -17,12 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # hostile.py
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tracebaton.view.intake import Intake
-from tracebaton.view.receiver import Receiver
 from tracebaton.view.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 _COMMAND = (
     "import argparse, sys; from tracebaton.view import add_arguments, main; "
@@ -80,25 +79,11 @@ def make_request() -> Callable[..., ExportTraceServiceRequest]:
     return make
 
 
-@dataclass
-class Listening:
-    """A receiver in this process, and where its spans come out."""
-
-    intake: Intake
-    grpc: str
-    http: str
-
-    def names(self) -> list[str]:
-        return [span.name for span in self.intake.drain()]
-
-
 @pytest.fixture(scope="module")
-def listening() -> Iterator[Listening]:
-    intake = Intake()
-    receiver = Receiver(intake, "127.0.0.1", 0, 0)
-    yield Listening(intake, receiver.grpc_url.removeprefix("grpc://"), receiver.http_url)
-    intake.close()
-    receiver.stop(0)
+def listening(listen: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    """A receiver in this process, and where its spans come out."""
+    with listen() as made:
+        yield made
 
 
 @dataclass

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from h2.connection import H2Connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -16,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     MakeRequest = Callable[..., ExportTraceServiceRequest]
 
@@ -90,3 +94,59 @@ def test_unknown_method(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as failure:
         call(channel, "/nobody/Knows", b"")
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+class TestHangingCalls:
+    @pytest.fixture
+    def answers(self) -> Iterator[Iterator[bytes]]:
+        """A message that does not come before the test is over."""
+        over = threading.Event()
+
+        def wait() -> Iterator[bytes]:
+            over.wait(20)
+            yield b""
+
+        yield wait()
+        over.set()
+
+    def test_a_message_that_does_not_come(
+        self, listen: Callable[..., AbstractContextManager[Any]], make_request: MakeRequest, answers: Iterator[bytes]
+    ) -> None:
+        """The call is told so, and the connection is as good as before."""
+        with listen(request_seconds=0.3) as small, grpc.insecure_channel(small.grpc) as channel:
+            with pytest.raises(grpc.RpcError) as failure:
+                channel.stream_unary(TRACES)(answers, timeout=20)
+            assert failure.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert failure.value.details() == "the message did not arrive in time"
+            call(channel, TRACES, make_request("after").SerializeToString())
+            assert small.names() == ["after"]
+
+    def test_a_client_that_goes(
+        self, listening: Any, make_request: MakeRequest, channel: grpc.Channel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """In the middle of many calls, of which one is taken back before; nobody says a word about it."""
+        with socket.create_connection(listening.grpc.split(":"), timeout=20) as connection:
+            head = [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", TRACES),
+                (":authority", "localhost"),
+                ("content-type", "application/grpc"),
+            ]
+            client = H2Connection()
+            client.initiate_connection()
+            for stream in range(1, 41, 2):
+                client.send_headers(stream, head)
+                client.send_data(stream, bytes(100))
+            client.reset_stream(1)
+            connection.sendall(client.data_to_send())
+            # Its answer shows that all of the above has been taken in.
+            client.send_headers(41, head, end_stream=True)
+            connection.sendall(client.data_to_send())
+            while not any(
+                getattr(event, "stream_id", 0) == 41 for event in client.receive_data(connection.recv(65536))
+            ):
+                pass
+        call(channel, TRACES, make_request("after").SerializeToString())
+        assert listening.names() == ["after"]
+        assert not caplog.records

@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 def tree_of(span: Span, stream: io.TextIOBase) -> None:
     output = TreeOutput(TraceStore(), stream)  # type: ignore[arg-type]
     output.add([span])
-    output.finish()
+    output.finish([])
 
 
 @pytest.fixture(autouse=True)

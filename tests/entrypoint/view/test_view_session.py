@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from tracebaton.view.intake import STOP, Intake
+from tracebaton.view.intake import Intake
 from tracebaton.view.session import _stop_on_signal
 
 if TYPE_CHECKING:
@@ -135,17 +137,21 @@ class TestEnd:
 
     def test_signal_in_another_thread(self) -> None:
         """The system may hand a signal to any thread; the one that waits wakes up all the same."""
-        intake = Intake()
-        with _stop_on_signal(intake):
-            waiting = threading.Thread(
+
+        async def wait() -> list[Any] | None:
+            intake = Intake()
+            _stop_on_signal(intake.stop)
+            threading.Thread(
                 target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM), daemon=True
-            )
-            began = time.monotonic()
-            waiting.start()
-            while (item := intake.get(20)) is None and time.monotonic() - began < 20:
-                pass
-        assert item is STOP
-        assert time.monotonic() - began < 10
+            ).start()
+            return await intake.get(20)
+
+        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            assert asyncio.run(wait()) is None
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 class TestOddities:
@@ -175,6 +181,37 @@ class TestOddities:
         post(view, make_request("old").SerializeToString())
         post(view, make_request("new", trace_id=b"\x02" * 16).SerializeToString())
         assert "(printed early" in view.read_until("old")
+
+
+class TestWithoutUvicorn:
+    """As with a plain `pip install tracebaton`."""
+
+    CODE = "import sys; sys.modules['uvicorn'] = None; from tracebaton.cli import main; sys.exit(main())"
+    SENTENCE = "OTLP over HTTP needs pip install 'tracebaton[view]'"
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", self.CODE, "view", *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_grpc_alone(self) -> None:
+        """The line of the start says what to install."""
+        with self.start("--grpc-port", "0", "--json") as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            line = process.stderr.readline()
+            found = re.fullmatch(
+                rf"listening for OTLP on grpc://(\S+); {re.escape(self.SENTENCE)}; Ctrl-C ends\n", line
+            )
+            assert found, line + process.stderr.read()
+            export_failing_chat(GrpcExporter(endpoint=found[1], insecure=True))
+            assert "think" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+
+    def test_a_port_that_is_asked_for(self) -> None:
+        with self.start("--http-port", "0", "--grpc-port", "0") as process:
+            out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err) == (2, "", f"tracebaton view: --http-port: {self.SENTENCE}\n")
 
 
 class TestCannotListen:
