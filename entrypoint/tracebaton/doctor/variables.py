@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from tracebaton.doctor.effects import harm, no_effect, overridden
-from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
+from tracebaton.doctor.effects import harm, no_effect
+from tracebaton.doctor.finding import Finding, error, names_in, nearest, ok, warning
 from tracebaton.doctor.secrets import shown
-from tracebaton.doctor.values import wrong_values
+from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.settings import Problem
 from tracebaton_configurator.settings.known import STANDARD, is_of_instrumentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracebaton.doctor.situation import Situation
+    from tracebaton_configurator.settings import Settings
 
 __all__ = ["check", "known_variables"]
 
@@ -29,24 +32,18 @@ def check(situation: Situation) -> Iterator[Finding]:
     names = sorted(name for name in environ if _MEANT.fullmatch(name))
     if not names:
         yield ok("no OTEL_* variable is set: the defaults hold")
-        return
-    named = list(wrong_values(situation))
-    told = {variable for variable, _ in named}  # with the nearest right name, where the settings have none
-    problems = [*((one.variable, str(one)) for one in here.problems if one.variable not in told), *named]
-    for variable, sentence in problems:
-        yield error(sentence, f"correct {variable}, or unset it")
-    wrong = {variable for variable, _ in problems}
+    problems = [*here.problems, *_unprovided(here)]
+    for problem in problems:
+        yield error(str(_with_hint(problem)), f"correct {problem.variable}, or unset it")
+    wrong = {problem.variable for problem in problems}
     for name in names:
         if name in wrong:
             continue
         if name not in known and not is_of_instrumentation(name):
             yield _unknown(name, known)
-            continue
-        if not environ[name].strip():
+        elif not environ[name].strip():
             yield ok(f"{name} is empty, which is as good as unset")
-            continue
-        reason = overridden(name, environ) or no_effect(name, environ, here)
-        if reason:
+        elif reason := no_effect(name, environ, here):
             yield warning(f"{shown(name, environ[name])} has no effect: {reason}", f"unset {name}")
         elif reason := harm(name, environ[name]):
             yield warning(f"{shown(name, environ[name])}: {reason}", f"unset {name}")
@@ -60,13 +57,39 @@ def known_variables() -> dict[str, str]:
     known = dict(STANDARD)
     for point in entry_points(group="opentelemetry_environment_variables"):
         try:
-            module = point.load()
+            values = vars(point.load()).values()
         except Exception:  # noqa: BLE001, S112 (a stranger's module; the table has what matters)
             continue
-        for value in vars(module).values():
+        for value in values:
             if isinstance(value, str) and value.startswith("OTEL_") and value.isupper():
                 known.setdefault(value, "")
     return known
+
+
+def _unprovided(here: Settings) -> Iterator[Problem]:
+    """Names that are looked up among the installed packages only when tracing begins."""
+    for variable, group, names, besides, effect in (
+        ("OTEL_TRACES_EXPORTER", "traces_exporter", here.traces_exporters, "none", "it is left out"),
+        ("OTEL_METRICS_EXPORTER", "metrics_exporter", here.metrics_exporters, "none", "it is left out"),
+        ("OTEL_LOGS_EXPORTER", "logs_exporter", here.logs_exporters, "none", "it is left out"),
+        ("OTEL_PYTHON_ID_GENERATOR", "id_generator", (here.id_generator,), "random", "random is used"),
+        (
+            *("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "instrumentor", sorted(here.disabled_instrumentations), "*"),
+            "nothing of that name is loaded anyway",
+        ),
+    ):
+        known = {*names_in(f"opentelemetry_{group}"), besides}
+        for name in names:
+            if name not in known and not (group == "traces_exporter" and is_otlp(name)):
+                yield Problem(variable, name, "is unknown", ", ".join(sorted(known)), effect)
+
+
+def _with_hint(problem: Problem) -> Problem:
+    """With the nearest of the names that are accepted, where one of those given is none of them."""
+    accepted = re.split(", | or ", problem.accepted)
+    given = (name.strip() for name in problem.value.split(","))
+    hints = (nearest(name, accepted) for name in given if name and name not in accepted)
+    return replace(problem, reason=problem.reason + next(filter(None, hints), ""))
 
 
 def _unknown(name: str, known: dict[str, str]) -> Finding:
