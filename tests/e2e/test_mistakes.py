@@ -24,7 +24,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 @pytest.fixture(scope="module")
 def places() -> Iterator[dict[str, str]]:
     """Endpoints: a receiver in this process, over each protocol, and a port at which nobody listens."""
-    receiver, dead = Receiver(Intake(), HOST, 0, 0), Port()
+    receiver, dead = Receiver(Intake(slots=9), HOST, 0, 0), Port()
     grpc, http = (f"{HOST}:{url.rpartition(':')[2]}" for url in (receiver.grpc_url, receiver.http_url))
     yield {
         "dead": f"http://{HOST}:{dead.number}",

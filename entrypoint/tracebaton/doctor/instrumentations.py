@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from tracebaton.doctor.finding import Finding, error, installed, ok, warning
+from tracebaton.doctor.finding import Finding, installed, ok, warning
 from tracebaton_configurator.startup.instrumentations import is_there, modules_of, refusal
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_EXPECTED = ("fastapi", "httpx", "redis")
 # Libraries that people call other services with, and where their instrumentation has another name: a request made with
 # one of them ends the trace.
 _CLIENTS = ("aiohttp", "grpcio", "pika", "aio-pika", "aiokafka", "confluent-kafka", "celery", "requests", "urllib3")
@@ -55,12 +54,6 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield ok(f"not loaded, as OTEL_PYTHON_DISABLED_INSTRUMENTATIONS says: {', '.join(left_out)}")
     if "fastapi" in left_out:
         yield from _fastapi()
-    for name in _EXPECTED:
-        if name not in points:
-            yield error(
-                f"opentelemetry-instrumentation-{name} is not installed, though tracebaton depends on it",
-                "pip install --force-reinstall tracebaton",
-            )
     without = [name for name in _CLIENTS if name not in points and installed(name)]
     if without:
         packages = [f"opentelemetry-instrumentation-{_OTHERS.get(name, name)}" for name in without]

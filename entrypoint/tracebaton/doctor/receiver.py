@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from secrets import randbits
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tracebaton.doctor.finding import Finding, Status, error, ok, warning
 from tracebaton.doctor.network import Clock, GaveUpError, lookup, open_connection, within
-from tracebaton.doctor.peer import what_answers
-from tracebaton.doctor.tls import check_tls
+from tracebaton.doctor.tls import check_tls, speaks_tls
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.connection import Tls
-from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.export.export_result import Outcome
+from tracebaton_configurator.export.exporters import is_otlp, make_client, make_encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracebaton.doctor.situation import Situation
+    from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.settings import Endpoint
 
 __all__ = ["check"]
@@ -27,7 +28,7 @@ __all__ = ["check"]
 _SECONDS = 1.8
 _LOOKUP = 1.2
 _CONNECT = 1.0
-# What is left for finding out who it is that did not answer.
+# What is left for finding out who it is that did not take it.
 _PEER = 0.5
 _EITHER = "use 4317 for grpc and 4318 for http/protobuf, unless the Collector is configured otherwise"
 # What a receiver says, and what is the matter then.
@@ -136,24 +137,18 @@ def _way(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding
 
 
 def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Finding:
-    """One span through the project's own transport."""
-    from tracebaton_configurator.export.export_result import Outcome
-    from tracebaton_configurator.export.exporters import make_client
-
+    """One span, as the application would send it."""
     endpoint = situation.settings.endpoint
     situation.trace_id, payload = _sample(situation.settings.service_name)
-    left = clock.at_most(clock.left() - _PEER).left
-    try:
-        reply = within(left() + 0.1, lambda: make_client(name, endpoint).send(payload, left))
-    except GaveUpError:
-        reply = None
+    reply = _deliver(name, endpoint, payload, clock.left() - _PEER)
     if reply is not None and reply.outcome is Outcome.DELIVERED:
         said = f"; it says: {reply.reason}" if reply.reason else ""
         if reply.rejected:
             return error(f"the receiver took the batch but not the test span{said}", _ITS_LOG)
         return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
-    if (other := _who_else(name, endpoint, address, clock)) is not None:
-        return error(*other)
+    # Behind a proxy nobody can tell who answers.
+    if address.proxy is None and (other := _another_protocol(name, endpoint, address, payload, clock)) is not None:
+        return other
     if reply is None:
         return error(
             "the receiver did not answer in time", "look whether it is overloaded, or something else listens there"
@@ -163,6 +158,37 @@ def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Fi
     return error(f"the test span was not accepted: {reply.reason}", next(remedies, _ITS_LOG))
 
 
+def _deliver(name: str, endpoint: Endpoint, payload: bytes, seconds: float) -> ExportResult | None:
+    """The answer to the project's own transport; None where there is none in time."""
+    left = Clock(seconds).left
+    try:
+        return within(left() + 0.1, lambda: make_client(name, endpoint).send(payload, left))
+    except GaveUpError:
+        return None
+
+
+def _another_protocol(name: str, endpoint: Endpoint, address: Address, payload: bytes, clock: Clock) -> Finding | None:
+    """Whether the span is taken in another way."""
+    where = f"port {address.port} of {address.host}"
+    try:
+        if address.scheme == "http" and speaks_tls(address, clock):
+            return error(f"{where} speaks TLS, and the endpoint is http://", f"write https://{address.authority}")
+    except OSError:
+        return None
+    grpc, http = ("grpc", 4317, ""), ("http/protobuf", 4318, "/v1/traces")
+    is_grpc = name == "otlp_proto_grpc" or (name == "otlp" and endpoint.protocol == "grpc")
+    (protocol, usual, _), (other, of_other, path) = (grpc, http) if is_grpc else (http, grpc)
+    there = replace(endpoint, url=urlsplit(endpoint.url)._replace(path=path).geturl(), protocol=other)
+    reply = _deliver("otlp", there, payload, clock.left())
+    if reply is None or reply.outcome is not Outcome.DELIVERED:
+        return None
+    likely = f", or the port of {protocol}, http://{address.host}:{usual}" if address.port == of_other else ""
+    return error(
+        f"{where} takes spans over {other} and not over {protocol}, which is the protocol",
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL={other}{likely}",
+    )
+
+
 def _sample(service_name: str) -> tuple[str, bytes]:
     """A real span without a parent, as the application's exporter would send it: its trace id, and the request."""
     from opentelemetry.sdk.trace import ReadableSpan
@@ -170,7 +196,6 @@ def _sample(service_name: str) -> tuple[str, bytes]:
     from opentelemetry.trace import SpanContext, TraceFlags
 
     from tracebaton_configurator import __version__
-    from tracebaton_configurator.export.exporters import make_encode
     from tracebaton_configurator.startup.resource import build_resource
 
     context = SpanContext(randbits(128) or 1, randbits(64) or 1, is_remote=False, trace_flags=TraceFlags(1))
@@ -183,12 +208,3 @@ def _sample(service_name: str) -> tuple[str, bytes]:
         end_time=time.time_ns(),
     )
     return f"{context.trace_id:032x}", make_encode()([span])
-
-
-def _who_else(name: str, endpoint: Endpoint, address: Address, clock: Clock) -> tuple[str, str] | None:
-    """Who answers there, if that explains it; behind a proxy nobody can tell."""
-    protocol = {"otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}.get(name, endpoint.protocol)
-    try:
-        return what_answers(address, protocol, Tls(*endpoint.tls), clock) if address.proxy is None else None
-    except OSError:
-        return None

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tracebaton_configurator.export.address import Address
     from tracebaton_configurator.settings import Endpoint
 
-__all__ = ["check_tls"]
+__all__ = ["check_tls", "speaks_tls"]
 
+_SECONDS = 0.5
 _TRUST = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file (PEM) of the authority that signed it"
 # X509_V_ERR_*, openssl/x509_vfy.h.
 _REASONS = {
@@ -71,3 +72,13 @@ def _in_words(problem: OSError, address: Address) -> tuple[str, str]:
             "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
         )
     return f"TLS failed: {reason}", "check the certificate files that are set, and the receiver's log"
+
+
+def speaks_tls(address: Address, clock: Clock) -> bool:
+    """Whether there is a certificate, trusted or not, behind an address in plaintext (OSError)."""
+    with closing(open_connection(address.host, address.port, clock, _SECONDS)) as connection:
+        try:
+            connection.start_tls(address.host, Tls(), ["h2", "http/1.1"], clock.at_most(_SECONDS).left)
+        except OSError as problem:
+            return isinstance(problem, ssl.SSLCertVerificationError)
+        return True
