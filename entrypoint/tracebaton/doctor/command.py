@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tracebaton.doctor.launch import Launch
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 _STOP = "docker stop signals the shell, which passes nothing on and is killed after 10 s: the spans that wait are lost"
 _WORKER = "pip install uvicorn-worker, and -k uvicorn_worker.UvicornWorker"
 # The options by which servers look for the application elsewhere: uvicorn's, gunicorn's two, and granian's.

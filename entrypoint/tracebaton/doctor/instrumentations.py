@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 # Libraries that people call other services with, and where their instrumentation has another name: a request made with
 # one of them ends the trace.
 _CLIENTS = ("aiohttp", "grpcio", "pika", "aio-pika", "aiokafka", "confluent-kafka", "celery", "requests", "urllib3")

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 _KINDS = ((DISTRO, "distro"), (CONFIGURATOR, "configurator"))
 _REMEDY = f"start with `tracebaton run COMMAND`, or set {DISTRO}={NAME} and {CONFIGURATOR}={NAME} in the image"
 _PACKAGES = {"b3": "b3", "b3multi": "b3", "jaeger": "jaeger", "ottrace": "ot-trace", "xray": "aws-xray"}

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 
 def check(situation: Situation) -> Iterator[Finding]:
     here = situation.settings

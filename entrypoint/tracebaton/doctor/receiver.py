@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.settings import Endpoint
 
-__all__ = ["check"]
-
 # All of this check together; the whole program has 3 s.
 _SECONDS = 1.8
 _LOOKUP = 1.2

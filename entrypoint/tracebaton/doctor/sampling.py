@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tracebaton_configurator.sampling.rules import Rate
     from tracebaton_configurator.sampling.standard import SamplerError
 
-__all__ = ["check"]
-
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
 _RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from tracebaton.doctor.situation import Situation
     from tracebaton_configurator.settings import Settings
 
-__all__ = ["check"]
-
 _LOGS = {
     "json": "log lines become JSON objects with the ids",
     "inject": "log lines keep the application's formats and get the ids",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 # fmt: off
 _SHOWN = (
     "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-instrumentation", "fastapi", "starlette", "uvicorn",
