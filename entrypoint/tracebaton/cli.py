@@ -1,4 +1,4 @@
-"""The `tracebaton` command: one subcommand, one module."""
+"""The `tracebaton` command: one subcommand, one module; those of a running process are of one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 _COMMANDS = {
     "run": "start a command with tracing: tracebaton run uvicorn main:app",
@@ -32,19 +33,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(given[1:])
     import argparse
 
-    from tracebaton import __version__
+    from tracebaton import __version__, control
 
     parser = argparse.ArgumentParser(
         prog="tracebaton", description="Distributed tracing by changing one line per container: its CMD."
     )
     parser.add_argument("--version", action="version", version=f"tracebaton {__version__}")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
-    modules = {name: import_module(f"tracebaton.{name}") for name in _COMMANDS}
+    commands: dict[str, Any] = {
+        name: control.COMMANDS.get(name) or import_module(f"tracebaton.{name}") for name in _COMMANDS
+    }
     for name, summary in _COMMANDS.items():
-        description = getattr(modules[name], "DESCRIPTION", summary)
-        modules[name].add_arguments(subparsers.add_parser(name, help=summary, description=description))
+        description = getattr(commands[name], "DESCRIPTION", summary)
+        commands[name].add_arguments(subparsers.add_parser(name, help=summary, description=description))
     arguments = parser.parse_args(given)
-    status: int = modules[arguments.subcommand].main(arguments)
+    status: int = commands[arguments.subcommand].main(arguments)
     return status
 
 

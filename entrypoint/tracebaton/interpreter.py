@@ -23,9 +23,32 @@ _PEX = b"PEX-INFO"
 def why_untraced(program: str, arguments: Sequence[str]) -> str | None:
     """One sentence where this command is a Python that starts without tracebaton; else None.
 
-    `program` is the path of an executable file.
+    `program` is the path of an executable file. The Python of another environment is asked.
     """
-    return _judge(program, arguments, ask=True)
+    name = os.path.basename(program)  # noqa: PTH119 (imports pathlib)
+    shown = " ".join([name, *arguments[:1]])
+    if name == "env":
+        return _of_env(arguments)
+    if name in _CLEANING or (name in _CLEANING_AT_LOGIN and {"-", "-l", "--login"} & set(arguments)):
+        return f"{name} hands no environment on, by which tracing starts: put `tracebaton run` behind it."
+    python, options = program, list(arguments)
+    if not is_python(program):
+        first_line, ending = _ends_of(program)
+        if _PEX in ending:
+            return f"a pex ignores PYTHONPATH, by which tracing starts: {shown!r} runs untraced."
+        python, *options = interpreter_in(first_line) or [""]
+        if not is_python(python):
+            return None
+    for letters in _options(options):
+        for letter, why in _IGNORES.items():
+            if letter in letters:
+                return f"python {why}, by which tracing starts: {shown!r} runs untraced."
+    if not _finds_us(python):
+        return (
+            f"the environment of {python} has no tracebaton: {shown!r} runs untraced. Install tracebaton there, or "
+            "start with that environment's own `tracebaton run`."
+        )
+    return None
 
 
 def which(name: str, path: str | None = None) -> str | None:
@@ -39,37 +62,30 @@ def which(name: str, path: str | None = None) -> str | None:
     return None
 
 
+def is_python(path: str) -> bool:
+    """By its name."""
+    name = os.path.basename(path)  # noqa: PTH119
+    return name.rstrip("0123456789.t") in ("python", "pypy") and not name.startswith(".")
+
+
+def interpreter_of(program: str) -> list[str]:
+    """What runs this file, with the options that its first line gives it; empty for a program in machine code."""
+    return [program] if is_python(program) else interpreter_in(_ends_of(program)[0])
+
+
+def interpreter_in(first_line: bytes) -> list[str]:
+    """The words behind `#!`, less `env` and what that reads itself."""
+    words = os.fsdecode(first_line[2:]).split() if first_line.startswith(b"#!") else []
+    if words and os.path.basename(words[0]) == "env":  # noqa: PTH119
+        words = [word for word in words[1:] if word != "-S" and "=" not in word]
+    return words
+
+
 def _is_executable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
 
 
-def keeps_us_out(program: str, arguments: Sequence[str]) -> str | None:
-    """The same of what the command line and the file say, without asking another environment's Python."""
-    return _judge(program, arguments, ask=False)
-
-
-def _judge(program: str, arguments: Sequence[str], *, ask: bool) -> str | None:
-    name = os.path.basename(program)  # noqa: PTH119 (imports pathlib)
-    shown = " ".join([name, *arguments[:1]])
-    if name == "env":
-        return _of_env(arguments, ask=ask)
-    if name in _CLEANING or (name in _CLEANING_AT_LOGIN and {"-", "-l", "--login"} & set(arguments)):
-        return f"{name} hands no environment on, by which tracing starts: put `tracebaton run` behind it."
-    if _is_python(program):
-        return _of_interpreter(program, arguments, shown, ask=ask)
-    first_line, ending = _ends_of(program)
-    if first_line.startswith(b"#!"):
-        if _PEX in ending:
-            return f"a pex ignores PYTHONPATH, by which tracing starts: {shown!r} runs untraced."
-        words = os.fsdecode(first_line[2:]).split()
-        if words and os.path.basename(words[0]) == "env":  # noqa: PTH119
-            words = [word for word in words[1:] if word != "-S" and "=" not in word]
-        if words and _is_python(words[0]):
-            return _of_interpreter(words[0], words[1:], shown, ask=ask)
-    return None
-
-
-def _of_env(arguments: Sequence[str], *, ask: bool) -> str | None:
+def _of_env(arguments: Sequence[str]) -> str | None:
     """`env [OPTION ...] [NAME=VALUE ...] COMMAND` (coreutils)."""
     rest = list(arguments)
     while rest and (rest[0].startswith("-") or "=" in rest[0]):
@@ -84,25 +100,7 @@ def _of_env(arguments: Sequence[str], *, ask: bool) -> str | None:
         if word in ("-u", "--unset", "-C", "--chdir"):
             del rest[:1]
     program = which(rest[0]) if rest else None
-    return _judge(program, rest[1:], ask=ask) if program is not None else None
-
-
-def _is_python(path: str) -> bool:
-    name = os.path.basename(path)  # noqa: PTH119
-    return name.rstrip("0123456789.t") in ("python", "pypy") and not name.startswith(".")
-
-
-def _of_interpreter(path: str, arguments: Sequence[str], shown: str, *, ask: bool) -> str | None:
-    for option in _options(arguments):
-        for letter, why in _IGNORES.items():
-            if letter in option:
-                return f"python {why}, by which tracing starts: {shown!r} runs untraced."
-    if ask and not _finds_us(path):
-        return (
-            f"the environment of {path} has no tracebaton: {shown!r} runs untraced. Install tracebaton there, or start "
-            "with that environment's own `tracebaton run`."
-        )
-    return None
+    return why_untraced(program, rest[1:]) if program is not None else None
 
 
 def _options(arguments: Sequence[str]) -> list[str]:
@@ -126,9 +124,7 @@ def _finds_us(path: str) -> bool:
     found = which(path)
     if found is None:
         return True  # it will not run, which is another matter
-    directory = os.path.dirname(os.path.abspath(found))  # noqa: PTH100, PTH120
-    own = os.path.dirname(os.path.abspath(sys.executable))  # noqa: PTH100, PTH120
-    if directory == own:
+    if os.path.dirname(os.path.abspath(found)) == os.path.dirname(os.path.abspath(sys.executable)):  # noqa: PTH100, PTH120
         return True
     import subprocess
 
@@ -140,12 +136,12 @@ def _finds_us(path: str) -> bool:
 
 
 def _ends_of(path: str) -> tuple[bytes, bytes]:
-    """The first line and the last bytes of a file; empty where it cannot be read."""
+    """The first line and the last bytes of a file that has an interpreter; empty where it cannot be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (imports pathlib)
             first = file.readline(512)
             if not first.startswith(b"#!"):
-                return first, b""
+                return b"", b""
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _ENDING))
             return first, file.read()

@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from harness import UNTRACED
+from harness import UNTRACED, System
 from launches import TRACED
 from launching import APPS, wait_until_ready
 from launching import start as launch
-from processes import HOST, wait_for
+from processes import HOST, stop, wait_for
 from spans import path_of, servers, wait_for_spans
 from websockets.sync.client import connect
 
+from tracebaton.control.talk import ask_all
 from tracebaton_configurator.live.address import AVAILABLE, listed
 
 if TYPE_CHECKING:
-    from harness import System
+    from collections.abc import Callable, Iterator
+
     from launching import Service
+
+    Start = Callable[..., "Live"]
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="live control works on Linux only")
 
@@ -69,29 +73,74 @@ class Live:
         wait_until_ready(self.service)
         system.agents.append(self.name)
         self.url = self.service.url
+        self._before, self._begun = 0, 0
+
+    def begin(self) -> Live:
+        """What another test has left is undone, and what it has logged and recorded is not looked at."""
+        for request in ({"do": "on"}, {"do": "reset"}):
+            assert ask_all(request, self.name).failures == []
+        self._before, self._begun = len(self.system.logs(self.name)), time.time_ns()
+        return self
 
     def do(self, *words: str, status: int = 0) -> list[dict[str, Any]]:
         return tracebaton(*words, "--service", self.name, status=status)
+
+    def status(self) -> list[dict[str, Any]]:
+        """As the command shows it, without a process for it: this is asked again and again."""
+        return ask_all({"do": "status"}, self.name).processes
 
     def get(self, path: str, **headers: str) -> Any:
         return httpx.get(self.url + path, headers=headers, timeout=20).json()
 
     def states(self) -> dict[int, bool]:
-        return {one["pid"]: one["on"] for one in self.do("status")}
+        return {one["pid"]: one["on"] for one in self.status()}
 
     def workers(self) -> dict[int, bool]:
         """Those that serve: all but the first process."""
         return {pid: on for pid, on in self.states().items() if pid != self.service.child.pid}
 
     def lines(self, message: str) -> list[dict[str, Any]]:
-        return [line for line in self.system.logs(self.name) if message in line["message"]]
+        return [line for line in self.system.logs(self.name)[self._before :] if message in line["message"]]
 
     def marked(self) -> list[Any]:
-        """All spans of this service so far: what ended before the mark has arrived when it has."""
+        """All spans of this service in this test: what ended before the mark has arrived when it has."""
         trace_id = self.get("/mark")["trace_id"]
         spans = wait_for_spans(self.system, lambda spans: any(span.trace_id == trace_id for span in spans))
         assert [span for span in spans if span.trace_id == trace_id], "the mark has not arrived"
-        return [span for span in spans if span.service == self.name]
+        return [span for span in spans if span.service == self.name and span.start_ns >= self._begun]
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    """One receiver, one Redis and one service behind for all of this module."""
+    with System() as made:
+        made.start_receiver()
+        yield made
+    assert made.left_behind() == []
+
+
+@pytest.fixture(scope="module")
+def usual(system: System) -> Live:
+    return Live(system)
+
+
+@pytest.fixture
+def shared(usual: Live) -> Live:
+    """The service of this module that runs as most do."""
+    return usual.begin()
+
+
+@pytest.fixture
+def start(system: System) -> Iterator[Callable[..., Live]]:
+    """Starts a service of the test's own."""
+    started: list[Live] = []
+
+    def start_one(*args: Any, **kwargs: Any) -> Live:
+        started.append(Live(system, *args, **kwargs))
+        return started[-1]
+
+    yield start_one
+    stop([live.service.child for live in started], 10)
 
 
 MODES = {
@@ -104,8 +153,8 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_off_leaves_no_span_no_id_and_no_header(system: System, mode: str) -> None:
-    live = Live(system, env=MODES[mode])
+def test_off_leaves_no_span_no_id_and_no_header(request: Any, start: Start, mode: str) -> None:
+    live = start(env=MODES[mode]) if MODES[mode] else request.getfixturevalue("shared")
     assert "traceparent" in live.get("/work")["sent"]
     (said,) = live.do("off")
     assert said["on"] is False
@@ -154,19 +203,19 @@ app = Starlette(routes=[Route("/mark", mark)])
     not (OTHERS / "opentelemetry" / "instrumentation" / "starlette").is_dir(),
     reason="opentelemetry-instrumentation-starlette is not there: a Starlette application was NOT tested",
 )
-def test_so_does_a_starlette_application(system: System, tmp_path: Path) -> None:
+def test_so_does_a_starlette_application(start: Start, tmp_path: Path) -> None:
     (tmp_path / "starry.py").write_text(STARLETTE)
     for package in OTHERS.iterdir():
         (tmp_path / package.name).symlink_to(package)
-    live = Live(system, UVICORN.replace("live_app", "starry"), directory=tmp_path)
+    live = start(UVICORN.replace("live_app", "starry"), directory=tmp_path)
     live.do("off")
     assert live.get("/mark", **CALLER) == {"trace_id": NO_ID, "recording": False}
     live.do("on")
     assert sorted(span.name for span in live.marked()) == ["GET /mark", "work"]
 
 
-def test_requests_under_way_end_as_they_began(system: System) -> None:
-    live = Live(system)
+def test_requests_under_way_end_as_they_began(shared: Live) -> None:
+    live = shared
     with (
         ThreadPoolExecutor(2) as pool,
         connect(f"{live.url.replace('http', 'ws')}/ws", additional_headers=CALLER) as websocket,
@@ -198,8 +247,8 @@ def test_requests_under_way_end_as_they_began(system: System) -> None:
     assert len([span for span in spans if span.name == "work" and span.trace_id == request.trace_id]) == 3
 
 
-def test_requests_begun_while_off_end_untraced(system: System) -> None:
-    live = Live(system)
+def test_requests_begun_while_off_end_untraced(shared: Live) -> None:
+    live = shared
     live.do("off")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(live.get, "/slow", **CALLER)
@@ -220,8 +269,8 @@ def test_requests_begun_while_off_end_untraced(system: System) -> None:
     ],
     ids=lambda sampler: " ".join(sampler.values()),
 )
-def test_rules_replace_the_sampler_for_a_while(system: System, sampler: dict[str, str]) -> None:
-    live = Live(system, env=sampler)
+def test_rules_replace_the_sampler_for_a_while(start: Start, sampler: dict[str, str]) -> None:
+    live = start(env=sampler)
     live.get("/who")
     (said,) = live.do("set", "sampling", "GET /who=1, GET /mark=1, *=0", "--for", "168h")
     assert said["sampler_set_by"] == "tracebaton set"
@@ -237,8 +286,8 @@ def test_rules_replace_the_sampler_for_a_while(system: System, sampler: dict[str
     assert said["sampler_set_by"] == "environment"
 
 
-def test_a_time_is_over_by_itself(system: System) -> None:
-    live = Live(system)
+def test_a_time_is_over_by_itself(shared: Live) -> None:
+    live = shared
     live.do("set", "sampling", "*=0", "--for", "300ms")
     live.do("off", "--for", "600ms")
     # Nothing is asked of it meanwhile.
@@ -254,8 +303,8 @@ class TestWorkers:
         assert wait_for(lambda: gone not in (found := live.workers()) and len(found) == 2, 20, 0.2)
         return live.workers()
 
-    def test_one_that_is_started_later_does_as_the_others(self, system: System) -> None:
-        live = Live(system, f"{UVICORN} --workers 2")
+    def test_one_that_is_started_later_does_as_the_others(self, start: Start) -> None:
+        live = start(f"{UVICORN} --workers 2")
         assert wait_for(lambda: len(live.workers()) == 2, 20)
         assert [one["on"] for one in live.do("off", "--for", "1h")] == [False] * 3
         gone = min(live.workers())
@@ -272,9 +321,9 @@ class TestWorkers:
         assert wait_for(lambda: live.lines("The sampling rules are those that an operator gave the parent"), 5)
 
     @pytest.mark.parametrize("preload", ["", " --preload"])
-    def test_so_do_gunicorn_s(self, system: System, preload: str) -> None:
+    def test_so_do_gunicorn_s(self, start: Start, preload: str) -> None:
         command = "gunicorn live_app:app --bind 127.0.0.1:{port} --workers 2 -k uvicorn_worker.UvicornWorker" + preload
-        live = Live(system, command)
+        live = start(command)
         assert wait_for(lambda: len(live.workers()) == 2, 20)
         live.do("off", "--for", "1h")
         gone = min(live.workers())
@@ -284,11 +333,11 @@ class TestWorkers:
         (master,) = [one for one in live.do("status") if one["pid"] == live.service.child.pid]
         assert master["command"] == "gunicorn live_app:app"
 
-    def test_one_that_is_reloaded_does_too(self, system: System, tmp_path: Any) -> None:
+    def test_one_that_is_reloaded_does_too(self, start: Start, tmp_path: Any) -> None:
         app = tmp_path / "live_app.py"
         app.write_text((APPS / "live_app.py").read_text())
         command = f"{UVICORN} --reload --reload-dir {tmp_path} --app-dir {tmp_path}"
-        live = Live(system, command)
+        live = start(command)
         assert wait_for(lambda: len(live.workers()) == 1, 20)
         (before,) = live.workers()
         live.do("off")
@@ -309,11 +358,11 @@ def test_a_disabled_process_has_no_socket(system: System) -> None:
 SECRETS = ("s3cret-header", "s3cret-password", "s3cret-query")
 
 
-def test_status_says_what_became_of_the_spans_and_no_secrets(system: System) -> None:
-    live = Live(system, env={"OTEL_TRACES_SAMPLER_ARG": "GET /who=1, *=0", "NEXT_URL": ""})
+def test_status_says_what_became_of_the_spans_and_no_secrets(system: System, start: Start) -> None:
+    live = start(env={"OTEL_TRACES_SAMPLER_ARG": "GET /who=1, *=0", "NEXT_URL": ""})
     for _ in range(7):
         live.get("/who")
-    assert wait_for(lambda: live.do("status")[0]["exporters"][0]["counters"]["exported"] == 7, 10)
+    assert wait_for(lambda: live.status()[0]["exporters"][0]["counters"]["exported"] == 7, 10)
     (said,) = live.do("status")
     (exporter,) = said["exporters"]
     assert exporter["counters"] == {"exported": 7, "dropped": {}, "spooled": 0, "recovered": 0, "retried": 0}
@@ -322,7 +371,7 @@ def test_status_says_what_became_of_the_spans_and_no_secrets(system: System) -> 
     assert said["command"] == "uvicorn live_app:app"
 
 
-def test_status_of_one_that_cannot_deliver(system: System, tmp_path: Any) -> None:
+def test_status_of_one_that_cannot_deliver(system: System, start: Start, tmp_path: Any) -> None:
     port = system.free_port()  # nobody listens there
     env = {
         "OTEL_TRACES_SAMPLER_ARG": "GET /who=1, *=0",
@@ -334,10 +383,10 @@ def test_status_of_one_that_cannot_deliver(system: System, tmp_path: Any) -> Non
         "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT": "1s",
         "NEXT_URL": "",
     }
-    live = Live(system, env=env)
+    live = start(env=env)
 
     def exporter() -> dict[str, Any]:
-        found: dict[str, Any] = live.do("status")[0]["exporters"][0]
+        found: dict[str, Any] = live.status()[0]["exporters"][0]
         return found
 
     for number in range(1, 9):
@@ -361,6 +410,6 @@ def test_status_of_one_that_cannot_deliver(system: System, tmp_path: Any) -> Non
     assert "cannot be reached" in text
     assert "4 waiting in memory" in text
     assert [secret for secret in SECRETS if secret in text + json.dumps(live.do("status"))] == []
-    spool = Live(system, env={**env, "OTEL_TRACEBATON_SPOOL_DIR": str(tmp_path / "spool")})
+    spool = start(env={**env, "OTEL_TRACEBATON_SPOOL_DIR": str(tmp_path / "spool")})
     spool.get("/who")
-    assert wait_for(lambda: spool.do("status")[0]["exporters"][0]["counters"]["spooled"] == 1, 10)
+    assert wait_for(lambda: spool.status()[0]["exporters"][0]["counters"]["spooled"] == 1, 10)

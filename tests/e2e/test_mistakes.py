@@ -77,7 +77,7 @@ def test_one_line_of_the_log_names_it(mistake: Mistake, tmp_path: Path, places: 
 @pytest.mark.parametrize("mistake", BY_THE_DOCTOR, ids=lambda one: one.what)
 def test_one_run_of_the_doctor_names_it(mistake: Mistake, tmp_path: Path, places: dict[str, str]) -> None:
     (tmp_path / "main.py").write_text(APP)
-    (tmp_path / "python3").write_text("")
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")  # as one that has not found tracebaton
     (tmp_path / "python3").chmod(0o755)
     done = run(mistake, tmp_path, places)
     (line,) = lines_with(done.stdout, mistake.said) or [done.stdout]

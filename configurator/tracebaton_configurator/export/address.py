@@ -50,7 +50,7 @@ class Address:
         self._tls = Tls(*endpoint.tls)
         self.proxy = urlsplit(endpoint.proxy) if endpoint.proxy else None
         self.proxy_credentials = _basic(self.proxy.username, self.proxy.password) if self.proxy else None
-        self._secrets = _secrets(
+        self._secrets = secret_texts(
             [value for _, value in endpoint.headers],
             [
                 parts.username,
@@ -101,7 +101,7 @@ class Address:
             raise ConnectionError(f"the proxy refused: {status}")
 
 
-def _secrets(*groups: Sequence[str | None]) -> tuple[str, ...]:
+def secret_texts(*groups: Sequence[str | None]) -> tuple[str, ...]:
     """What is to be masked, the longest first: each value, as it is and percent-decoded, and its longer words."""
     values = {one for group in groups for value in group if value for one in (value, unquote(value))}
     words = {word for value in values for word in value.split() if len(word) >= _LONG_WORD}

@@ -7,7 +7,6 @@ import sys
 from pathlib import PurePath
 from re import compile as regex
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.live.container import container
@@ -47,7 +46,7 @@ def describe(
 def _exporter(here: Settings, processor: QueueSpanProcessor) -> dict[str, Any]:
     export_queue = processor.export_queue
     return {
-        "destination": destination_of(str(here.endpoint)),
+        "destination": str(here.endpoint),
         "protocol": here.endpoint.protocol,
         "last_error": export_queue.last_error,
         "interrupted": export_queue.interrupted,
@@ -55,12 +54,6 @@ def _exporter(here: Settings, processor: QueueSpanProcessor) -> dict[str, Any]:
         "spool": here.spool_dir,
         "counters": processor.counters.as_dict(),
     }
-
-
-def destination_of(url: str) -> str:
-    """The URL without what may be a key: credentials and query."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def command_of(argv: Sequence[str]) -> str:

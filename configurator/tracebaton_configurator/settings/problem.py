@@ -8,12 +8,12 @@ from re import compile as regex
 _USERINFO = regex(r"(?<=//)[^/?#@\s]+@")
 _URL_SUFFIXES = ("_ENDPOINT", "_PROXY", "_proxy")
 # Values of these never appear anywhere: they are where people put tokens (OTLP exporter specification, "Headers").
-_SECRET_SUFFIXES = ("_HEADERS", "_CLIENT_KEY")
+SECRET_SUFFIXES = ("_HEADERS", "_CLIENT_KEY")
 
 
 def masked(variable: str, value: str) -> str:
     """The value as it may be shown: header variables hidden whole, user:password@ hidden in URLs, 200 characters."""
-    if variable.endswith(_SECRET_SUFFIXES):
+    if variable.endswith(SECRET_SUFFIXES):
         return "***"
     shown = _USERINFO.sub("***@", value)
     if variable.endswith(_URL_SUFFIXES):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # uvicorn, gunicorn, hypercorn and granian all take `package.module:attribute` (or `module:factory()`).
-_APP = regex(r"(?P<module>[A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*(?:\(.*\))?")
+_APP = regex(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
 # Names that say "the program" and not which one: half of all services are called main:app and live in /app.
 # fmt: off
 _GENERIC = frozenset([
@@ -45,15 +45,22 @@ def says_nothing(name: str) -> bool:
     return name in _GENERIC or name == "python"
 
 
+def application_in(arguments: Sequence[str]) -> str | None:
+    """What a server is told to import, as `package.module:attribute`."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if _APP.fullmatch(argument) and before not in _NOT_BEFORE_APP:
+            return argument
+    return None
+
+
 def _module_names(command: Sequence[str]) -> list[str]:
     """The first part of the module that the command runs, as a list of none or one."""
     arguments = _after_interpreter_options(command)
     if arguments[:1] == ["-c"]:
         return []
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        match = _APP.fullmatch(argument)
-        if match is not None and before not in _NOT_BEFORE_APP:
-            return [match["module"].partition(".")[0]]
+    application = application_in(arguments)
+    if application is not None:
+        return [application.partition(":")[0].partition(".")[0]]
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before == "-m":
             return [argument.partition(".")[0]]

@@ -60,7 +60,7 @@ def finish() -> None:
 
 def will_be_instrumented() -> list[str]:
     """Those that wait for a library which is installed, and may yet be imported."""
-    return sorted(name for name, modules in STATE.waiting.items() if any(map(_is_there, modules)))
+    return sorted(name for name, modules in STATE.waiting.items() if any(map(is_there, modules)))
 
 
 def instrument(name: str, load: Callable[[], object]) -> None:
@@ -126,17 +126,25 @@ def _wait_for_library(point: EntryPoint, load: Callable[[], object]) -> None:
         on_import.after(module, come)
 
 
-def _load_checked(point: EntryPoint) -> bool:
-    """As upstream's loader: not where the library has a version that the instrumentation is not for."""
+def refusal(point: EntryPoint) -> tuple[str, bool] | None:
+    """Why upstream's loader does not take it, and whether that is a wrong version of a library that is there."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
     conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
-    if conflict:
-        wrong_version = bool(conflict.found or getattr(conflict, "found_any", None))
-        message = conflict._format_message(point.name) if hasattr(conflict, "_format_message") else str(conflict)  # noqa: SLF001
-        own.log(
-            logging.ERROR if wrong_version else logging.DEBUG, "Instrumentation %s was skipped: %s", point.name, message
-        )
+    if not conflict:
+        return None
+    found = [conflict.found] if conflict.found else getattr(conflict, "found_any", None) or []
+    wanted = [conflict.required] if conflict.required else getattr(conflict, "required_any", None) or []
+    libraries = " or ".join(str(one).partition(";")[0].strip() for one in wanted)
+    return f"it is for {libraries}, and {', '.join(map(str, found)) or 'none'} is installed", bool(found)
+
+
+def _load_checked(point: EntryPoint) -> bool:
+    """As upstream's loader: not where the library has a version that the instrumentation is not for."""
+    refused = refusal(point)
+    if refused is not None:
+        reason, is_there = refused
+        own.log(logging.ERROR if is_there else logging.DEBUG, "Instrumentation %s was skipped: %s", point.name, reason)
         return False
     point.load()().instrument(skip_dep_check=True, **arguments_for(point.name))
     return True
@@ -153,7 +161,8 @@ def _top_modules(name: str) -> tuple[str, ...]:
     return tops or (re.sub(r"[-.]+", "_", name),)
 
 
-def _is_there(module: str) -> bool:
+def is_there(module: str) -> bool:
+    """Whether it could be imported, as far as can be seen without doing so."""
     from importlib.util import find_spec
 
     try:

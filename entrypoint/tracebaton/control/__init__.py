@@ -1,28 +1,46 @@
-"""What `tracebaton on`, `off`, `set` and `status` share: a talk with the traced processes of this container."""
+"""`tracebaton on`, `off`, `set` and `status`: a talk with the traced processes of this container."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["WHERE", "add_duration", "add_selection", "add_target", "for_words"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-WHERE = (
+__all__ = ["COMMANDS", "Command"]
+
+_WHERE = (
     "Run it in the container (docker exec), as the application's user or root. The state lives in the memory of the "
     "processes: nothing is written, workers that start later take it over from their parent, and a restart of the "
     "container begins with its variables again."
 )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say which processes are meant."""
+class Command(NamedTuple):
+    """What a module is for other commands. `main` returns 0 when every process complied; see `tell`."""
+
+    DESCRIPTION: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    main: Callable[[argparse.Namespace], int]
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--service", metavar="NAME", help="only processes of this service (default: every traced process here)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a process")
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """As `add_selection`, for a command that changes something."""
+def _status(args: argparse.Namespace) -> int:
+    from tracebaton.control.render import in_full, show
+    from tracebaton.control.talk import ask_all
+
+    return show(ask_all({"do": "status"}, args.service), args.service, as_json=args.json, line=in_full)
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--service",
@@ -34,8 +52,13 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a process")
 
 
-def add_duration(parser: argparse.ArgumentParser) -> None:
-    """Declare `--for`."""
+def _on(args: argparse.Namespace) -> int:
+    from tracebaton.control.target import tell
+
+    return tell({"do": "on"}, args, ["on"])
+
+
+def _add_duration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for",
         dest="seconds",
@@ -43,11 +66,7 @@ def add_duration(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="take it back by itself after this time, such as 90s, 10m or 1h",
     )
-
-
-def for_words(args: argparse.Namespace) -> list[str]:
-    """What was given as `--for`, to be said again."""
-    return [] if args.seconds is None else ["--for", f"{args.seconds:g}s"]
+    _add_target(parser)
 
 
 def _duration(text: str) -> float:
@@ -57,3 +76,62 @@ def _duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} {error}: a duration such as 90s, 10m or 1h") from None
+
+
+def _off(args: argparse.Namespace) -> int:
+    from tracebaton.control.target import tell
+
+    return tell({"do": "off", "seconds": args.seconds}, args, ["off"])
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["sampling"], metavar="sampling", help="what to set")
+    parser.add_argument("rules", metavar="RULES", help="rules such as 'POST /agents/{name}/chat=1, *=10%%', or reset")
+    _add_duration(parser)
+
+
+def _set(args: argparse.Namespace) -> int:
+    """As the others, and 2 for rules that are none: then no process has been told."""
+    from tracebaton.control.target import tell
+    from tracebaton_configurator.sampling.rules import RuleError, effective_rules
+
+    request, wrong = {"do": "set", "rules": args.rules, "seconds": args.seconds}, ""
+    if args.rules.strip().lower() == "reset":
+        request = {"do": "reset"}
+        wrong = "`reset` is for good and takes no --for. Nothing was changed." if args.seconds is not None else ""
+    else:
+        try:
+            if not args.rules.strip():
+                raise RuleError("no rules: there is nothing between the quotes")
+            effective_rules(args.rules)
+        except RuleError as error:
+            wrong = f"{error}. Nothing was changed. Rules are such as 'POST /chat=1, GET /health*=0, *=10/s+10%'."
+    if wrong:
+        print(f"tracebaton: {wrong}", file=sys.stderr)  # noqa: T201
+        return 2
+    return tell(request, args, ["set", "sampling", args.rules])
+
+
+COMMANDS = {
+    "status": Command(
+        "Shows for each traced process of this container: on or off, the sampling rules in force and since when, the "
+        f"exporter and its last error, and what became of the spans. {_WHERE}",
+        _add_selection,
+        _status,
+    ),
+    "set": Command(
+        "Sets the sampling rules of the running processes of this container, in the grammar of "
+        "OTEL_TRACES_SAMPLER_ARG. Paths without a rule of their own follow the default rules; `reset` goes back to "
+        f"what the variables say. {_WHERE}",
+        _add_rules,
+        _set,
+    ),
+    "on": Command(f"Switches tracing on again in the running processes of this container. {_WHERE}", _add_target, _on),
+    "off": Command(
+        "Switches tracing off in the running processes of this container: from the next request on there are no "
+        "spans, no ids in its logs and no trace headers to other services. Requests under way end as they began. "
+        f"{_WHERE}",
+        _add_duration,
+        _off,
+    ),
+}

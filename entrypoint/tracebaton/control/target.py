@@ -23,7 +23,7 @@ _MOST_LISTED = 20
 
 
 def tell(request: dict[str, Any], args: argparse.Namespace, words: Sequence[str]) -> int:
-    """Have processes do as the request says; `words` is the command as it was given.
+    """Have processes do as the request says; `words` is the command as it was given, without options.
 
     Returns 0 when every one complied, 1 when one failed or there is none, and 2 when nothing was changed because more
     would have been reached than was asked for.
@@ -35,7 +35,9 @@ def tell(request: dict[str, Any], args: argparse.Namespace, words: Sequence[str]
             return show(found, None, as_json=args.json, line=in_brief)
         (service, elsewhere), *others = groups
         if others or elsewhere:
-            print(_stopped(groups, words), file=sys.stderr)  # noqa: T201
+            seconds = request.get("seconds")
+            given = words if seconds is None else [*words, "--for", f"{seconds:g}s"]
+            print(_stopped(groups, given), file=sys.stderr)  # noqa: T201
             return 2
         request = {**request, "service": service, "container": namespace()}
     return show(ask_all(request, args.service), args.service, as_json=args.json, line=in_brief)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Status", "closest", "error", "nearest", "ok", "warning", "worst"]
+__all__ = ["Finding", "Status", "error", "installed", "names_in", "nearest", "ok", "warning", "worst"]
 
 
 class Status(Enum):
@@ -33,34 +35,33 @@ class Finding:
     check: str = ""
 
 
-def ok(message: str, remedy: str = "") -> Finding:
-    return Finding(Status.OK, message, remedy)
+ok = partial(Finding, Status.OK)
+warning = partial(Finding, Status.WARNING)
+error = partial(Finding, Status.ERROR)
 
 
-def warning(message: str, remedy: str = "") -> Finding:
-    return Finding(Status.WARNING, message, remedy)
-
-
-def error(message: str, remedy: str = "") -> Finding:
-    return Finding(Status.ERROR, message, remedy)
-
-
-def worst(findings: list[Finding]) -> Status:
+def worst(findings: Iterable[Finding]) -> Status:
     """The gravest status; OK for no findings."""
-    order = list(Status)
-    return max((finding.status for finding in findings), key=order.index, default=Status.OK)
+    return max((finding.status for finding in findings), key=list(Status).index, default=Status.OK)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean X?)` for the name among `known` that is spelled most alike; empty where none is."""
-    found = closest(name, known)
-    return f" (did you mean {found}?)" if found else ""
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The name among `known` that is spelled most alike, whatever the case of its letters."""
+    """` (did you mean X?)` for the one of `known` that is spelled most alike, in whatever case; empty where none is."""
     from difflib import get_close_matches
 
     by_lower = {one.lower(): one for one in known}
     found = get_close_matches(name.lower(), by_lower, 1, 0.7)
-    return by_lower[found[0]] if found else None
+    return f" (did you mean {by_lower[found[0]]}?)" if found else ""
+
+
+def installed(distribution: str) -> str | None:
+    """Its version; None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def names_in(group: str) -> list[str]:
+    """The names of the entry points of a group, in the order in which upstream finds them."""
+    return list(dict.fromkeys(point.name for point in entry_points(group=group)))

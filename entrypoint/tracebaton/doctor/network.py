@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from tracebaton_configurator.export.connection import Connection
@@ -11,14 +13,26 @@ from tracebaton_configurator.export.connection import Connection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton.doctor.situation import Clock
-
-__all__ = ["GaveUpError", "connect", "lookup", "within"]
+__all__ = ["Clock", "GaveUpError", "lookup", "open_connection", "within"]
 
 T = TypeVar("T")
 
 # So that what ends by itself says why, before it is given up.
 _GRACE = 0.1
+
+
+class Clock:
+    """Seconds that the checks of the network may still take, together."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+    def at_most(self, seconds: float) -> Clock:
+        """A clock that ends with this one, or after so many seconds."""
+        return Clock(min(seconds, self.left()))
 
 
 class GaveUpError(Exception):
@@ -27,45 +41,27 @@ class GaveUpError(Exception):
 
 def within(seconds: float, work: Callable[[], T]) -> T:
     """The result of `work`, or what it raised; GaveUpError after so many seconds."""
-    results: list[T] = []
-    failures: list[Exception] = []
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            future.set_result(work())
         except Exception as error:  # noqa: BLE001 (raised again below, in the thread that waits)
-            failures.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, name="doctor", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failures:
-        raise failures[0]
-    if not results:
+    threading.Thread(target=run, name="doctor", daemon=True).start()
+    if not wait([future], seconds).done:
         raise GaveUpError
-    return results[0]
+    return future.result()
 
 
 def lookup(host: str, port: int, seconds: float) -> list[str]:
     """The addresses of a host; OSError where it has none. The system decides how long it asks, so it is left alone."""
-
-    def ask() -> list[str]:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except UnicodeError as error:
-            raise OSError(f"it is no name of a host: {error}") from None
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-    return within(seconds, ask)
-
-
-def connect(host: str, port: int, clock: Clock, seconds: float) -> OSError | None:
-    """Connect and close again; returns what prevented it."""
     try:
-        open_connection(host, port, clock, seconds).close()
-    except OSError as error:
-        return error
-    return None
+        found = within(seconds, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError as error:
+        raise OSError(f"it is no name of a host: {error}") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def open_connection(host: str, port: int, clock: Clock, seconds: float) -> Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,23 +22,26 @@ _MARKS = {Status.OK: ("✓", "green"), Status.WARNING: ("!", "yellow"), Status.E
 
 def print_findings(findings: Sequence[Finding], trace_id: str | None, stream: TextIO, *, as_json: bool) -> None:
     """Write all of them (OSError)."""
-    if as_json:
-        _write(stream, _json(findings, trace_id))
-    elif stream.isatty():
+    if stream.isatty() and not as_json:
         _print_rich(findings, stream)
-    else:
-        _write(stream, "".join(f"{_plain(one)}\n" for one in findings) + _summary(findings) + "\n")
+        return
+    text = _json(findings, trace_id) if as_json else "\n".join([*map(_plain, findings), _summary(findings)])
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
 
 
 def _json(findings: Sequence[Finding], trace_id: str | None) -> str:
-    checks = [{**asdict(one), "status": one.status.value} for one in findings]
     document = {
-        "result": worst(list(findings)).value,
+        "result": worst(findings).value,
         "version": __version__,
         "trace_id": trace_id,
-        "checks": [{name: one[name] for name in ("check", "status", "message", "remedy")} for one in checks],
+        "checks": [
+            {"check": one.check, "status": one.status.value, "message": one.message, "remedy": one.remedy}
+            for one in findings
+        ],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return json.dumps(document, indent=2)
 
 
 def _plain(finding: Finding) -> str:
@@ -48,19 +51,13 @@ def _plain(finding: Finding) -> str:
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    errors, warnings = (sum(one.status is status for one in findings) for status in (Status.ERROR, Status.WARNING))
+    found = Counter(one.status for one in findings)
     words = [
-        f"{count} {name}{'s' if count != 1 else ''}"
-        for count, name in ((errors, "error"), (warnings, "warning"))
-        if count
+        f"{found[status]} {status.value}{'s' if found[status] > 1 else ''}"
+        for status in (Status.ERROR, Status.WARNING)
+        if found[status]
     ]
     return f"tracebaton doctor: {', '.join(words) or 'all is well'}"
-
-
-def _write(stream: TextIO, text: str) -> None:
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
 
 
 def _print_rich(findings: Sequence[Finding], stream: TextIO) -> None:
@@ -79,12 +76,10 @@ def _print_rich(findings: Sequence[Finding], stream: TextIO) -> None:
         rows = Table.grid(padding=(0, 1))
         for finding in group:
             mark, style = _MARKS[finding.status]
-            rows.add_row(
-                Text(finding.status.value if ascii_only else mark, style),
-                text(finding.message, "" if finding.status is Status.OK else style),
-            )
+            message = text(finding.message, "" if finding.status is Status.OK else style)
+            rows.add_row(Text(finding.status.value if ascii_only else mark, style), message)
             if finding.remedy:
                 rows.add_row("", text(("-> " if ascii_only else "→ ") + finding.remedy, "cyan"))
         console.print(Text(f"\n{check}", "bold"))
         console.print(Padding(rows, (0, 0, 0, 2)))
-    console.print(Text(f"\n{_summary(findings)}", _MARKS[worst(list(findings))][1]))
+    console.print(Text(f"\n{_summary(findings)}", _MARKS[worst(findings)][1]))

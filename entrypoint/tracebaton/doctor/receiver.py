@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from secrets import randbits
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tracebaton.doctor.effective import destination
 from tracebaton.doctor.finding import Finding, Status, error, ok, warning
-from tracebaton.doctor.network import GaveUpError, connect, lookup, within
-from tracebaton.doctor.peer import what_answers
-from tracebaton.doctor.situation import Clock
-from tracebaton.doctor.tls import check_tls
+from tracebaton.doctor.network import Clock, GaveUpError, lookup, open_connection, within
+from tracebaton.doctor.tls import check_tls, speaks_tls
 from tracebaton_configurator.export.address import Address
-from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.export.export_result import Outcome
+from tracebaton_configurator.export.exporters import is_otlp, make_client, make_encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracebaton.doctor.situation import Situation
+    from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.settings import Endpoint
-
-__all__ = ["check"]
 
 # All of this check together; the whole program has 3 s.
 _SECONDS = 1.8
 _LOOKUP = 1.2
 _CONNECT = 1.0
-# What is left for finding out who it is that did not answer.
+# What is left for finding out who it is that did not take it.
 _PEER = 0.5
 _EITHER = "use 4317 for grpc and 4318 for http/protobuf, unless the Collector is configured otherwise"
+# What a receiver says, and what is the matter then.
+_REMEDIES = {
+    ("unauthenticated", "permission_denied", "status 401", "status 403"): (
+        "the receiver wants credentials: OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20TOKEN'"
+    ),
+    ("status 404", "not_found"): (
+        "the path is wrong: OTEL_EXPORTER_OTLP_ENDPOINT is a base, to which /v1/traces is added; "
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is taken as it is"
+    ),
+    ("unimplemented",): "the receiver takes no traces: its pipeline for traces needs the receiver otlp",
+}
+_ITS_LOG = "ask the receiver's own log"
 
 
 def check(situation: Situation) -> Iterator[Finding]:
@@ -38,22 +50,16 @@ def check(situation: Situation) -> Iterator[Finding]:
         reason = "OTEL_SDK_DISABLED=true" if here.disabled else "no exporter for traces sends over OTLP"
         yield ok(f"not asked, as {reason}")
         return
+    endpoint, clock = here.endpoint, Clock(_SECONDS)
     if not situation.send:
-        yield ok(f"{destination(here)} was not asked, as --no-send says")
+        yield ok(f"{endpoint} over {endpoint.protocol} was not asked, as --no-send says")
         return
-    clock = Clock(_SECONDS)
-    endpoint = here.endpoint
     address = Address(endpoint, 4318 if endpoint.protocol != "grpc" else 4317)
     yield from _conventions(endpoint, address)
-    for finding in _reach(address, clock):
+    for finding in _way(address, endpoint, clock):
         yield finding
         if finding.status is Status.ERROR:
             return
-    if address.scheme == "https" and address.proxy is None:
-        for finding in check_tls(address, endpoint, clock):
-            yield finding
-            if finding.status is Status.ERROR:
-                return
     for name in over_otlp:
         yield _send(situation, name, address, clock)
 
@@ -65,10 +71,12 @@ def _conventions(endpoint: Endpoint, address: Address) -> Iterator[Finding]:
         yield warning(
             f"the endpoint has no port: {address.port} is taken", "write it, as in http://otel-collector:4317"
         )
-    if endpoint.protocol == "grpc" and parts.port == 4318:
-        yield warning("the protocol is grpc, and port 4318 is by convention that of http/protobuf", _EITHER)
-    if endpoint.protocol != "grpc" and parts.port == 4317:
-        yield warning("the protocol is http/protobuf, and port 4317 is by convention that of grpc", _EITHER)
+    other = 4318 if endpoint.protocol == "grpc" else 4317
+    if parts.port == other:
+        whose = "http/protobuf" if endpoint.protocol == "grpc" else "grpc"
+        yield warning(
+            f"the protocol is {endpoint.protocol}, and port {other} is by convention that of {whose}", _EITHER
+        )
     if parts.path.count("/v1/traces") > 1:
         yield warning(
             "/v1/traces is twice in the path, as it is added to OTEL_EXPORTER_OTLP_ENDPOINT, which is a base",
@@ -78,8 +86,8 @@ def _conventions(endpoint: Endpoint, address: Address) -> Iterator[Finding]:
         yield warning("gRPC has no paths: that of the endpoint is left out", "leave it out, or use http/protobuf")
 
 
-def _reach(address: Address, clock: Clock) -> Iterator[Finding]:
-    """Name resolution and TCP; of the proxy where there is one, for nobody else can be asked then."""
+def _way(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding]:
+    """Name resolution, TCP and TLS; of the proxy where there is one, for nobody else can be asked then."""
     host, port, what = address.host, address.port, "the receiver"
     if address.proxy is not None:
         host, port, what = address.proxy.hostname or "localhost", address.proxy.port or 80, "the proxy"
@@ -103,85 +111,98 @@ def _reach(address: Address, clock: Clock) -> Iterator[Finding]:
         return
     if found != [host]:
         yield ok(f"{host} is {', '.join(found)}")
-    failure = connect(host, port, clock, _CONNECT)
-    if failure is None:
-        yield ok(f"port {port} of {what} accepts connections")
-        return
-    in_container = ". In a container, localhost is that container itself" if _is_local(host) else ""
-    if isinstance(failure, TimeoutError):
+    try:
+        open_connection(host, port, clock, _CONNECT).close()
+    except TimeoutError:
         yield error(
             f"port {port} of {host} does not answer: packets to it are lost",
             "look for a firewall or network policy, and whether that address is the Collector's",
         )
-    else:
+        return
+    except OSError as failure:
+        is_local = host in ("localhost", "::1") or host.startswith("127.")
+        in_container = ". In a container, localhost is that container itself" if is_local else ""
         yield error(
             f"port {port} of {host} refuses connections ({failure.strerror or failure}): nothing listens there"
             f"{in_container}",
             "start the Collector, or set OTEL_EXPORTER_OTLP_ENDPOINT to where it is, such as "
             f"http://otel-collector:{port}; in its configuration the receiver must listen on 0.0.0.0",
         )
+        return
+    yield ok(f"port {port} of {what} accepts connections")
+    if address.scheme == "https" and address.proxy is None:
+        yield check_tls(address, endpoint, clock)
 
 
 def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Finding:
-    """One span through the project's own transport."""
-    from tracebaton.doctor.sample import make_payload
-    from tracebaton_configurator.export.export_result import Outcome
-    from tracebaton_configurator.export.exporters import make_client
-
+    """One span, as the application would send it."""
     endpoint = situation.settings.endpoint
-    trace_id, payload = make_payload(situation.settings.service_name)
-    situation.trace_id = trace_id
-    try:
-        left = clock.at_most(clock.left() - _PEER).left
-        reply = within(left() + 0.1, lambda: make_client(name, endpoint).send(payload, left))
-    except GaveUpError:
-        reply = None
+    situation.trace_id, payload = _sample(situation.settings.service_name)
+    reply = _deliver(name, endpoint, payload, clock.left() - _PEER)
     if reply is not None and reply.outcome is Outcome.DELIVERED:
         said = f"; it says: {reply.reason}" if reply.reason else ""
         if reply.rejected:
-            return error(f"the receiver took the batch but not the test span{said}", "ask the receiver's own log")
-        return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {trace_id}{said}")
-    found = _who(clock, endpoint, address, name)
-    if found is not None:
-        return error(*found)
+            return error(f"the receiver took the batch but not the test span{said}", _ITS_LOG)
+        return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
+    # Behind a proxy nobody can tell who answers.
+    if address.proxy is None and (other := _another_protocol(name, endpoint, address, payload, clock)) is not None:
+        return other
     if reply is None:
         return error(
             "the receiver did not answer in time", "look whether it is overloaded, or something else listens there"
         )
-    return error(f"the test span was not accepted: {reply.reason}", _remedy(reply.reason))
+    lowered = reply.reason.lower()
+    remedies = (remedy for words, remedy in _REMEDIES.items() if any(word in lowered for word in words))
+    return error(f"the test span was not accepted: {reply.reason}", next(remedies, _ITS_LOG))
 
 
-def _who(clock: Clock, endpoint: Endpoint, address: Address, name: str) -> tuple[str, str] | None:
-    """Who answers there, if that explains it."""
-    if address.proxy is not None:
-        return None
-    protocol = (
-        "http/protobuf" if name == "otlp_proto_http" else "grpc" if name == "otlp_proto_grpc" else endpoint.protocol
-    )
+def _deliver(name: str, endpoint: Endpoint, payload: bytes, seconds: float) -> ExportResult | None:
+    """The answer to the project's own transport; None where there is none in time."""
+    left = Clock(seconds).left
     try:
-        return what_answers(address, protocol, clock)
+        return within(left() + 0.1, lambda: make_client(name, endpoint).send(payload, left))
+    except GaveUpError:
+        return None
+
+
+def _another_protocol(name: str, endpoint: Endpoint, address: Address, payload: bytes, clock: Clock) -> Finding | None:
+    """Whether the span is taken in another way."""
+    where = f"port {address.port} of {address.host}"
+    try:
+        if address.scheme == "http" and speaks_tls(address, clock):
+            return error(f"{where} speaks TLS, and the endpoint is http://", f"write https://{address.authority}")
     except OSError:
         return None
+    grpc, http = ("grpc", 4317, ""), ("http/protobuf", 4318, "/v1/traces")
+    is_grpc = name == "otlp_proto_grpc" or (name == "otlp" and endpoint.protocol == "grpc")
+    (protocol, usual, _), (other, of_other, path) = (grpc, http) if is_grpc else (http, grpc)
+    there = replace(endpoint, url=urlsplit(endpoint.url)._replace(path=path).geturl(), protocol=other)
+    reply = _deliver("otlp", there, payload, clock.left())
+    if reply is None or reply.outcome is not Outcome.DELIVERED:
+        return None
+    likely = f", or the port of {protocol}, http://{address.host}:{usual}" if address.port == of_other else ""
+    return error(
+        f"{where} takes spans over {other} and not over {protocol}, which is the protocol",
+        f"set OTEL_EXPORTER_OTLP_PROTOCOL={other}{likely}",
+    )
 
 
-def _remedy(reason: str) -> str:
-    lowered = reason.lower()
-    if (
-        "unauthenticated" in lowered
-        or "permission_denied" in lowered
-        or "status 401" in lowered
-        or "status 403" in lowered
-    ):
-        return "the receiver wants credentials: OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20TOKEN'"
-    if "status 404" in lowered or "not_found" in lowered:
-        return (
-            "the path is wrong: OTEL_EXPORTER_OTLP_ENDPOINT is a base, to which /v1/traces is added; "
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is taken as it is"
-        )
-    if "unimplemented" in lowered:
-        return "the receiver takes no traces: its pipeline for traces needs the receiver otlp"
-    return "ask the receiver's own log"
+def _sample(service_name: str) -> tuple[str, bytes]:
+    """A real span without a parent, as the application's exporter would send it: its trace id, and the request."""
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanContext, TraceFlags
 
+    from tracebaton_configurator import __version__
+    from tracebaton_configurator.startup.resource import build_resource
 
-def _is_local(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    context = SpanContext(randbits(128) or 1, randbits(64) or 1, is_remote=False, trace_flags=TraceFlags(1))
+    span = ReadableSpan(
+        name="tracebaton doctor",
+        context=context,
+        resource=build_resource(service_name),
+        instrumentation_scope=InstrumentationScope("tracebaton.doctor", __version__),
+        start_time=time.time_ns() - 1_000_000,
+        end_time=time.time_ns(),
+    )
+    return f"{context.trace_id:032x}", make_encode()([span])

@@ -5,63 +5,66 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
-from tracebaton.doctor.secrets import shown
 from tracebaton_configurator.names import NAME
 from tracebaton_configurator.sampling.rules import KINDS, Rule, RuleError, effective_rules, parse_rules
 from tracebaton_configurator.sampling.rules import SERVER as REQUESTS
+from tracebaton_configurator.settings import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tracebaton.doctor.situation import Situation
     from tracebaton_configurator.sampling.rules import Rate
-
-__all__ = ["check"]
+    from tracebaton_configurator.sampling.standard import SamplerError
 
 _ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
-_EXAMPLE = "such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
+_RULES = "rules such as 'POST /chat=1, GET /health*=0, *=10/s+10%'"
 
 
 def check(situation: Situation) -> Iterator[Finding]:
-    here = situation.settings
+    here, argument = situation.settings, situation.settings.sampler_arg
     if here.disabled:
         yield ok("nothing is recorded, as OTEL_SDK_DISABLED=true")
         return
-    if here.sampler.lower() == NAME:
-        yield from _by_rules(here.sampler_arg, situation.explain)
-        return
-    from tracebaton_configurator.sampling.standard import SamplerError, build_standard
+    if here.sampler.lower() != NAME:
+        from tracebaton_configurator.sampling import standard
 
-    try:
-        build_standard(here.sampler, here.sampler_arg)
-    except SamplerError as problem:
-        value = here.sampler_arg if problem.variable == _ARGUMENT else here.sampler
-        hint = nearest(here.sampler, problem.accepted.split(", ")) if problem.variable != _ARGUMENT else ""
-        is_rules = problem.variable == _ARGUMENT and _are_rules(value or "")
-        yield error(
-            f"{shown(problem.variable, value or '')} {problem}{hint}: accepted is {problem.accepted}; "
-            + ("the default rules apply" if problem.variable == _ARGUMENT else "no request is recorded"),
-            "unset OTEL_TRACES_SAMPLER: rules are for the sampler tracebaton"
-            if is_rules
-            else f"correct {problem.variable}",
-        )
-        if problem.variable == _ARGUMENT:
-            yield from _by_rules(None, situation.explain)
-        return
-    yield _standard(here.sampler, here.sampler_arg)
-    for request in situation.explain:
-        yield ok(f"{request}: the sampler {here.sampler} decides, the same for every request")
+        try:
+            standard.build_standard(here.sampler, argument)
+        except standard.SamplerError as problem:
+            yield _wrong(problem, here.sampler, argument or "")
+            if problem.variable != _ARGUMENT:
+                return
+            argument = None
+        else:
+            yield _standard(here.sampler, argument)
+            for request in situation.explain:
+                yield ok(f"{request}: the sampler {here.sampler} decides, the same for every request")
+            return
+    yield from _by_rules(argument, situation.explain)
+
+
+def _wrong(problem: SamplerError, sampler: str, argument: str) -> Finding:
+    if problem.variable == _ARGUMENT:
+        said = Problem(_ARGUMENT, argument, str(problem), problem.accepted, "the default rules apply")
+        try:
+            parse_rules(argument)
+        except RuleError:
+            return error(str(said), f"correct {_ARGUMENT}")
+        return error(str(said), "unset OTEL_TRACES_SAMPLER: rules are for the sampler tracebaton")
+    reason = f"{problem}{nearest(sampler, problem.accepted.split(', '))}"
+    said = Problem(problem.variable, sampler, reason, problem.accepted, "no request is recorded")
+    return error(str(said), f"correct {problem.variable}")
 
 
 def _standard(sampler: str, argument: str | None) -> Finding:
     """One of the specification's samplers, in words; for one of somebody else's, its name."""
     lowered = sampler.lower()
-    root = lowered.removeprefix("parentbased_")
     words = {
         "always_on": "every request is recorded",
         "always_off": "no request is recorded",
         "traceidratio": f"{_percent(float(argument)) if argument else 'every one'} of all requests are recorded",
-    }.get(root)
+    }.get(lowered.removeprefix("parentbased_"))
     if words is None:
         return ok(f"the sampler {sampler}, of another package, decides")
     if lowered.startswith("parentbased_"):
@@ -73,49 +76,42 @@ def _standard(sampler: str, argument: str | None) -> Finding:
 
 
 def _by_rules(argument: str | None, explain: Sequence[str]) -> Iterator[Finding]:
+    own = 0
     try:
-        rules = effective_rules(argument)
+        own = len(parse_rules(argument)) if argument is not None else 0
     except RuleError as problem:
-        yield error(
-            f"{shown(_ARGUMENT, argument or '')} is wrong in {problem}. The default rules apply",
-            f"write rules {_EXAMPLE}",
-        )
-        argument = None
-        rules = effective_rules(None)
-    own = len(parse_rules(argument)) if argument is not None else 0
+        said = Problem(_ARGUMENT, argument or "", f"is wrong in {problem}", _RULES, "the default rules apply")
+        yield error(str(said), f"correct {_ARGUMENT}")
+    rules = effective_rules(argument if own else None)
     catch_all: int | None = None
     for number, rule in enumerate(rules, 1):
-        origin = "" if number <= own else ", by default"
         if catch_all is None:
-            yield ok(f"rule {number}, {rule}: {_in_words(rule)}{origin}")
+            yield ok(f"rule {number}, {rule}: {_in_words(rule)}{'' if number <= own else ', by default'}")
+            catch_all = number if rule.kind is None else None
         elif number <= own:
             yield warning(
                 f"rule {number}, {rule}, is never reached: the first that matches decides, and rule {catch_all} "
                 "matches everything",
                 f"write it before rule {catch_all}",
             )
-        if rule.kind is None and catch_all is None:
-            catch_all = number
     for request in explain:
         yield _explained(request, rules, own)
 
 
 def _explained(request: str, rules: Sequence[Rule], own: int) -> Finding:
-    word, _, rest = request.strip().partition(" ")
-    rest = rest.strip()
-    if word.startswith("/"):
-        word, rest = "GET", request.strip()
-    word = word.upper()
+    given = request.strip()
+    word, _, rest = (f"GET {given}" if given.startswith("/") else given).partition(" ")
+    word, rest = word.upper(), rest.strip()
     if not rest:
         return error(
             f"--explain {request!r} is no request", "write a method and a path, 'POST /chat', or a kind and a name"
         )
-    if word in KINDS:
-        matches = [rule.matches_span(word, rest) for rule in rules]
-    else:
-        matches = [rule.matches_request(word, rest.partition("?")[0]) for rule in rules]
-    number = matches.index(True) + 1
-    rule = rules[number - 1]
+    path = rest.partition("?")[0]
+    number, rule = next(
+        (number, rule)
+        for number, rule in enumerate(rules, 1)
+        if (rule.matches_span(word, rest) if word in KINDS else rule.matches_request(word, path))
+    )
     whose = "" if number <= own else " of the defaults"
     return ok(f"{word} {rest}: rule {number}{whose} decides, {rule}: {_in_words(rule)}. What has a parent follows it")
 
@@ -131,25 +127,15 @@ def _in_words(rule: Rule) -> str:
 
 
 def _rate(rate: Rate) -> str:
-    if rate.per_second is None:
-        share = rate.probability or 0.0
-        return "none" if share == 0 else "all" if share == 1 else _percent(share)
-    if rate.per_second == 0 and not rate.probability:
-        return "none"
-    first = f"the first {rate.per_second:g} of every second of each endpoint"
+    probability = rate.probability or 0.0
+    share = {0.0: "none", 1.0: "all"}.get(probability) or _percent(probability)
+    if not rate.per_second and (rate.per_second is None or not rate.probability):
+        return share
     if rate.probability is None:
         return f"about {rate.per_second:g} a second of each endpoint"
-    if rate.probability == 0:
-        return first
-    return f"{first}, and {_percent(rate.probability)} of what is beyond"
+    first = f"the first {rate.per_second:g} of every second of each endpoint"
+    return first if rate.probability == 0 else f"{first}, and {share} of what is beyond"
 
 
 def _percent(share: float) -> str:
     return f"{share * 100:.9g} %"
-
-
-def _are_rules(text: str) -> bool:
-    try:
-        return bool(parse_rules(text))
-    except RuleError:
-        return False

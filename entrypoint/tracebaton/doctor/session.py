@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tracebaton.doctor.finding import Finding, Status, worst
+from tracebaton.doctor.finding import Finding, Status, error, worst
 from tracebaton.doctor.secrets import Secrets
 from tracebaton.doctor.situation import Situation
 from tracebaton_configurator.logs.printable import printable_text
@@ -21,19 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "examine", "run"]
 
-# The name of each check, and the module whose `check` makes it; imported one by one, as any import may fail.
+# Each is a module beside this one, with a function `check`; imported one by one, as any import may fail.
+# fmt: off
 CHECKS = (
-    ("versions", "tracebaton.doctor.versions"),
-    ("launcher", "tracebaton.doctor.launcher"),
-    ("variables", "tracebaton.doctor.variables"),
-    ("settings", "tracebaton.doctor.effective"),
-    ("sampling", "tracebaton.doctor.sampling"),
-    ("instrumentations", "tracebaton.doctor.instrumentations"),
-    ("patches", "tracebaton.doctor.patches"),
-    ("command", "tracebaton.doctor.command"),
-    ("spool", "tracebaton.doctor.spool"),
-    ("receiver", "tracebaton.doctor.receiver"),
+    "versions", "launcher", "variables", "settings", "sampling", "instrumentations", "patches", "command", "spool",
+    "receiver",
 )
+# fmt: on
 
 
 def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json: bool) -> int:
@@ -54,26 +48,25 @@ def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json
 
 def examine(situation: Situation) -> list[Finding]:
     """All findings in order. Does not raise; what a check raises is a finding."""
-    findings = [finding for name, module in CHECKS for finding in _findings_of(name, module, situation)]
-    secrets = Secrets(situation.given, situation.command)
+    secrets = Secrets(situation.environ, situation.command)
+
+    def clean(text: str) -> str:
+        return printable_text(secrets.scrub(text))
+
     return [
-        replace(
-            one, message=printable_text(secrets.scrub(one.message)), remedy=printable_text(secrets.scrub(one.remedy))
-        )
-        for one in findings
+        replace(one, check=check, message=clean(one.message), remedy=clean(one.remedy))
+        for check in CHECKS
+        for one in _findings_of(check, situation)
     ]
 
 
-def _findings_of(name: str, module: str, situation: Situation) -> Iterator[Finding]:
+def _findings_of(check: str, situation: Situation) -> Iterator[Finding]:
     try:
-        for finding in import_module(module).check(situation):
-            yield replace(finding, check=name)
+        yield from import_module(f"tracebaton.doctor.{check}").check(situation)
     except Exception as problem:  # noqa: BLE001 (a broken installation is what this program is for)
-        yield Finding(
-            Status.ERROR,
+        yield error(
             f"this check could not be finished: {type(problem).__name__}: {problem}",
             "what is named there may be what is broken; the other checks went on",
-            name,
         )
 
 

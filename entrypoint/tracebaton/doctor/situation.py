@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.launch import Launch, read_launch
+from tracebaton.interpreter import is_python
 from tracebaton_configurator.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Clock", "Situation"]
-
-
-class Clock:
-    """Seconds that the checks of the network may still take, together."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        return max(0.0, self._end - time.monotonic())
-
-    def at_most(self, seconds: float) -> Clock:
-        """A clock that ends with this one, or after so many seconds."""
-        return Clock(min(seconds, self.left()))
+__all__ = ["Situation"]
 
 
 @dataclass
@@ -53,12 +39,7 @@ class Situation:
 
     @cached_property
     def settings(self) -> Settings:
-        """As the application would read them."""
-        return read_settings(self.environ, self.started_as, self.directory)
-
-    @property
-    def started_as(self) -> Sequence[str]:
-        """The command line that the application would find in `sys.orig_argv`."""
+        """As the application would read them from its command line, which it finds in `sys.orig_argv`."""
         program = list(self.launch.program)
-        is_python = bool(program) and program[0].rpartition("/")[2].startswith(("python", "pypy"))
-        return program if is_python else [sys.executable, *program]
+        started_as = program if is_python(self.launch.name) else [sys.executable, *program]
+        return read_settings(self.environ, started_as, self.directory)

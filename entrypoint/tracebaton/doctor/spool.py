@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
 
-__all__ = ["check"]
-
 _MB = 1_000_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, ok
@@ -10,14 +11,13 @@ from tracebaton.doctor.network import open_connection
 from tracebaton_configurator.export.connection import Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tracebaton.doctor.situation import Clock
+    from tracebaton.doctor.network import Clock
     from tracebaton_configurator.export.address import Address
     from tracebaton_configurator.settings import Endpoint
 
-__all__ = ["check_tls"]
+__all__ = ["check_tls", "speaks_tls"]
 
+_SECONDS = 0.5
 _TRUST = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file (PEM) of the authority that signed it"
 # X509_V_ERR_*, openssl/x509_vfy.h.
 _REASONS = {
@@ -33,45 +33,52 @@ _REASONS = {
 _FILES = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
 
 
-def check_tls(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding]:
+def check_tls(address: Address, endpoint: Endpoint, clock: Clock) -> Finding:
     """Shake hands as an export would."""
     for variable, path in zip(_FILES, endpoint.tls, strict=True):
-        if path is not None:
-            try:
-                with open(path, "rb"):  # noqa: PTH123 (a path that may be no path)
-                    pass
-            except (OSError, ValueError) as problem:
-                reason = getattr(problem, "strerror", None) or str(problem)
-                yield error(f"the file of {variable} cannot be read: {reason}", f"correct {variable}")
-                return
-    connection = open_connection(address.host, address.port, clock, clock.left())
+        if path is not None and (reason := _unreadable(path)):
+            return error(f"the file of {variable} cannot be read: {reason}", f"correct {variable}")
+    protocols = ["h2" if endpoint.protocol == "grpc" else "http/1.1"]
+    with closing(open_connection(address.host, address.port, clock, clock.left())) as connection:
+        try:
+            connection.start_tls(address.host, Tls(*endpoint.tls), protocols, clock.left)
+        except OSError as problem:
+            return error(*_in_words(problem, address))
+    return ok(f"TLS: the certificate of {address.host} is trusted")
+
+
+def _unreadable(path: str) -> str:
     try:
-        connection.start_tls(
-            address.host, Tls(*endpoint.tls), ["h2" if endpoint.protocol == "grpc" else "http/1.1"], clock.left
-        )
-    except ssl.SSLCertVerificationError as problem:
+        with open(path, "rb"):  # noqa: PTH123 (a path that may be no path)
+            return ""
+    except (OSError, ValueError) as problem:
+        return getattr(problem, "strerror", None) or str(problem)
+
+
+def _in_words(problem: OSError, address: Address) -> tuple[str, str]:
+    if isinstance(problem, ssl.SSLCertVerificationError):
         what, remedy = _REASONS.get(problem.verify_code, (f"is not trusted: {problem.verify_message}", _TRUST))
-        yield error(f"the certificate of {address.host} {what}", remedy)
-    except ssl.SSLError as problem:
-        reason = problem.reason or str(problem)
-        if "WRONG_VERSION_NUMBER" in reason or "UNEXPECTED_EOF" in reason or "RECORD_LAYER" in reason:
-            yield error(
-                f"port {address.port} of {address.host} does not speak TLS, and the endpoint is https://",
-                f"write http://{address.authority}",
-            )
-        elif "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-            yield error(
-                f"{address.host} refuses the handshake ({reason}), as one that wants a client's certificate does",
-                "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
-            )
-        else:
-            yield error(f"TLS failed: {reason}", "check the certificate files that are set, and the receiver's log")
-    except OSError as problem:
-        yield error(
-            f"TLS failed: {problem.strerror or problem}",
-            f"what listens there may not speak TLS; for plaintext write http://{address.authority}",
+        return f"the certificate of {address.host} {what}", remedy
+    plaintext = f"write http://{address.authority}"
+    if not isinstance(problem, ssl.SSLError):
+        remedy = f"what listens there may not speak TLS; for plaintext {plaintext}"
+        return f"TLS failed: {problem.strerror or problem}", remedy
+    reason = problem.reason or str(problem)
+    if any(word in reason for word in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "RECORD_LAYER")):
+        return f"port {address.port} of {address.host} does not speak TLS, and the endpoint is https://", plaintext
+    if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+        return (
+            f"{address.host} refuses the handshake ({reason}), as one that wants a client's certificate does",
+            "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
         )
-    else:
-        yield ok(f"TLS: the certificate of {address.host} is trusted")
-    finally:
-        connection.close()
+    return f"TLS failed: {reason}", "check the certificate files that are set, and the receiver's log"
+
+
+def speaks_tls(address: Address, clock: Clock) -> bool:
+    """Whether there is a certificate, trusted or not, behind an address in plaintext (OSError)."""
+    with closing(open_connection(address.host, address.port, clock, _SECONDS)) as connection:
+        try:
+            connection.start_tls(address.host, Tls(), ["h2", "http/1.1"], clock.at_most(_SECONDS).left)
+        except OSError as problem:
+            return isinstance(problem, ssl.SSLCertVerificationError)
+        return True

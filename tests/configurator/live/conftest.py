@@ -1,4 +1,4 @@
-"""Real processes that can be controlled, each a service of its own: what is said here is meant for no other one."""
+"""Real processes that can be controlled, each a service that no other has: one for a module, and one for a test."""
 
 from __future__ import annotations
 
@@ -47,6 +47,25 @@ def start(service: str) -> Iterator[Callable[..., Process]]:
         process.end()
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Process]:
+    """What the tests of a module share."""
+    process = Process(f"live-{uuid.uuid4().hex[:12]}")
+    process.wait_until_ready()
+    yield process
+    process.end()
+
+
 @pytest.fixture
-def process(start: Callable[..., Process]) -> Process:
+def process(running: Process) -> Process:
+    """That one, with nothing left of what another test told it."""
+    running.ask("on")
+    said = running.ask("reset")
+    assert (said["on"], said["sampler_set_by"]) == (True, "environment")
+    return running
+
+
+@pytest.fixture
+def own(start: Callable[..., Process]) -> Process:
+    """A process that this test may leave in any state."""
     return start()

@@ -49,9 +49,7 @@ class Process:
         return answer.said
 
     def stop(self) -> None:
-        """Stop all of its threads, which the signal alone does not at once."""
-        os.kill(self.pid, signal.SIGSTOP)
-        assert wait_for(self._is_stopped, 10)
+        stop(self.pid)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -62,10 +60,6 @@ class Process:
         for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             with suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
-
-    def _is_stopped(self) -> bool:
-        stats = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
-        return {stat.rpartition(") ")[2][:1] for stat in stats} == {"T"}
 
     def _read(self) -> str:
         assert self.popen.stdout is not None
@@ -83,3 +77,14 @@ def name_of(pid: int) -> str:
     """The socket of a process, as soon as it has one."""
     (name,) = wait_for(lambda: names_of(pid), 10)
     return name
+
+
+def stop(pid: int) -> None:
+    """Stop all threads of a process, which the signal alone does not at once."""
+    os.kill(pid, signal.SIGSTOP)
+    assert wait_for(lambda: _states(pid) == {"T"}, 10)
+
+
+def _states(pid: int) -> set[str]:
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {stat.rpartition(") ")[2][:1] for stat in stats}

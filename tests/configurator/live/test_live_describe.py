@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tracebaton_configurator.live.describe import command_of, destination_of
+from tracebaton_configurator.live.describe import command_of
+from tracebaton_configurator.settings import Endpoint
 
 
 @pytest.mark.parametrize(
@@ -38,4 +39,4 @@ def test_the_command_is_the_program_and_the_application_that_a_server_runs(argv:
     ],
 )
 def test_the_destination_has_no_keys_in_it(url: str) -> None:
-    assert destination_of(url) == "http://collector:4318/v1/traces"
+    assert str(Endpoint(url, "http/protobuf")) == "http://collector:4318/v1/traces"

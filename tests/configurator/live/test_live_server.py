@@ -97,7 +97,7 @@ def test_many_silent_connections_do_not_keep_a_time_from_ending(process: Process
         assert wait_for(lambda: process.ask()["on"], 10)
 
 
-def test_more_connections_than_can_wait_are_all_answered(process: Process, service: str) -> None:
+def test_more_connections_than_can_wait_are_all_answered(process: Process) -> None:
     from tracebaton.control.talk import ask_all
 
     with ExitStack() as stack:
@@ -105,13 +105,13 @@ def test_more_connections_than_can_wait_are_all_answered(process: Process, servi
             connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             connection.setblocking(False)  # noqa: FBT003
             connection.connect_ex("\0" + process.name)
-    assert [one["pid"] for one in ask_all({"do": "status"}, service).processes] == [process.pid]
+    assert [one["pid"] for one in ask_all({"do": "status"}, process.service).processes] == [process.pid]
 
 
-def test_a_time_ends_by_itself_without_a_request(process: Process) -> None:
-    process.ask("off", seconds=0.2)
-    assert process.popen.stderr is not None
-    lines = [process.popen.stderr.readline() for _ in range(2)]
+def test_a_time_ends_by_itself_without_a_request(own: Process) -> None:
+    own.ask("off", seconds=0.2)
+    assert own.popen.stderr is not None
+    lines = [own.popen.stderr.readline() for _ in range(2)]
     assert "switched off by an operator for 0.2 s" in lines[0]
     assert "Tracing is on again" in lines[1]
 
@@ -119,22 +119,22 @@ def test_a_time_ends_by_itself_without_a_request(process: Process) -> None:
 class TestUsers:
     @needs_root
     @pytest.mark.parametrize(("owner", "asker"), [(0, NOBODY), (NOBODY, SOMEBODY)])
-    def test_another_user_is_refused_on_both_sides(self, process: Process, owner: int, asker: int) -> None:
+    def test_another_user_is_refused_on_both_sides(self, own: Process, owner: int, asker: int) -> None:
         if owner:
-            process.do(f"become {owner}")
-        found = ask_as(asker, process.name, {"do": "off"})
+            own.do(f"become {owner}")
+        found = ask_as(asker, own.name, {"do": "off"})
         assert found["ask"] is None
         assert found["told"]["refused"] is True
         assert f"not user {asker}" in found["told"]["error"]
-        assert process.ask()["on"] is True
+        assert own.ask()["on"] is True
 
     @needs_root
-    def test_a_process_obeys_the_user_that_it_has_become_and_root(self, process: Process) -> None:
+    def test_a_process_obeys_the_user_that_it_has_become_and_root(self, own: Process) -> None:
         """As a worker of gunicorn's, which is forked as root."""
-        process.do(f"become {NOBODY}")
-        found = ask_as(NOBODY, process.name, {"do": "off"})
+        own.do(f"become {NOBODY}")
+        found = ask_as(NOBODY, own.name, {"do": "off"})
         assert found["ask"][1]["on"] is False
-        assert process.ask("on")["on"] is True
+        assert own.ask("on")["on"] is True
 
     @needs_root
     def test_another_user_s_socket_is_not_spoken_to(self) -> None:
@@ -207,11 +207,11 @@ class TestChildren:
         assert process.ask()["on"] is False
         os.kill(child, signal.SIGKILL)
 
-    def test_a_child_does_not_keep_the_socket_of_a_parent_that_has_ended(self, process: Process) -> None:
-        child, name = int(process.do("fork")), process.name
+    def test_a_child_does_not_keep_the_socket_of_a_parent_that_has_ended(self, own: Process) -> None:
+        child, name = int(own.do("fork")), own.name
         name_of(child)
-        process.end()
-        assert names_of(process.pid) == []
+        own.end()
+        assert names_of(own.pid) == []
         assert ask(name, {"do": "status"}) is None
         os.kill(child, signal.SIGKILL)
 
@@ -229,14 +229,14 @@ class TestChildren:
 
 
 class TestTrouble:
-    def test_it_lives_through_a_lack_of_file_descriptors(self, process: Process) -> None:
+    def test_it_lives_through_a_lack_of_file_descriptors(self, own: Process) -> None:
         # `accept` has a descriptor before it has a connection, and so the first one is served.
-        with connect(process.name):
-            process.do("exhaust")
+        with connect(own.name):
+            own.do("exhaust")
             with pytest.raises(NoAnswerError, match="does not answer"):
-                ask(process.name, {"do": "status"}, seconds=1)
-            process.do("release")
-        assert process.ask()["on"] is True
+                ask(own.name, {"do": "status"}, seconds=1)
+            own.do("release")
+        assert own.ask()["on"] is True
 
     def test_a_stopped_process_is_given_up_and_does_as_it_was_told_once_it_goes_on(self, process: Process) -> None:
         name = process.name
@@ -249,14 +249,14 @@ class TestTrouble:
             process.go_on()
         assert wait_for(lambda: not process.ask()["on"], 5)
 
-    def test_a_process_ends_as_it_would_have_while_it_is_asked(self, process: Process) -> None:
-        name = process.name
-        assert process.popen.stdin is not None
-        process.popen.stdin.close()
+    def test_a_process_ends_as_it_would_have_while_it_is_asked(self, own: Process) -> None:
+        name = own.name
+        assert own.popen.stdin is not None
+        own.popen.stdin.close()
         assert wait_for(lambda: ask(name, {"do": "status"}) is None, 10)
-        assert process.popen.wait(10) == 0
-        assert process.popen.stderr is not None
-        assert process.popen.stderr.read() == ""
+        assert own.popen.wait(10) == 0
+        assert own.popen.stderr is not None
+        assert own.popen.stderr.read() == ""
 
 
 class TestNamespaces:

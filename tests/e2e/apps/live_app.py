@@ -44,7 +44,7 @@ async def work(what: str) -> dict[str, Any]:
 
 async def periodically() -> None:
     while True:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         if os.environ.get("NEXT_URL"):
             app.state.seen_outside = await work("outside")
 
@@ -124,7 +124,10 @@ async def slow() -> dict[str, Any]:
 
 @app.get("/release")
 async def release() -> None:
+    """Those that wait now go on; who comes later waits for another release."""
+    global released  # noqa: PLW0603
     released.set()
+    released = asyncio.Event()
 
 
 @app.websocket("/ws")

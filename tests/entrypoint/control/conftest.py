@@ -14,7 +14,8 @@ assert _spec.loader is not None
 _live = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_live)
 
-Process, process, service, start = _live.Process, _live.process, _live.service, _live.start
+Process, service, start = _live.Process, _live.service, _live.start
+running, process, own = _live.running, _live.process, _live.own
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

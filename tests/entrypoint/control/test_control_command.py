@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from live_processes import name_of, stop
 
 from tracebaton.cli import main
 from tracebaton.control import talk
@@ -42,7 +44,8 @@ class TestOfOneService:
         assert [is_on(one) for one in mine] == [True, True]
         assert capsys.readouterr().err == ""
 
-    def test_rules_are_set_for_a_time_and_taken_back(self, process: Any, service: str) -> None:
+    def test_rules_are_set_for_a_time_and_taken_back(self, process: Any) -> None:
+        service = process.service
         assert main(["set", "sampling", "POST /agents/{name}/chat=1", "--for", "1h", "--service", service]) == 0
         assert process.ask()["sampler"].startswith("tracebaton{POST /agents/{name}/chat=1, ")
         assert main(["set", "sampling", "RESET", "--service", service]) == 0
@@ -57,37 +60,40 @@ class TestOfOneService:
         ],
     )
     def test_wrong_rules_change_nothing_and_are_told(
-        self, process: Any, service: str, capsys: Capture, words: list[str], sentence: str
+        self, process: Any, capsys: Capture, words: list[str], sentence: str
     ) -> None:
         before = process.ask()
-        assert main(["set", "sampling", *words, "--service", service]) == 2
+        assert main(["set", "sampling", *words, "--service", process.service]) == 2
         error = capsys.readouterr().err
         assert sentence in error
         assert "Nothing was changed." in error
         assert process.ask() == before
 
     @pytest.mark.parametrize("duration", ["10", "-1s", "0s", "nan", "1y", "", "169h"])
-    def test_a_wrong_duration_is_none(self, process: Any, service: str, capsys: Capture, duration: str) -> None:
+    def test_a_wrong_duration_is_none(self, process: Any, capsys: Capture, duration: str) -> None:
         with pytest.raises(SystemExit) as ended:
-            main(["off", f"--for={duration}", "--service", service])
+            main(["off", f"--for={duration}", "--service", process.service])
         assert ended.value.code == 2
         assert "a duration such as 90s, 10m or 1h" in capsys.readouterr().err
         assert is_on(process)
 
-    def test_twenty_processes_are_asked_at_once(self, start: Start, service: str) -> None:
-        started = [start(ready=False) for _ in range(20)]
-        for one in started:
-            one.wait_until_ready()
-        answers = talk.ask_all({"do": "off"}, service)
-        assert [one["pid"] for one in answers.processes] == sorted(one.pid for one in started)
-        # Stopped, they keep nobody waiting one after the other: that would be 40 s.
-        for one in started:
-            one.stop()
-        begun = time.monotonic()
-        answers = talk.ask_all({"do": "status"}, service)
-        took = time.monotonic() - begun
-        for one in started:
-            one.go_on()
+    def test_twenty_processes_are_asked_at_once(self, own: Any, service: str) -> None:
+        """Nineteen of them are forked, as workers are."""
+        pids = sorted([own.pid, *(int(own.do("fork")) for _ in range(19))])
+        for pid in pids:
+            name_of(pid)
+        try:
+            answers = talk.ask_all({"do": "off"}, service)
+            assert [one["pid"] for one in answers.processes] == pids
+            # Stopped, they keep nobody waiting one after the other: that would be 40 s.
+            for pid in pids:
+                stop(pid)
+            begun = time.monotonic()
+            answers = talk.ask_all({"do": "status"}, service)
+            took = time.monotonic() - begun
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
         assert len([line for line in answers.failures if "is stopped or very busy" in line]) >= 20
         assert took < 20
 

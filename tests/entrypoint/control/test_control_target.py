@@ -174,14 +174,13 @@ class TestAnotherContainer:
             assert network.states() == {there.pid: True}
 
 
-def test_who_is_told_decides_too(start: Any, service: str) -> None:
+def test_who_is_told_decides_too(process: Any) -> None:
     """What starts between the question and the command hears a command that is not for it."""
-    process = start()
     ours = namespace()
     assert process.ask("off", container=ours + 1) == {"other_service": True}
     assert process.ask("off", container="x") == {"other_service": True}
     assert process.ask()["on"] is True
-    assert process.ask("off", container=ours, service=service)["on"] is False
+    assert process.ask("off", container=ours, service=process.service)["on"] is False
 
 
 def test_listeners_that_pretend(network: Network) -> None:

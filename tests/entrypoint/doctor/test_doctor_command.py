@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,9 @@ class TestReading:
             ("set -e\n# start\nalembic upgrade head\nexec uvicorn main:app\n", ["exec", "uvicorn", "main:app"], ""),
             ("echo start && uvicorn main:app", ["uvicorn", "main:app"], ""),
             ("uvicorn \\\n  main:app", ["uvicorn", "main:app"], ""),
+            ("uvicorn main:app 2>&1", ["uvicorn", "main:app", "2", ">&", "1"], ""),
+            ("uvicorn main:app >log 2>&1 &", ["uvicorn", "main:app", ">", "log", "2", ">&", "1"], "&"),
+            ("make serve; uvicorn main:app; sleep 1; echo over", ["uvicorn", "main:app"], "; sleep"),
             ("", [], ""),
         ],
     )
@@ -112,14 +116,12 @@ def test_a_module_of_this_python(diagnose: Examine) -> None:
         ("uvicon main:app", "'uvicon' is not on the PATH (did you mean uvicorn?): the container ends with status 127"),
         ("./start main:app", "'./start' does not exist"),
         ("./main.py", "'./main.py' is not executable. chmod +x ./main.py"),
-        ("uvicorn", "uvicorn is given no application"),
+        ("uvicorn", "no application is named: uvicorn wants MODULE:ATTRIBUTE. uvicorn main:app"),
         ("uvicorn main.py", "uvicorn wants MODULE:ATTRIBUTE. uvicorn main:app"),
-        ("uvicorn mian:app", "there is no module mian"),
-        ("uvicorn main:ap", "has no 'ap' (did you mean app?). uvicorn main:app"),
-        ("uvicorn main:application", "has no 'application'"),
+        ("uvicorn mian:app", "there is no module mian in {directory} (did you mean main?)"),
         ("uvicorn shop.apy:app", "there is no module shop.apy"),
-        ("uvicorn shop.api:app", "has no 'app'"),
-        ("uvicorn --app-dir src main2:app", "there is no module main2 in"),
+        ("uvicorn --app-dir src main2:app", "there is no module main2 in {directory}/src"),
+        ("python -m uvicorn mian:app", "there is no module mian in {directory}"),
         ("gunicorn -k gone.workers.Worker main:app", "no module gone.workers"),
         ("fastapi run app/main.py", "the file app/main.py does not exist"),
         ("python worker.py", "the file worker.py does not exist"),
@@ -127,10 +129,10 @@ def test_a_module_of_this_python(diagnose: Examine) -> None:
         ("tracebaton run", "the command has no program"),
     ],
 )
-def test_what_cannot_start_is_an_error(diagnose: Examine, command: str, said: str) -> None:
+def test_what_cannot_start_is_an_error(diagnose: Examine, app_directory: Path, command: str, said: str) -> None:
     status, sentence = worst_of(diagnose, *command.split())
     assert status is Status.ERROR
-    assert said in sentence
+    assert said.format(directory=app_directory) in sentence
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_what_cannot_start_is_an_error(diagnose: Examine, command: str, said: st
         ("uvicorn main:app | tee log", Status.ERROR, "`| tee` follows the program"),
         ("cd . && uvicorn main:app", Status.WARNING, "some shells stay PID 1"),
         ("uvicorn main:app", Status.WARNING, "put exec before the program"),
+        ("uvicorn main:app 2>&1", Status.WARNING, "put exec before the program"),
     ],
 )
 def test_a_shell_without_exec_loses_spans(diagnose: Examine, script: str, status: Status, said: str) -> None:
@@ -171,22 +174,28 @@ def test_a_script_as_entry_point(diagnose: Examine, app_directory: Path, text: s
     assert said in sentence
 
 
-def test_another_python_is_an_error(diagnose: Examine, app_directory: Path) -> None:
-    (app_directory / "bin").mkdir()
-    python, program = app_directory / "bin" / "python3", app_directory / "serve"
-    python.write_text("")
+def test_a_python_without_tracebaton_is_an_error(diagnose: Examine, app_directory: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", app_directory / "other"], check=True, timeout=60)
+    python, program = app_directory / "other" / "bin" / "python3", app_directory / "serve"
     program.write_text(f"#!{python}\n")
-    for one in (python, program):
-        one.chmod(0o755)
-    status, sentence = worst_of(diagnose, "./serve")
-    assert status is Status.ERROR
-    assert f"another Python, {python}, than the one that tracebaton is installed in" in sentence
-    assert f"{python} -m pip install tracebaton" in sentence
-    assert worst_of(diagnose, str(python), "main.py")[0] is Status.ERROR
+    program.chmod(0o755)
+    for command in (["./serve"], [str(python), "main.py"]):
+        status, sentence = worst_of(diagnose, *command)
+        assert status is Status.ERROR
+        assert f"the environment of {python} has no tracebaton: " in sentence
+        assert "Install tracebaton there" in sentence
 
 
-def test_gunicorns_own_worker_runs_no_fastapi(diagnose: Examine) -> None:
-    status, sentence = worst_of(diagnose, "gunicorn", "main:app", "-w", "2")
+def test_a_python_in_another_place_that_has_tracebaton_is_none(diagnose: Examine, app_directory: Path) -> None:
+    python = app_directory / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert worst_of(diagnose, str(python), "main.py")[0] is Status.OK
+
+
+@pytest.mark.parametrize("kind", [[], ["-ksync"], ["--worker-class=gevent"]])
+def test_gunicorns_own_workers_run_no_fastapi(diagnose: Examine, kind: list[str]) -> None:
+    status, sentence = worst_of(diagnose, "gunicorn", "main:app", "-w", "2", *kind)
     assert status is Status.WARNING
     assert "-k uvicorn_worker.UvicornWorker" in sentence
 

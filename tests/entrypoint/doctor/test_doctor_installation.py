@@ -99,7 +99,7 @@ class TestInstrumentations:
     ) -> None:
         from tracebaton.doctor import instrumentations
 
-        monkeypatch.setattr(instrumentations, "_version", lambda name: version if name == "fastapi" else None)
+        monkeypatch.setattr(instrumentations, "installed", lambda name: version if name == "fastapi" else None)
         findings = diagnose({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "fastapi"}, check="instrumentations")
         (finding,) = [one for one in findings if one.status is Status.WARNING]
         assert said in finding.message

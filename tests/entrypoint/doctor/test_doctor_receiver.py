@@ -88,7 +88,7 @@ def test_the_test_span_arrives(receiver: Any, protocol: str) -> None:
 def test_each_of_several_exporters_is_asked(receiver: Any) -> None:
     findings, _ = ask(f"http://127.0.0.1:{port_of(receiver.grpc)}", OTEL_TRACES_EXPORTER="otlp,otlp_proto_http")
     assert findings[-2].status is Status.OK
-    assert "speaks HTTP/2, as gRPC does, and no HTTP/1.1" in findings[-1].message
+    assert "takes spans over grpc and not over http/protobuf, which is the protocol" in findings[-1].message
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,14 @@ def test_each_of_several_exporters_is_asked(receiver: Any) -> None:
     [
         (
             GRPC,
-            "speaks HTTP/1.1 and no gRPC, and the protocol is grpc",
+            "takes spans over http/protobuf and not over grpc, which is the protocol",
             "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         ),
-        (HTTP, "speaks HTTP/2, as gRPC does, and no HTTP/1.1", "set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+        (
+            HTTP,
+            "takes spans over grpc and not over http/protobuf, which is the protocol",
+            "set OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+        ),
     ],
 )
 def test_the_other_protocol_is_recognised(receiver: Any, protocol: str, said: str, remedy: str) -> None:

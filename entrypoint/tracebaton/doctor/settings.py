@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, ok, warning
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.situation import Situation
     from tracebaton_configurator.settings import Settings
-
-__all__ = ["check", "destination"]
 
 _LOGS = {
     "json": "log lines become JSON objects with the ids",
@@ -29,23 +26,20 @@ def check(situation: Situation) -> Iterator[Finding]:
     if here.disabled:
         yield warning("tracing is off: OTEL_SDK_DISABLED=true", "unset it, or set it to false, to switch tracing on")
         return
-    yield from _service(situation)
+    yield _service(situation)
     yield from _exporters(here)
     yield ok(
         f"{_LOGS[here.logs]}; the exit takes {here.shutdown_timeout:g} s at most; a batch is sent every "
         f"{here.batch_delay_ms} ms, and {here.queue_size} spans may wait"
     )
-    kept = [*(["end 5xx"] if here.keep_errors else [])]
+    kept = ["end 5xx"] if here.keep_errors else []
     kept += [f"take longer than {here.keep_slower_than:g} s"] if here.keep_slower_than else []
-    trust = here.trust_parent if isinstance(here.trust_parent, bool) else ", ".join(map(str, here.trust_parent))
+    said = f"requests that {' or '.join(kept)} are kept even when not sampled"
+    trust = here.trust_parent
+    whose = f"continued from {', '.join(map(str, trust))}" if isinstance(trust, tuple) else "continued"
     yield ok(
-        (
-            f"requests that {' or '.join(kept)} are kept even when not sampled"
-            if kept
-            else "what is not sampled is never kept"
-        )
-        + "; the trace of a caller is "
-        + ("continued" if trust is True else "linked, not continued" if trust is False else f"continued from {trust}")
+        f"{said if kept else 'what is not sampled is never kept'}; the trace of a caller is "
+        f"{whose if trust else 'linked, not continued'}"
     )
     if here.shutdown_timeout > 9:
         yield warning(
@@ -54,42 +48,32 @@ def check(situation: Situation) -> Iterator[Finding]:
         )
 
 
-def _service(situation: Situation) -> Iterator[Finding]:
-    here = situation.settings
-    if not here.service_name_derived:
-        yield ok(f"the service is called {here.service_name!r}")
-        return
+def _service(situation: Situation) -> Finding:
+    name = situation.settings.service_name
+    if not situation.settings.service_name_derived:
+        return ok(f"the service is called {name!r}")
     source = "the command" if situation.launch.program else "this directory, as no command was given"
-    if says_nothing(here.service_name):
-        yield warning(
-            f"the service would be called {here.service_name!r}, derived from {source}: half of all services are",
+    if says_nothing(name):
+        return warning(
+            f"the service would be called {name!r}, derived from {source}: half of all services are",
             "set OTEL_SERVICE_NAME",
         )
-    else:
-        yield ok(f"the service is called {here.service_name!r}, derived from {source}; OTEL_SERVICE_NAME sets another")
+    return ok(f"the service is called {name!r}, derived from {source}; OTEL_SERVICE_NAME sets another")
 
 
 def _exporters(here: Settings) -> Iterator[Finding]:
     names = here.traces_exporters
+    over_otlp = [name for name in names if is_otlp(name)]
     if not names:
-        yield warning(
-            "spans are not exported: OTEL_TRACES_EXPORTER=none",
-            "unset it to send them to a Collector",
-        )
-        return
-    yield from (ok(f"spans go to {destination(here)} (exporter {name})") for name in names if is_otlp(name))
+        yield warning("spans are not exported: OTEL_TRACES_EXPORTER=none", "unset it to send them to a Collector")
+    for name in over_otlp:
+        yield ok(f"spans go to {here.endpoint} over {here.endpoint.protocol} (exporter {name})")
     if "console" in names:
         yield warning(
             "spans are printed on standard output (OTEL_TRACES_EXPORTER=console), between the lines of the application",
             "unset it when you have seen enough",
         )
-    if len([name for name in names if is_otlp(name)]) > 1:
+    if len(over_otlp) > 1:
         yield warning(
             f"OTEL_TRACES_EXPORTER={','.join(names)} sends each span several times over OTLP", "leave one of them"
         )
-
-
-def destination(here: Settings) -> str:
-    """Endpoint and protocol, without what may be secret."""
-    url = re.sub(r"\?.*", "?***", str(here.endpoint))
-    return f"{url} over {here.endpoint.protocol}"
