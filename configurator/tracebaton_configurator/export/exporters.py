@@ -31,12 +31,19 @@ def is_otlp(name: str) -> bool:
 def make_client(name: str, endpoint: Endpoint) -> Client:
     """What sends batches over OTLP in the endpoint's protocol, or in the one that the name asks for.
 
-    Imports what it needs. Raises OSError and ValueError (ssl.SSLError among them) for certificates that are not there.
+    Imports what it needs. Raises ValueError for a target of gRPC's that is to be sent to over HTTP.
     """
+    is_target = endpoint.insecure_target is not None
     if name == "otlp_proto_http" or (name == "otlp" and endpoint.protocol != "grpc"):
+        if is_target:
+            raise ValueError(f"{name} does not know {endpoint.url}, a target of gRPC's")
         from tracebaton_configurator.export.http_client import HttpClient
 
         return HttpClient(endpoint)
+    if is_target:
+        from tracebaton_configurator.export.upstream_client import UpstreamClient
+
+        return UpstreamClient(endpoint)
     from tracebaton_configurator.export.grpc_client import GrpcClient
 
     return GrpcClient(endpoint)

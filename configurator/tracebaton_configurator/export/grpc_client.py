@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Deadline = Callable[[], float]
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _LONGEST_ANSWER = 1 << 20
 _FRAME_HEAD = 9
 # What a peer may send that has not been allowed more (RFC 9113, 6.5.2).
@@ -50,7 +50,7 @@ class GrpcClient:
         head = {
             ":method": "POST",
             ":scheme": self._address.scheme,
-            ":path": _METHOD,
+            ":path": METHOD,
             ":authority": self._address.authority,
             "te": "trailers",
             "content-type": "application/grpc",

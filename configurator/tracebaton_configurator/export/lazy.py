@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 
+def import_early() -> None:
+    """Import what upstream's exporters import, and what starts a thread while it is imported.
+
+    The first export may be the last one, at the end of the process, when no thread can be started any more
+    (opentelemetry-sdk 1.42.0 to 1.45.2, sdk/_logs/_internal: a class attribute is `Resource.create({})`).
+    """
+    import_module("opentelemetry.sdk._logs")
+
+
 class LazyExporter(SpanExporter):
     """Passes everything on to what `build` returns, which is called once, by the first export.
 
@@ -29,10 +38,7 @@ class LazyExporter(SpanExporter):
         self._on_error = on_error
         self._exporter: SpanExporter | None = None
         self._broken = False
-        # Upstream's exporters import this module, and it starts a thread while it is imported. The first export may be
-        # the last one, at the end of the process, when no thread can be started any more (opentelemetry-sdk 1.42.0 to
-        # 1.45.2, sdk/_logs/_internal: a class attribute is `Resource.create({})`).
-        import_module("opentelemetry.sdk._logs")
+        import_early()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         exporter = self._get()

@@ -213,6 +213,10 @@ def _spool(here: Settings) -> Spool | None:
 
 
 def _deliver(name: str, here: Settings) -> QueueSpanProcessor:
+    if here.endpoint.insecure_target is not None:
+        from tracebaton_configurator.export.lazy import import_early
+
+        import_early()
     spool = _spool(here)
     waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
     export_queue = ExportQueue(
