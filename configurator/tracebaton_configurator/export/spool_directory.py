@@ -77,36 +77,27 @@ def writer_names(root: int) -> Iterator[str]:
 def open_directory(root: int, name: str) -> int | None:
     """A descriptor of a directory of this user's; None for anything else, and where there is nothing (OSError)."""
     try:
-        if not _is_ours(os.stat(name, dir_fd=root, follow_symlinks=False), stat.S_ISDIR):
-            return None
-        descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
+        return _open_ours(root, name, _DIRECTORY | os.O_NOFOLLOW, stat.S_ISDIR)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        ours = _is_ours(os.fstat(descriptor), stat.S_ISDIR)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not ours:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def open_file(directory: int, name: str, flags: int = os.O_RDWR) -> int | None:
     """A descriptor of a regular file of this user's; None for anything else (OSError)."""
-    if not _is_ours(os.stat(name, dir_fd=directory, follow_symlinks=False), stat.S_ISREG):
+    return _open_ours(directory, name, flags | _FLAGS, stat.S_ISREG)
+
+
+def _open_ours(directory: int, name: str, flags: int, kind: Callable[[int], bool]) -> int | None:
+    if not is_ours(os.stat(name, dir_fd=directory, follow_symlinks=False), kind):
         return None
-    descriptor = os.open(name, flags | _FLAGS, dir_fd=directory)
+    descriptor = os.open(name, flags, dir_fd=directory)
+    ours = False
     try:
-        ours = _is_ours(os.fstat(descriptor), stat.S_ISREG)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not ours:
-        os.close(descriptor)
-        return None
-    return descriptor
+        ours = is_ours(os.fstat(descriptor), kind)  # it may have been exchanged
+    finally:
+        if not ours:
+            os.close(descriptor)
+    return descriptor if ours else None
 
 
 def create_file(directory: int, name: str) -> int:
@@ -202,7 +193,8 @@ def corrupt_name() -> str:
     return f"corrupt-{os.geteuid()}"
 
 
-def _is_ours(there: os.stat_result, kind: Callable[[int], bool]) -> bool:
+def is_ours(there: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    """Whether this is this user's, and of that kind."""
     return there.st_uid == os.geteuid() and kind(there.st_mode)
 
 

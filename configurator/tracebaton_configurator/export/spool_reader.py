@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tracebaton_configurator.export.spool_directory import open_file, try_lock
 from tracebaton_configurator.export.spool_segment import (
@@ -16,17 +16,13 @@ from tracebaton_configurator.export.spool_segment import (
     read_record,
 )
 
-if TYPE_CHECKING:
-    from tracebaton_configurator.export.spool_directory import Writer
-
 # A batch that was postponed is tried again once so many behind it in its file have been delivered, or all of them.
 _TURNS = 8
 
 
 class Entry(NamedTuple):
-    """A batch on disk: the directory of its writer, its file, its place there, and how many spans are in it."""
+    """A batch on disk: its file, its place there, and how many spans are in it."""
 
-    directory: str
     file: str
     at: int
     size: int
@@ -39,8 +35,8 @@ class Reader:
     `lost` counts the spans that could not be read, one at least for whatever made no sense.
     """
 
-    def __init__(self, writer: Writer, name: Name, descriptor: int) -> None:
-        self.writer = writer
+    def __init__(self, directory: int, name: Name, descriptor: int) -> None:
+        self.directory = directory
         self.name = name
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
@@ -55,22 +51,20 @@ class Reader:
             self._give_up(name.spans or 1)
 
     @classmethod
-    def open(cls, writer: Writer, name: Name) -> Reader | None:
+    def open(cls, directory: int, name: Name) -> Reader | None:
         """None where it is gone, not a file of this user's, or in use (OSError)."""
         try:
-            descriptor = open_file(writer.directory, name.text)
+            descriptor = open_file(directory, name.text)
         except FileNotFoundError:
             return None
-        if descriptor is None:
-            return None
+        reader = None
         try:
-            if try_lock(descriptor):
-                return cls(writer, name, descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
+            if descriptor is not None and try_lock(descriptor):
+                reader = cls(directory, name, descriptor)
+        finally:
+            if descriptor is not None and reader is None:
+                os.close(descriptor)
+        return reader
 
     @property
     def postponed(self) -> bool:
@@ -136,7 +130,7 @@ class Reader:
 
     def remove(self) -> int:
         """Remove the file; returns its size (OSError)."""
-        os.unlink(self.name.text, dir_fd=self.writer.directory)
+        os.unlink(self.name.text, dir_fd=self.directory)
         return self._size
 
     def close(self) -> None:
@@ -145,7 +139,7 @@ class Reader:
             os.close(self._descriptor)
 
     def _entry(self, record: Record) -> Entry:
-        return Entry(self.writer.name, self.name.text, record.at, record.size, record.spans)
+        return Entry(self.name.text, record.at, record.size, record.spans)
 
     def _pass(self, record: Record) -> None:
         self._at = max(self._at, record.payload_at + record.size)
