@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tracebaton_configurator.export.connection import Connection, Tls
@@ -10,32 +10,11 @@ from tracebaton_configurator.export.connection import Connection, Tls
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracebaton_configurator.settings.endpoint import Endpoint
+
 # Shorter values are no secrets, and masking them would leave nothing of a sentence; so would words such as "Bearer".
 _SHORTEST_SECRET = 3
 _LONG_WORD = 8
-
-
-class Endpoint(Protocol):
-    """Where and how: see `settings.endpoint.Endpoint`. `timeout` is in seconds, `proxy` a URL."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def protocol(self) -> str: ...
-    @property
-    def compression(self) -> str: ...
-    @property
-    def timeout(self) -> float: ...
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]: ...
-    @property
-    def insecure(self) -> bool: ...
-    @property
-    def proxy(self) -> str | None: ...
-    @property
-    def tls(self) -> tuple[str | None, str | None, str | None]: ...
-    @property
-    def insecure_target(self) -> bool | None: ...
 
 
 class Address:

@@ -10,8 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from tracebaton_configurator.export.backlog import Backlog
-from tracebaton_configurator.export.batch import Batch, halves_of
+from tracebaton_configurator.export.backlog import Backlog, Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
 from tracebaton_configurator.export.export_result import ExportResult, Outcome, no_answer
 from tracebaton_configurator.export.forks import importing

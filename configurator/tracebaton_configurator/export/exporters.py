@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.export_queue import Client
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
 _OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
 _GROUP = "opentelemetry_{}_exporter"

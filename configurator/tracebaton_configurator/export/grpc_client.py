@@ -26,8 +26,8 @@ from tracebaton_configurator.export.export_result import ExportResult, no_answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.connection import Connection
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
     Deadline = Callable[[], float]
 

@@ -17,8 +17,8 @@ from tracebaton_configurator.export.export_result import ExportResult, no_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.connection import Connection
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
     Deadline = Callable[[], float]
 

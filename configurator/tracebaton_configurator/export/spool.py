@@ -49,10 +49,9 @@ from typing import TYPE_CHECKING
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spool_bound import BLOCK, Bound
 from tracebaton_configurator.export.spool_directory import opened_root, set_aside
+from tracebaton_configurator.export.spool_file import Entry, Reader, Segment
 from tracebaton_configurator.export.spool_own import OwnDirectory
-from tracebaton_configurator.export.spool_reader import Entry, Reader
 from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH
-from tracebaton_configurator.export.spool_writer import Segment
 from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ class OwnDirectory:
     def next_name(self) -> Name | None:
         """The oldest segment that has not been handed out in this pass; None at its end."""
         while not self._names and not self._list():
-            if not self._adopt():
+            if not self._recover():
                 self._after = None
                 return None
         return self._names.pop()
@@ -112,7 +112,7 @@ class OwnDirectory:
             self._after = self._names[0]
         return bool(self._names)
 
-    def _adopt(self) -> bool:
+    def _recover(self) -> bool:
         """Take over what the next dead writer has left; whether there was one."""
         if self._visited is None:
             return False

@@ -24,7 +24,7 @@ from tracebaton_configurator.export.grpc_client import METHOD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.export.address import Endpoint
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
 # What is open. In a forked child it stays in here: to close it, or to collect it, could wait for a thread of gRPC's
 # that the child does not have.

@@ -192,8 +192,7 @@ def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> QueueS
         processor = _deliver(name, here)
         provider.add_span_processor(processor)
         return processor
-    from tracebaton_configurator.export.lazy import LazyExporter
-    from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor
+    from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor, LazyExporter
 
     try:
         exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
@@ -214,7 +213,7 @@ def _spool(here: Settings) -> Spool | None:
 
 def _deliver(name: str, here: Settings) -> QueueSpanProcessor:
     if here.endpoint.insecure_target is not None:
-        from tracebaton_configurator.export.lazy import import_early
+        from tracebaton_configurator.export.upstream_processor import import_early
 
         import_early()
     spool = _spool(here)

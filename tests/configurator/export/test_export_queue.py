@@ -22,7 +22,7 @@ from processes import wait_for
 from tracebaton_configurator.export import backlog
 from tracebaton_configurator.export import export_queue as module
 from tracebaton_configurator.export import spool as spool_module
-from tracebaton_configurator.export.batch import Batch, halves_of
+from tracebaton_configurator.export.backlog import Batch, halves_of
 from tracebaton_configurator.export.export_queue import ExportQueue
 from tracebaton_configurator.export.export_result import ExportResult, Outcome
 from tracebaton_configurator.export.export_status import ExportStatus
@@ -376,7 +376,7 @@ class TestSpooled:
         def fail(*_: object) -> bytes:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr("tracebaton_configurator.export.spool_reader.read_payload", fail)
+        monkeypatch.setattr("tracebaton_configurator.export.spool_file.read_payload", fail)
         client = Scripted(lambda _: DELIVERED)
         export_queue = made(client, Spool(str(tmp_path), 10_000_000))
         export_queue.take(payload(1, 9), 1)

@@ -26,16 +26,15 @@ from tracebaton_configurator.export import (
     spool,
     spool_bound,
     spool_directory,
+    spool_file,
     spool_own,
-    spool_reader,
     spool_segment,
-    spool_writer,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODULES = (spool, spool_bound, spool_directory, spool_own, spool_reader, spool_segment, spool_writer)
+MODULES = (spool, spool_bound, spool_directory, spool_file, spool_own, spool_segment)
 MOST = 120_000
 BATCH = 6_000
 ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES, errno.EINTR, errno.ESTALE]
