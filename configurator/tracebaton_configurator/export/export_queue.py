@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tracebaton_configurator.export.backlog import Backlog, Batch, halves_of
 from tracebaton_configurator.export.counters import Counters
 from tracebaton_configurator.export.export_result import ExportResult, Outcome, no_answer
 from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.spooled import Spooled
 from tracebaton_configurator.export.suspects import Advice, Move, Suspects
 from tracebaton_configurator.patching import os_threads
 
@@ -57,6 +57,7 @@ class ExportQueue:
         self._timeout = timeout
         self._most_spans = most_spans
         self.spool = spool
+        self._spooled = Spooled(spool, status)
         self.forget()
 
     def forget(self) -> None:
@@ -74,8 +75,7 @@ class ExportQueue:
         self._abandoned = False
         self._lock = os_threads.RLock()
         self._status.forget()
-        if self.spool is not None:
-            self.spool.forget()
+        self._spooled.forget(self.counters)
 
     def take(self, payload: bytes, spans: int) -> None:
         """Accept a batch for export_queue."""
@@ -170,11 +170,10 @@ class ExportQueue:
             self._waiting.clear()
             self._in_flight = None
             for batch in left:
-                if batch.entry is None and not (usable and self._spool(batch)):
+                if batch.entry is None and not (usable and self._spooled.put(batch)):
                     self._lose("the process ended", batch.spans)
-            if self.spool is not None and usable:
-                with suppress(OSError):
-                    self.spool.close()
+            if usable:
+                self._spooled.close()
         finally:
             if usable:
                 self._lock.release()
@@ -205,29 +204,12 @@ class ExportQueue:
             if self._in_flight is not None:
                 return self._in_flight
         # What has just been recorded goes first: it is what somebody looks for.
-        batch = self._from_spool()
-        if batch is None and not self._abandoned:
-            with self._lock:
-                batch = self._in_flight = self._waiting.next_behind()
+        batch = self._spooled.next() if self._end == float("inf") else None
+        with self._lock:
+            if batch is None and not self._abandoned:
+                batch = self._waiting.next_behind()
+            self._in_flight = batch
         return batch
-
-    def _from_spool(self) -> Batch | None:
-        spool = self.spool
-        if spool is None or self._end != float("inf"):
-            return None
-        try:
-            spool.recover()
-            while (entry := spool.oldest()) is not None:
-                payload = spool.read(entry)
-                if payload is not None:
-                    with self._lock:
-                        self._in_flight = Batch(payload, entry.spans, entry)
-                        return self._in_flight
-        except OSError as error:
-            self._status.spool_failed(error)
-        finally:
-            self._account()
-        return None
 
     def _settle(self, batch: Batch, result: ExportResult) -> None:
         with self._lock:
@@ -242,7 +224,7 @@ class ExportQueue:
                 self._replace(batch, halves)
             else:
                 self._count(batch, result)
-                self._done(batch)
+                self._spooled.remove(batch)
             if self._status.active:
                 self._waiting.restore()
         self._wait = self._not_before = 0.0
@@ -251,35 +233,11 @@ class ExportQueue:
     def _replace(self, batch: Batch, halves: list[Batch]) -> None:
         for half in reversed(halves):
             # What was on disk stays there, so that nothing ends it on the way.
-            if batch.entry is not None and self._spool(half):
+            if batch.entry is not None and self._spooled.put(half):
                 self.counters.spooled -= half.spans
             else:
                 self._waiting.put_back(half)
-        self._done(batch)
-
-    def _done(self, batch: Batch) -> None:
-        if batch.entry is not None and self.spool is not None:
-            try:
-                self.spool.remove(batch.entry)
-            except OSError as error:
-                self._status.spool_failed(error)
-            self._account()
-
-    def _account(self) -> None:
-        """Count what the spool has lost since, and say what it has found."""
-        spool = self.spool
-        if spool is None:
-            return
-        evicted, spool.evicted = spool.evicted, 0
-        self._lose("the spool was full", evicted)
-        spans, spool.corrupt_spans = spool.corrupt_spans, 0
-        self.counters.drop("their file in the spool was corrupt", spans)
-        files, spool.corrupt_files = spool.corrupt_files, 0
-        if files:
-            self.counters.corrupt += files
-            self._status.corrupt(files, spans)
-        while spool.remarks:
-            self._status.remark(spool.remarks.pop(0))
+        self._spooled.remove(batch)
 
     def _count(self, batch: Batch, result: ExportResult) -> None:
         if result.outcome is Outcome.SPLIT:
@@ -316,7 +274,7 @@ class ExportQueue:
             self._suspects.forget(batch.payload)
             self._lose("the receiver failed whenever it was sent them, and took others", batch.spans)
             self._status.dropped(result.reason, batch.spans)
-            self._done(batch)
+            self._spooled.remove(batch)
         else:
             self._keep(batch, behind=advice.move is not Move.AGAIN)
         if not advice.pause:
@@ -338,9 +296,8 @@ class ExportQueue:
     def _keep(self, batch: Batch, *, behind: bool) -> None:
         if batch.entry is None:
             (self._waiting.put_behind if behind else self._waiting.put_back)(batch)
-        elif behind and self.spool is not None:
-            with suppress(OSError):
-                self.spool.postpone(batch.entry)
+        elif behind:
+            self._spooled.postpone(batch)
 
     def _probe(self) -> None:
         """Ask with an empty request, which OTLP answers with success, whether the receiver is there at all.
@@ -357,24 +314,11 @@ class ExportQueue:
     def _put_aside(self) -> None:
         """While the receiver is away, what waits is safer on disk, where there is a spool."""
         with self._lock:
-            while self.spool is not None and self._status.active and not self._abandoned:
+            while self._status.active and not self._abandoned:
                 batch = self._waiting.oldest
-                if batch is None or not self._spool(batch):
+                if batch is None or not self._spooled.put(batch):
                     return
                 self._waiting.remove_oldest()
-
-    def _spool(self, batch: Batch) -> bool:
-        if self.spool is None:
-            return False
-        try:
-            self.spool.put(batch.payload, batch.spans)
-        except OSError as error:
-            self._status.spool_failed(error)
-            return False
-        finally:
-            self._account()
-        self.counters.spooled += batch.spans
-        return True
 
     def _lose(self, reason: str, spans: int) -> None:
         self.counters.drop(reason, spans)
