@@ -136,7 +136,7 @@ class QueueSpanProcessor(SpanProcessor):
             self._finish()
         self._closed = True
         self.export_queue.abandon(self._collect_last)
-        words = self.export_queue.shutdown_summary()
+        words = self.export_queue.status.shutdown_summary()
         if words and words != self._shutdown_summary:
             self._shutdown_summary = words
             own.warning("%s", words)

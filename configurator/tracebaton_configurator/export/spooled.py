@@ -10,7 +10,6 @@ from tracebaton_configurator.export.backlog import Batch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracebaton_configurator.export.counters import Counters
     from tracebaton_configurator.export.export_status import ExportStatus
     from tracebaton_configurator.export.spool import Spool
 
@@ -22,19 +21,13 @@ class Spooled:
         self._spool = spool
         self._status = status
 
-    def forget(self, counters: Counters) -> None:
-        """Begin anew, in a forked child."""
-        self._counters = counters
-        if self._spool is not None:
-            self._spool.forget()
-
     def put(self, batch: Batch) -> bool:
         """Whether it is there now."""
         put = False
         if self._spool is not None:
             with self._accounted(self._spool):
                 self._spool.put(batch.payload, batch.spans)
-                self._counters.spooled += batch.spans
+                self._status.counters.spooled += batch.spans
                 put = True
         return put
 
@@ -74,13 +67,12 @@ class Spooled:
         except OSError as error:
             self._status.spool_failed(error)
         evicted, spool.evicted = spool.evicted, 0
-        self._counters.drop("the spool was full", evicted)
-        self._status.lost += evicted
+        self._status.lose("the spool was full", evicted)
         spans, spool.corrupt_spans = spool.corrupt_spans, 0
-        self._counters.drop("their file in the spool was corrupt", spans)
+        self._status.counters.drop("their file in the spool was corrupt", spans)
         files, spool.corrupt_files = spool.corrupt_files, 0
         if files:
-            self._counters.corrupt += files
+            self._status.counters.corrupt += files
             self._status.corrupt(files, spans)
         while spool.remarks:
             self._status.remark(spool.remarks.pop(0))
