@@ -151,7 +151,7 @@ class Spool:
         with self._used(), suppress(FileNotFoundError):
             self._bound.look()
             self._remark_on_others()
-            self._own.look()
+            self._own.is_looking = True
 
     def close(self) -> None:
         """Let go of everything; what is empty disappears, the rest waits for the next process."""

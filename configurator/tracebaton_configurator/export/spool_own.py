@@ -22,7 +22,7 @@ from tracebaton_configurator.export.spool_directory import (
 from tracebaton_configurator.export.spool_segment import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tracebaton_configurator.export.spool_segment import Name
 
@@ -44,11 +44,10 @@ class OwnDirectory:
         if self._writer is not None:
             self._writer.let_go()
         self._writer = None
-        self._names: list[Name] = []
-        self._after: Name | None = None
         self._passed_over: set[str] = set()
-        self._page: list[str] = []
-        self._visited: str | None = None
+        self._walk = self._walked()
+        self.is_looking = False
+        """Whether the directories of others are to be visited."""
 
     @property
     def directory(self) -> int:
@@ -77,84 +76,78 @@ class OwnDirectory:
                 self._writer = None
         self.forget()
 
-    @property
-    def is_looking(self) -> bool:
-        """Whether there are writers' directories that have not been visited since `look`."""
-        return self._visited is not None
-
-    def look(self) -> None:
-        """Visit all writers' directories, one after the other, each time that nothing is left here."""
-        self._visited = ""
-
     def next_name(self) -> Name | None:
         """The oldest segment that has not been handed out in this pass; None at its end."""
-        while not self._names and not self._list():
-            if not self._recover():
-                self._after = None
-                return None
-        return self._names.pop()
+        name = next(self._walk, None)
+        if name is None:
+            self._walk = self._walked()
+        return name
 
     def pass_over(self, name: Name) -> None:
         """Do not hand it out again."""
         if len(self._passed_over) < _MOST_PASSED_OVER:
             self._passed_over.add(name.text)
 
-    def _list(self) -> bool:
-        """Whether there are more segments here."""
-        if self._writer is not None:
-            after = self._after
-            with suppress(OSError):
-                self._names = _oldest(
-                    self._writer.directory,
-                    lambda entry, name: (after is None or name > after) and entry.name not in self._passed_over,
-                )
-        if self._names:
-            self._after = self._names[0]
-        return bool(self._names)
+    def _walked(self) -> Iterator[Name]:
+        """A pass: what is here, and what dead writers have left, one after the other, each time that it is done."""
+        is_looking = self.is_looking
+        others = self._others() if is_looking else iter(())
+        after: Name | None = None
+        while True:
+            while self._writer is not None and (page := self._list(self._writer, after)):
+                after = page[-1]
+                yield from page
+            name = next(others, None)
+            if name is None:
+                break
+            # Where none is held, the dead writer's is kept: on a disk that is full, none could be made.
+            after = None if self._writer is None else after
+            while page := self._take_over(name):
+                yield from page
+        if is_looking:
+            self.is_looking = False
 
-    def _recover(self) -> bool:
-        """Take over what the next dead writer has left; whether there was one."""
-        if self._visited is None:
-            return False
-        with suppress(FileNotFoundError), opened_root(self._path) as root:
-            while (name := self._next_writer(root)) is not None:
-                with suppress(OSError), importing():  # see `lock_writer`
-                    if self._writer is None:
-                        # Its directory, too: on a disk that is full, none could be made.
-                        self._writer, self._after = lock_writer(root, name), None
-                        if self._writer is not None:
-                            return True
-                    elif name != self._writer.name and (dead := lock_writer(root, name)) is not None:
-                        try:
-                            self._names = _move(dead.directory, self._writer.directory)
-                            if len(self._names) == _PAGE:
-                                self._page.append(name)
-                        finally:
-                            release_writer(root, dead)
-                if self._names:
-                    return True
-        self._visited = None
-        return False
+    def _list(self, writer: Writer, after: Name | None) -> list[Name]:
+        with suppress(OSError):
+            return _oldest(
+                writer.directory,
+                lambda entry, name: (after is None or name > after) and entry.name not in self._passed_over,
+            )
+        return []
 
-    def _next_writer(self, root: int) -> str | None:
-        visited = self._visited or ""
-        if not self._page:
-            self._page = heapq.nsmallest(_PAGE, (name for name in writer_names(root) if name > visited))[::-1]
-        if self._page:
-            self._visited = self._page.pop()
-            return self._visited
-        return None
+    def _others(self) -> Iterator[str]:
+        """The names of writers' directories, read in pages."""
+        page = [""]
+        while page:
+            last = page[-1]
+            with suppress(FileNotFoundError), opened_root(self._path) as root:
+                page = heapq.nsmallest(_PAGE, (name for name in writer_names(root) if name > last))
+            if page[-1:] == [last]:
+                return  # the spool is not there any more
+            yield from page
+
+    def _take_over(self, name: str) -> list[Name]:
+        """Move what a writer has left, if it is dead, a page at a time; returns what was moved."""
+        with suppress(OSError), opened_root(self._path) as root, importing():  # see `lock_writer`
+            if self._writer is None:
+                self._writer = lock_writer(root, name)
+            elif name != self._writer.name and (dead := lock_writer(root, name)) is not None:
+                try:
+                    return _move(dead.directory, self._writer.directory)
+                finally:
+                    release_writer(root, dead)
+        return []
 
 
 def _oldest(directory: int, wanted: Callable[[os.DirEntry[str], Name], bool]) -> list[Name]:
-    """A page of the oldest files of batches in a directory that are `wanted`, the oldest of them last (OSError)."""
+    """A page of the oldest files of batches in a directory that are `wanted` (OSError)."""
     with os.scandir(directory) as listing:
         names = ((entry, name) for entry in listing if (name := parse_name(entry.name)) is not None)
-        return heapq.nsmallest(_PAGE, (name for entry, name in names if wanted(entry, name)))[::-1]
+        return heapq.nsmallest(_PAGE, (name for entry, name in names if wanted(entry, name)))
 
 
 def _move(source: int, target: int) -> list[Name]:
-    """Move a page of files of batches to another directory; returns those that were, the oldest last (OSError)."""
+    """Move a page of files of batches to another directory; returns those that were (OSError)."""
     there = set(os.listdir(target))
     moved = []
     for name in _oldest(
