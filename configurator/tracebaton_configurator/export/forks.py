@@ -32,11 +32,13 @@ def importing() -> Iterator[None]:
 def call_in_children(method: Callable[[], None]) -> None:
     """Have a bound method called in every forked child, as long as its object lives."""
     reference = WeakMethod(method)
-    os.register_at_fork(after_in_child=lambda: (reference() or _nothing)())
 
+    def call() -> None:
+        bound = reference()
+        if bound is not None:
+            bound()
 
-def _nothing() -> None:
-    pass
+    os.register_at_fork(after_in_child=call)
 
 
 def _renew() -> None:
