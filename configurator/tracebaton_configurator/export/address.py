@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 # Shorter values are no secrets, and masking them would leave nothing of a sentence; so would words such as "Bearer".
 _SHORTEST_SECRET = 3
 _LONG_WORD = 8
+_WBITS = {"gzip": 31, "deflate": 15}  # HTTP's deflate is zlib's format (RFC 9110, 8.4.1.2)
 
 
 class Address:
@@ -27,6 +29,7 @@ class Address:
         self.port = parts.port or (443 if self.scheme == "https" else default_port)
         self.path = parts.path + (f"?{parts.query}" if parts.query else "")
         self.authority = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        self.compression = endpoint.compression
         self.credentials = _basic(parts.username, parts.password)
         self._tls = Tls(*endpoint.tls)
         self.proxy = urlsplit(endpoint.proxy) if endpoint.proxy else None
@@ -41,6 +44,13 @@ class Address:
             ],
             [self.proxy.username, self.proxy.password, self.proxy_credentials] if self.proxy else [],
         )
+
+    def compressed(self, payload: bytes) -> bytes:
+        """As the endpoint wants it."""
+        if self.compression == "none":
+            return payload
+        packer = zlib.compressobj(3, wbits=_WBITS[self.compression])
+        return packer.compress(payload) + packer.flush()
 
     def hide(self, text: str) -> str:
         """`text` without the values of headers and credentials that were set: a library may quote them."""

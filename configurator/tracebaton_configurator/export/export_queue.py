@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tracebaton_configurator.export.backlog import Backlog, Batch, halves_of
-from tracebaton_configurator.export.export_result import ExportResult, Outcome, no_answer
+from tracebaton_configurator.export.export_result import Outcome, no_answer
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spooled import Spooled
 from tracebaton_configurator.export.suspects import Advice, Move, Suspects
@@ -19,7 +19,9 @@ from tracebaton_configurator.patching import os_threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.export.export_status import ExportStatus
+    from tracebaton_configurator.export.exporters import Client
     from tracebaton_configurator.export.spool import Spool
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
@@ -30,13 +32,6 @@ _STUCK = 0.5
 # At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
 # perhaps because everything is being stopped, must not hold every container up.
 _LAST_TRIES = 1.0
-
-
-class Client(Protocol):
-    """`grpc_client.GrpcClient` or `http_client.HttpClient`."""
-
-    def send(self, payload: bytes, deadline: Callable[[], float]) -> ExportResult: ...
-    def close(self) -> None: ...
 
 
 class ExportQueue:

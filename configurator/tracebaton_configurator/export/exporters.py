@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tracebaton_configurator.export.forks import importing
 
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from tracebaton_configurator.export.export_queue import Client
+    from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.settings.endpoint import Endpoint
 
 _OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
 _GROUP = "opentelemetry_{}_exporter"
+
+
+class Client(Protocol):
+    """Sends batches over OTLP, one at a time; `deadline` says how many seconds are left. `send` does not raise."""
+
+    def send(self, payload: bytes, deadline: Callable[[], float]) -> ExportResult: ...
+    def close(self) -> None: ...
 
 
 class UnknownExporterError(ValueError):
