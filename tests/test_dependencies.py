@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 DISTRIBUTIONS = {
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
+    "grpc": "opentelemetry-exporter-otlp",  # whose channels these are
     "h11": "h11",
     "h2": "h2",
     "opentelemetry": "opentelemetry-api",

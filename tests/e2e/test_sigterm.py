@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import grpc
 import httpx
 import pytest
 from harness import TRACED, UNTRACED
 from launches import BARE, CHOSEN
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from processes import HOST, wait_for
 from spans import servers, wait_for_spans
 
@@ -48,6 +52,34 @@ def test_20_of_20_spans_arrive(
     if number == signal.SIGTERM:
         assert system.children["agent-a"].returncode == -signal.SIGTERM  # what a shell and docker call 143
     del untraced
+
+
+def test_and_by_upstreams_exporter_where_the_endpoint_is_a_unix_socket(system: System) -> None:
+    system.start_redis()
+    received: list[bytes] = []
+
+    def take(request: bytes, _: grpc.ServicerContext) -> bytes:
+        received.append(request)
+        return b""
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    handlers = {"Export": grpc.unary_unary_rpc_method_handler(take)}
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    with tempfile.TemporaryDirectory(prefix="baton-") as directory:
+        server.add_insecure_port(f"unix://{directory}/otlp.sock")
+        server.start()
+        try:
+            environ = {**HELD, "OTEL_EXPORTER_OTLP_ENDPOINT": f"unix://{directory}/otlp.sock"}
+            send(system.start_agent("agent-a", env=environ), 20)
+            system.children["agent-a"].signal(signal.SIGTERM)
+            wait_for(lambda: system.children["agent-a"].returncode is not None, 10)
+            assert system.children["agent-a"].returncode == -signal.SIGTERM
+        finally:
+            server.stop(None).wait(10)
+    requests = [ExportTraceServiceRequest.FromString(one) for one in received]
+    scopes = [scope for one in requests for resource in one.resource_spans for scope in resource.scope_spans]
+    assert sum(len(scope.spans) for scope in scopes) == 20
 
 
 @pytest.mark.parametrize("port_answers", [False, True], ids=["refused", "accepts and never answers"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import zlib
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tracebaton_configurator.export.connection import Connection, Tls
@@ -10,30 +11,12 @@ from tracebaton_configurator.export.connection import Connection, Tls
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracebaton_configurator.settings.endpoint import Endpoint
+
 # Shorter values are no secrets, and masking them would leave nothing of a sentence; so would words such as "Bearer".
 _SHORTEST_SECRET = 3
 _LONG_WORD = 8
-
-
-class Endpoint(Protocol):
-    """Where and how: see `settings.endpoint.Endpoint`. `timeout` is in seconds, `proxy` a URL."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def protocol(self) -> str: ...
-    @property
-    def compression(self) -> str: ...
-    @property
-    def timeout(self) -> float: ...
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]: ...
-    @property
-    def insecure(self) -> bool: ...
-    @property
-    def proxy(self) -> str | None: ...
-    @property
-    def tls(self) -> tuple[str | None, str | None, str | None]: ...
+_WBITS = {"gzip": 31, "deflate": 15}  # HTTP's deflate is zlib's format (RFC 9110, 8.4.1.2)
 
 
 class Address:
@@ -46,6 +29,7 @@ class Address:
         self.port = parts.port or (443 if self.scheme == "https" else default_port)
         self.path = parts.path + (f"?{parts.query}" if parts.query else "")
         self.authority = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        self.compression = endpoint.compression
         self.credentials = _basic(parts.username, parts.password)
         self._tls = Tls(*endpoint.tls)
         self.proxy = urlsplit(endpoint.proxy) if endpoint.proxy else None
@@ -60,6 +44,13 @@ class Address:
             ],
             [self.proxy.username, self.proxy.password, self.proxy_credentials] if self.proxy else [],
         )
+
+    def compressed(self, payload: bytes) -> bytes:
+        """As the endpoint wants it."""
+        if self.compression == "none":
+            return payload
+        packer = zlib.compressobj(3, wbits=_WBITS[self.compression])
+        return packer.compress(payload) + packer.flush()
 
     def hide(self, text: str) -> str:
         """`text` without the values of headers and credentials that were set: a library may quote them."""

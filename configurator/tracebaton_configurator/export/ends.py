@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
-from weakref import WeakMethod
 
 from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 
+from tracebaton_configurator.export.forks import call_in_children
 from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import os_threads
@@ -42,8 +41,7 @@ class Part:
         self._thread: os_threads.Thread | None = None
         if _NO_LATE_THREADS and not bounded:
             self._wait_for_the_end()
-            again = WeakMethod(self._wait_for_the_end)
-            os.register_at_fork(after_in_child=lambda: _call(again))
+            call_in_children(self._wait_for_the_end)
 
     def run(self) -> None:
         """End it here and now."""
@@ -79,12 +77,6 @@ class Part:
             self._thread = os_threads.Thread.start(wait)
         except RuntimeError:
             self._thread = None
-
-
-def _call(method: WeakMethod[Callable[[], None]]) -> None:
-    bound = method()
-    if bound is not None:
-        bound()
 
 
 def end_all(parts: list[Part], seconds: float, *, cooperate: bool) -> None:

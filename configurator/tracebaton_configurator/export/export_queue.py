@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tracebaton_configurator.export.backlog import Backlog
-from tracebaton_configurator.export.batch import Batch, halves_of
-from tracebaton_configurator.export.counters import Counters
-from tracebaton_configurator.export.export_result import ExportResult, Outcome, no_answer
+from tracebaton_configurator.export.backlog import Backlog, Batch, halves_of
+from tracebaton_configurator.export.export_result import Outcome, no_answer
 from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.spooled import Spooled
 from tracebaton_configurator.export.suspects import Advice, Move, Suspects
 from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.export.export_status import ExportStatus
+    from tracebaton_configurator.export.exporters import Client
     from tracebaton_configurator.export.spool import Spool
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
@@ -32,13 +32,6 @@ _STUCK = 0.5
 # At the end of a process, one that does not answer is asked again for so long only: a Collector that is gone, gone
 # perhaps because everything is being stopped, must not hold every container up.
 _LAST_TRIES = 1.0
-
-
-class Client(Protocol):
-    """`grpc_client.GrpcClient` or `http_client.HttpClient`."""
-
-    def send(self, payload: bytes, deadline: Callable[[], float]) -> ExportResult: ...
-    def close(self) -> None: ...
 
 
 class ExportQueue:
@@ -54,15 +47,15 @@ class ExportQueue:
         spool: Spool | None,
     ) -> None:
         self._make_client = make_client
-        self._status = status
+        self.status = status
         self._timeout = timeout
         self._most_spans = most_spans
         self.spool = spool
+        self._spooled = Spooled(spool, status)
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, in a forked child: connection, batches and numbers are the parent's."""
-        self.counters = Counters()
         self._client: Client | None = None
         self._waiting = Backlog(self._most_spans)
         self._suspects = Suspects()
@@ -74,22 +67,25 @@ class ExportQueue:
         self._end = float("inf")
         self._abandoned = False
         self._lock = os_threads.RLock()
-        self._status.forget()
+        self.status.forget()
+        self.counters = self.status.counters
         if self.spool is not None:
             self.spool.forget()
 
     def take(self, payload: bytes, spans: int) -> None:
         """Accept a batch for export_queue."""
         if self._abandoned:  # asked before the lock, too, which then belongs to a thread that hangs
-            self._lose("the process ended", spans)
+            self.status.lose("the process ended", spans)
             return
         with self._lock:
             if self._abandoned:
-                self._lose("the process ended", spans)
+                self.status.lose("the process ended", spans)
             else:
-                if self._status.active:
-                    self._status.waited += spans
-                self._lose("they waited in memory and there were too many", self._waiting.append(Batch(payload, spans)))
+                if self.status.active:
+                    self.status.waited += spans
+                self.status.lose(
+                    "they waited in memory and there were too many", self._waiting.append(Batch(payload, spans))
+                )
 
     def work(self, collect: Callable[[], object]) -> None:
         """Send what waits until nothing is left, or the receiver is to be left alone; `collect` may `take` more."""
@@ -108,31 +104,16 @@ class ExportQueue:
     def seconds_to_next_try(self) -> float | None:
         """None where nothing waits, or nothing is known to."""
         seconds = self._not_before - time.monotonic()
-        if not self._status.active or (self.idle and seconds <= 0):
+        if not self.status.active or (self.idle and seconds <= 0):
             return None
         return max(0.0, seconds)
 
     def end_at(self, moment: float) -> None:
         """Nothing is waited for beyond this moment of the monotonic clock; the request under way ends with it, too."""
         self._end = moment
-        if self._status.active:
+        if self.status.active:
             # One more try, at once; then only as long as `_LAST_TRIES`.
             self._not_before = 0.0
-
-    @property
-    def last_error(self) -> str | None:
-        """What the receiver, or the way to it, said last when something went wrong."""
-        return self._status.last_error
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the receiver is away, as far as is known."""
-        return self._status.active
-
-    def shutdown_summary(self) -> str | None:
-        """The line for the end of a process that lost spans; None where none was lost."""
-        words = self.counters.shutdown_summary()
-        return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
 
     @property
     def waiting(self) -> int:
@@ -171,11 +152,10 @@ class ExportQueue:
             self._waiting.clear()
             self._in_flight = None
             for batch in left:
-                if batch.entry is None and not (usable and self._spool(batch)):
-                    self._lose("the process ended", batch.spans)
-            if self.spool is not None and usable:
-                with suppress(OSError):
-                    self.spool.close()
+                if batch.entry is None and not (usable and self._spooled.put(batch)):
+                    self.status.lose("the process ended", batch.spans)
+            if usable:
+                self._spooled.close()
         finally:
             if usable:
                 self._lock.release()
@@ -206,29 +186,12 @@ class ExportQueue:
             if self._in_flight is not None:
                 return self._in_flight
         # What has just been recorded goes first: it is what somebody looks for.
-        batch = self._from_spool()
-        if batch is None and not self._abandoned:
-            with self._lock:
-                batch = self._in_flight = self._waiting.next_behind()
+        batch = self._spooled.next() if self._end == float("inf") else None
+        with self._lock:
+            if batch is None and not self._abandoned:
+                batch = self._waiting.next_behind()
+            self._in_flight = batch
         return batch
-
-    def _from_spool(self) -> Batch | None:
-        spool = self.spool
-        if spool is None or self._end != float("inf"):
-            return None
-        try:
-            spool.recover()
-            while (entry := spool.oldest()) is not None:
-                payload = spool.read(entry)
-                if payload is not None:
-                    with self._lock:
-                        self._in_flight = Batch(payload, entry.spans, entry)
-                        return self._in_flight
-        except OSError as error:
-            self._status.spool_failed(error)
-        finally:
-            self._account()
-        return None
 
     def _settle(self, batch: Batch, result: ExportResult) -> None:
         with self._lock:
@@ -242,65 +205,22 @@ class ExportQueue:
             if result.outcome is Outcome.SPLIT and (halves := halves_of(batch)):
                 self._replace(batch, halves)
             else:
-                self._count(batch, result)
-                self._done(batch)
-            if self._status.active:
+                if self.status.settled(result, batch.spans, recovered=batch.entry is not None):
+                    self._suspects.passed(batch.payload)
+                self._spooled.remove(batch)
+            if self.status.active:
                 self._waiting.restore()
         self._wait = self._not_before = 0.0
-        self._status.over()
+        self.status.over()
 
     def _replace(self, batch: Batch, halves: list[Batch]) -> None:
         for half in reversed(halves):
             # What was on disk stays there, so that nothing ends it on the way.
-            if batch.entry is not None and self._spool(half):
+            if batch.entry is not None and self._spooled.put(half):
                 self.counters.spooled -= half.spans
             else:
                 self._waiting.put_back(half)
-        self._done(batch)
-
-    def _done(self, batch: Batch) -> None:
-        if batch.entry is not None and self.spool is not None:
-            try:
-                self.spool.remove(batch.entry)
-            except OSError as error:
-                self._status.spool_failed(error)
-            self._account()
-
-    def _account(self) -> None:
-        """Count what the spool has lost since, and say what it has found."""
-        spool = self.spool
-        if spool is None:
-            return
-        evicted, spool.evicted = spool.evicted, 0
-        self._lose("the spool was full", evicted)
-        spans, spool.corrupt_spans = spool.corrupt_spans, 0
-        self.counters.drop("their file in the spool was corrupt", spans)
-        files, spool.corrupt_files = spool.corrupt_files, 0
-        if files:
-            self.counters.corrupt += files
-            self._status.corrupt(files, spans)
-        while spool.remarks:
-            self._status.remark(spool.remarks.pop(0))
-
-    def _count(self, batch: Batch, result: ExportResult) -> None:
-        if result.outcome is Outcome.SPLIT:
-            self._lose("a single span was too large for the receiver", batch.spans)
-            self._status.refused(result.reason, batch.spans)
-        elif result.outcome is Outcome.REFUSED:
-            self._lose("the receiver refused them", batch.spans)
-            self._status.refused(result.reason, batch.spans)
-        else:
-            rejected = min(result.rejected, batch.spans)
-            if rejected < batch.spans:
-                self._suspects.passed(batch.payload)
-            self.counters.exported += batch.spans - rejected
-            if batch.entry is not None:
-                self.counters.recovered += batch.spans - rejected
-            if rejected:
-                self._lose("the receiver left them out", rejected)
-                self._status.left_out(result.reason, rejected)
-            elif result.reason:
-                self._status.warned(result.reason)
+        self._spooled.remove(batch)
 
     def _fail(self, batch: Batch, result: ExportResult) -> None:
         self.counters.retried += 1
@@ -315,19 +235,22 @@ class ExportQueue:
             self._replace(batch, halves)
         elif advice.move is Move.DROP or (advice.move is Move.HALVE and not advice.pause):
             self._suspects.forget(batch.payload)
-            self._lose("the receiver failed whenever it was sent them, and took others", batch.spans)
-            self._status.dropped(result.reason, batch.spans)
-            self._done(batch)
+            self.status.dropped(result.reason, batch.spans)
+            self._spooled.remove(batch)
         else:
-            self._keep(batch, behind=advice.move is not Move.AGAIN)
+            behind = advice.move is not Move.AGAIN
+            if batch.entry is None:
+                (self._waiting.put_behind if behind else self._waiting.put_back)(batch)
+            elif behind:
+                self._spooled.postpone(batch)
         if not advice.pause:
-            self._status.last_error = result.reason
+            self.status.last_error = result.reason
             return
         self._probe_due = advice.probe
-        begins = not self._status.active
-        self._status.failed(result.reason, quiet=ending)
+        begins = not self.status.active
+        self.status.failed(result.reason, quiet=ending)
         if begins:
-            self._status.waited = sum(one.spans for one in self._waiting)
+            self.status.waited = sum(one.spans for one in self._waiting)
         self._wait = min(self._wait * 2 or _FIRST_WAIT, _LONGEST_WAIT)
         # Jitter keeps the containers of one outage from coming back all at once.
         wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311
@@ -335,13 +258,6 @@ class ExportQueue:
             wait = max(_SHORTEST_WAIT, result.wait) * random.uniform(1.0, 1.1)  # noqa: S311
             self._wait = 0.0
         self._not_before = time.monotonic() + wait
-
-    def _keep(self, batch: Batch, *, behind: bool) -> None:
-        if batch.entry is None:
-            (self._waiting.put_behind if behind else self._waiting.put_back)(batch)
-        elif behind and self.spool is not None:
-            with suppress(OSError):
-                self.spool.postpone(batch.entry)
 
     def _probe(self) -> None:
         """Ask with an empty request, which OTLP answers with success, whether the receiver is there at all.
@@ -358,25 +274,8 @@ class ExportQueue:
     def _put_aside(self) -> None:
         """While the receiver is away, what waits is safer on disk, where there is a spool."""
         with self._lock:
-            while self.spool is not None and self._status.active and not self._abandoned:
+            while self.status.active and not self._abandoned:
                 batch = self._waiting.oldest
-                if batch is None or not self._spool(batch):
+                if batch is None or not self._spooled.put(batch):
                     return
                 self._waiting.remove_oldest()
-
-    def _spool(self, batch: Batch) -> bool:
-        if self.spool is None:
-            return False
-        try:
-            self.spool.put(batch.payload, batch.spans)
-        except OSError as error:
-            self._status.spool_failed(error)
-            return False
-        finally:
-            self._account()
-        self.counters.spooled += batch.spans
-        return True
-
-    def _lose(self, reason: str, spans: int) -> None:
-        self.counters.drop(reason, spans)
-        self._status.lost += spans

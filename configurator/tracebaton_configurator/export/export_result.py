@@ -84,7 +84,7 @@ def no_answer(reason: str, hide: Hide = str, error: Exception | None = None) -> 
 def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hide = str) -> ExportResult:
     """From the response's status, its headers and trailers together, and its body with gRPC's framing."""
     number = headers.get("grpc-status")
-    message = _unquoted(headers.get("grpc-message", ""))
+    message = unquote(headers.get("grpc-message", ""), errors="replace")
     if number is None:
         status = _number(http_status, 0)
         # Without trailers the call was cut; nothing is known about it.
@@ -148,10 +148,6 @@ def _success(message: bytes, hide: Hide) -> ExportResult:
 def _number(text: str, otherwise: int) -> int:
     """At most three ASCII digits; `str.isdigit` knows more of them than `int` does."""
     return int(text) if len(text) <= 3 and text.isascii() and text.isdigit() else otherwise
-
-
-def _unquoted(message: str) -> str:
-    return unquote(message, errors="replace")
 
 
 def _retry_info(details: str | None) -> float | None:

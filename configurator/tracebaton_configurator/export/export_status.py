@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tracebaton_configurator.export.counters import Counters
+from tracebaton_configurator.export.export_result import Outcome
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tracebaton_configurator.export.export_result import ExportResult
 
 _QUIET_SECONDS = 60.0
 # A receiver that is away for a single attempt, such as one that is being restarted, is not worth a line.
@@ -31,6 +35,7 @@ class ExportStatus:
         self._began: float | None = None
         self._failures = 0
         self._said = False
+        self.counters = Counters()
         self.last_error: str | None = None
         self.waited = 0
         self.lost = 0
@@ -38,6 +43,32 @@ class ExportStatus:
     @property
     def active(self) -> bool:
         return self._began is not None
+
+    def lose(self, reason: str, spans: int) -> None:
+        """Count them; see `Counters.drop`."""
+        self.counters.drop(reason, spans)
+        self.lost += spans
+
+    def settled(self, result: ExportResult, spans: int, *, recovered: bool) -> bool:
+        """The receiver has a batch, or will never have it; whether it took some of it."""
+        if result.outcome is Outcome.DELIVERED:
+            rejected = min(result.rejected, spans)
+            self.counters.exported += spans - rejected
+            self.counters.recovered += spans - rejected if recovered else 0
+            if rejected:
+                self.left_out(result.reason, rejected)
+            elif result.reason:
+                self.warned(result.reason)
+            return rejected < spans
+        too_large = result.outcome is Outcome.SPLIT
+        self.lose("a single span was too large for the receiver" if too_large else "the receiver refused them", spans)
+        self.refused(result.reason, spans)
+        return False
+
+    def shutdown_summary(self) -> str | None:
+        """The line for the end of a process that lost spans; None where none was lost."""
+        words = self.counters.shutdown_summary()
+        return f"{words} The last error was: {self.last_error}." if words and self.last_error else words
 
     def failed(self, reason: str, *, quiet: bool = False) -> None:
         """One more attempt was in vain. `quiet`: the process is ending, and its shutdown summary will say so."""
@@ -81,6 +112,7 @@ class ExportStatus:
 
     def left_out(self, reason: str, spans: int) -> None:
         """Partial success: the receiver took a batch but for so many spans."""
+        self.lose("the receiver left them out", spans)
         self.last_error = reason or None
         self._say("left out", "%s left %d spans out of a batch: %s%s.", self._destination, spans, reason or "no reason")
 
@@ -90,6 +122,7 @@ class ExportStatus:
 
     def dropped(self, reason: str, spans: int) -> None:
         """The receiver fails when it is sent these spans, and takes others."""
+        self.lose("the receiver failed whenever it was sent them, and took others", spans)
         self.last_error = reason
         self._say(
             "dropped", "%s failed whenever it was sent a certain %s, and took others: %s. Lost%s.",

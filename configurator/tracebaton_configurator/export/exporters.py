@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tracebaton_configurator.export.forks import importing
 
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from tracebaton_configurator.export.address import Endpoint
-    from tracebaton_configurator.export.export_queue import Client
+    from tracebaton_configurator.export.export_result import ExportResult
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
 _OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
 _GROUP = "opentelemetry_{}_exporter"
+
+
+class Client(Protocol):
+    """Sends batches over OTLP, one at a time; `deadline` says how many seconds are left. `send` does not raise."""
+
+    def send(self, payload: bytes, deadline: Callable[[], float]) -> ExportResult: ...
+    def close(self) -> None: ...
 
 
 class UnknownExporterError(ValueError):
@@ -31,12 +38,19 @@ def is_otlp(name: str) -> bool:
 def make_client(name: str, endpoint: Endpoint) -> Client:
     """What sends batches over OTLP in the endpoint's protocol, or in the one that the name asks for.
 
-    Imports what it needs. Raises OSError and ValueError (ssl.SSLError among them) for certificates that are not there.
+    Imports what it needs. Raises ValueError for a target of gRPC's that is to be sent to over HTTP.
     """
+    is_target = endpoint.insecure_target is not None
     if name == "otlp_proto_http" or (name == "otlp" and endpoint.protocol != "grpc"):
+        if is_target:
+            raise ValueError(f"{name} does not know {endpoint.url}, a target of gRPC's")
         from tracebaton_configurator.export.http_client import HttpClient
 
         return HttpClient(endpoint)
+    if is_target:
+        from tracebaton_configurator.export.upstream_client import UpstreamClient
+
+        return UpstreamClient(endpoint)
     from tracebaton_configurator.export.grpc_client import GrpcClient
 
     return GrpcClient(endpoint)

@@ -1,4 +1,4 @@
-"""Imports that a fork must not cut in two.
+"""What a fork must not cut in two, which are imports, and what begins anew in its child.
 
 A module that one thread is importing while another forks stays half imported in the child for ever: whoever wants it
 there waits for a thread that the child does not have. So delivery imports what it needs late under a lock that a fork
@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SECONDS = 1.0
 
@@ -26,6 +27,18 @@ def importing() -> Iterator[None]:
     """Within this, nobody forks; not for anything that waits for the network."""
     with _lock:
         yield
+
+
+def call_in_children(method: Callable[[], None]) -> None:
+    """Have a bound method called in every forked child, as long as its object lives."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        bound = reference()
+        if bound is not None:
+            bound()
+
+    os.register_at_fork(after_in_child=call)
 
 
 def _renew() -> None:

@@ -1,14 +1,13 @@
 """OTLP over gRPC in pure Python: one unary call over HTTP/2, whose frames and headers the package h2 knows.
 
 grpcio costs a process 16 MB and threads of its own, and what it has running does not survive a fork. A batch a second
-needs none of it: here a http2 is a socket and some state, which a forked child simply forgets.
+needs none of it: here a connection is a socket and some state, which a forked child simply forgets.
 
 The protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
 from __future__ import annotations
 
-import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,18 +25,18 @@ from tracebaton_configurator.export.export_result import ExportResult, no_answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.connection import Connection
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
     Deadline = Callable[[], float]
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _LONGEST_ANSWER = 1 << 20
 _FRAME_HEAD = 9
 # What a peer may send that has not been allowed more (RFC 9113, 6.5.2).
 _LONGEST_FRAME = 16384
 _GOAWAY = 7
-# h2 remembers closed streams, so a http2 is replaced after so many of them.
+# h2 remembers closed streams, so a connection is replaced after so many of them.
 _MOST_CALLS = 1000
 
 
@@ -50,7 +49,7 @@ class GrpcClient:
         head = {
             ":method": "POST",
             ":scheme": self._address.scheme,
-            ":path": _METHOD,
+            ":path": METHOD,
             ":authority": self._address.authority,
             "te": "trailers",
             "content-type": "application/grpc",
@@ -66,7 +65,7 @@ class GrpcClient:
 
     def send(self, payload: bytes, deadline: Deadline) -> ExportResult:
         """Send one ExportTraceServiceRequest; `deadline` says how many seconds are left. Does not raise."""
-        body = _gzipped(payload) if self._gzip else payload
+        body = self._address.compressed(payload)
         message = bytes((self._gzip,)) + len(body).to_bytes(4, "big") + body
         head = [*self._head, ("grpc-timeout", f"{max(1, round(deadline() * 1000))}m")]
         while True:
@@ -281,8 +280,3 @@ def _words(error: Exception) -> str:
     if isinstance(error, ProtocolError) and not isinstance(error, _UnsendableError):
         return f"what answers there does not speak gRPC ({type(error).__name__}: {error})"
     return str(error) or type(error).__name__
-
-
-def _gzipped(payload: bytes) -> bytes:
-    packer = zlib.compressobj(3, wbits=31)
-    return packer.compress(payload) + packer.flush()

@@ -5,7 +5,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 import h11
@@ -17,12 +16,11 @@ from tracebaton_configurator.export.export_result import ExportResult, no_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracebaton_configurator.export.address import Endpoint
     from tracebaton_configurator.export.connection import Connection
+    from tracebaton_configurator.settings.endpoint import Endpoint
 
     Deadline = Callable[[], float]
 
-_WBITS = {"gzip": 31, "deflate": 15}  # HTTP's deflate is zlib's format (RFC 9110, 8.4.1.2)
 _LONGEST_ANSWER = 1 << 20
 
 
@@ -31,7 +29,6 @@ class HttpClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         address = self._address = Address(endpoint, 80)
-        self._compression = endpoint.compression
         # A plaintext request is for the proxy itself to read; everything else goes through a tunnel.
         self._tunnel = address.scheme == "https"
         self._target = address.path or "/"
@@ -55,9 +52,7 @@ class HttpClient:
 
     def send(self, payload: bytes, deadline: Deadline) -> ExportResult:
         """Send one ExportTraceServiceRequest; `deadline` says how many seconds are left. Does not raise."""
-        if self._compression != "none":
-            packer = zlib.compressobj(3, wbits=_WBITS[self._compression])
-            payload = packer.compress(payload) + packer.flush()
+        payload = self._address.compressed(payload)
         while True:
             reused = self._connection is not None
             try:

@@ -6,16 +6,14 @@ What `on_end` does is all that a request pays: an append to a deque, and now and
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from weakref import WeakMethod
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import SpanProcessor
 
-from tracebaton_configurator.export.forks import importing
+from tracebaton_configurator.export.forks import call_in_children, importing
 from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.limit import RateLimit
@@ -66,8 +64,7 @@ class QueueSpanProcessor(SpanProcessor):
         self._held = False
         """Whether a SIGTERM is caught because of what is queued here, or on its way."""
         self._begin()
-        begin_anew = WeakMethod(self._begin_in_child)
-        os.register_at_fork(after_in_child=lambda: _call(begin_anew))
+        call_in_children(self._begin_in_child)
         if export_queue.spool is not None:
             # What an earlier process has left waits for nobody's first span, nor for the delay.
             self._start()
@@ -136,7 +133,7 @@ class QueueSpanProcessor(SpanProcessor):
             self._finish()
         self._closed = True
         self.export_queue.abandon(self._collect_last)
-        words = self.export_queue.shutdown_summary()
+        words = self.export_queue.status.shutdown_summary()
         if words and words != self._shutdown_summary:
             self._shutdown_summary = words
             own.warning("%s", words)
@@ -274,9 +271,3 @@ class QueueSpanProcessor(SpanProcessor):
             more = f" ({held} more such lines were held back)" if held else ""
             with suppress(Exception):  # a handler of the application's may raise
                 own.error("%s: %s: %s%s", sentence, type(error).__name__, error, more)
-
-
-def _call(method: WeakMethod[Any]) -> None:
-    bound = method()
-    if bound is not None:
-        bound()

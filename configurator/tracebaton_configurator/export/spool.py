@@ -26,8 +26,9 @@ Invariants
     or directory for every 8 KiB of that (256 at least), over all writers. Writers that put at the same moment may
     overshoot by a batch, or a 256th of the bound, each; the next `put` mends that. The oldest files go first, and
     corrupt ones before them. A file to which a batch is added, or from which one is delivered, is locked, and stays.
- 5. At most two directories are held, this process's own and one of a dead writer, and at most ten descriptors are
-    open, whatever lies there. Each directory gets its turn: one that cannot be delivered does not keep others waiting.
+ 5. One directory is held, this process's own, to which what a dead writer has left is moved, and at most ten
+    descriptors are open, whatever lies there. Each file gets its turn: one that cannot be delivered does not keep
+    others waiting.
  6. Nothing is opened but directories and regular files of this user, relative to their directory, without following
     a link; all else is left alone, which is said once. No more than a batch is in memory, and nothing larger than a
     segment is read.
@@ -40,7 +41,6 @@ tests/configurator/export/test_spool_model.py holds the code to this, on a file 
 
 from __future__ import annotations
 
-import heapq
 import os
 import time
 from contextlib import contextmanager, suppress
@@ -48,25 +48,14 @@ from typing import TYPE_CHECKING
 
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spool_bound import BLOCK, Bound
-from tracebaton_configurator.export.spool_directory import (
-    Writer,
-    create_writer,
-    is_removed,
-    lock_writer,
-    opened_root,
-    release_writer,
-    set_aside,
-    writer_names,
-)
-from tracebaton_configurator.export.spool_reader import Entry, Reader
-from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH, parse_name
-from tracebaton_configurator.export.spool_writer import Segment
+from tracebaton_configurator.export.spool_directory import opened_root, set_aside
+from tracebaton_configurator.export.spool_file import Entry, Reader, Segment
+from tracebaton_configurator.export.spool_own import OwnDirectory
+from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH
 from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tracebaton_configurator.export.spool_segment import Name
 
 __all__ = ["Entry", "Spool"]
 
@@ -74,12 +63,9 @@ __all__ = ["Entry", "Spool"]
 _LOOK_EVERY = 30.0
 # Seconds for which a second thread waits for one that a disk holds up.
 _STUCK = 0.5
-# Names that are remembered at once, of directories and of files.
-_PAGE = 256
 # A file is as large as this part of the bound, so that one that makes room does not take much with it.
 _SEGMENTS = 16
 _LARGEST_SEGMENT = 1 << 20
-_MOST_DONE = 10_000
 
 
 class Spool:
@@ -91,8 +77,7 @@ class Spool:
         self._path = directory.rstrip("/") or "/"
         self._bound = Bound(self._path, most_bytes)
         self._segment_size = min(max(most_bytes // _SEGMENTS, BLOCK), _LARGEST_SEGMENT)
-        self._own: Writer | None = None
-        self._found: Writer | None = None
+        self._own = OwnDirectory(self._path)
         self._segment: Segment | None = None
         self._reader: Reader | None = None
         self._begin()
@@ -100,14 +85,9 @@ class Spool:
     def _begin(self) -> None:
         self._using = os_threads.allocate_lock()
         self._bound.forget()
-        self._names: list[tuple[Name, Writer]] = []
-        self._after: dict[str, Name] = {}
-        self._done: set[tuple[str, str]] = set()
-        self._page: list[str] = []
-        self._visited: str | None = None
         self._looked = float("-inf")
         self._last_time = self._number = 0
-        self._said: set[str] = set()
+        self._has_remarked = False
         self.evicted = self.corrupt_spans = self.corrupt_files = 0
         self.remarks: list[str] = []
 
@@ -127,7 +107,11 @@ class Spool:
         """The oldest batch that this process may deliver, of its own or of a writer that is dead."""
         with self._used():
             while self._reader is not None or self._next_reader():
-                entry = self._reader.current() if self._reader else None
+                try:
+                    entry = self._reader.current() if self._reader else None
+                except OSError:
+                    self._close_reader()  # others have their turn
+                    raise
                 if entry is not None:
                     return entry
                 self._finish_reader()
@@ -159,37 +143,30 @@ class Spool:
                 self._reader.postpone()
 
     def recover(self) -> None:
-        """Look, now and then, for what dead processes have left; `oldest` then takes one directory after the other."""
+        """Look, now and then, for what dead processes have left; `oldest` then takes over one after the other."""
         now = time.monotonic()
-        if self._visited is not None or now - self._looked < _LOOK_EVERY:
+        if self._own.is_looking or now - self._looked < _LOOK_EVERY:
             return
         self._looked = now
         with self._used(), suppress(FileNotFoundError):
             self._bound.look()
             self._remark_on_others()
-            self._visited = ""
+            self._own.is_looking = True
 
     def close(self) -> None:
         """Let go of everything; what is empty disappears, the rest waits for the next process."""
         with self._used():
             self._close_segment()
-            if self._reader is not None:
-                self._reader.close()
-            held = [writer for writer in (self._own, self._found) if writer is not None]
-            self._reader = self._own = self._found = None
-            self._names, self._page, self._visited = [], [], None
-            for writer in held:
-                self._release(writer)
+            self._close_reader()
+            self._own.release()
 
     def forget(self) -> None:
         """In a forked child: what the parent holds stays the parent's."""
         for held in (self._segment, self._reader):
             if held is not None:
                 held.close()
-        for writer in (self._own, self._found):
-            if writer is not None:
-                writer.let_go()
-        self._segment = self._reader = self._own = self._found = None
+        self._segment = self._reader = None
+        self._own.forget()
         self._begin()
 
     @contextmanager
@@ -201,17 +178,13 @@ class Spool:
         finally:
             self._using.release()
 
-    def _hold_own(self) -> int:
-        """The directory of this process; a new one where somebody has removed it."""
-        if self._own is not None and is_removed(self._own.directory):
+    def _hold_own(self) -> None:
+        if self._own.is_removed():
             self._close_segment()
-            self._let_go(self._own)
-            self._own = None
-        if self._own is None:
-            with opened_root(self._path, create=True) as root, importing():  # see `lock_writer`
-                self._own = create_writer(root)
+            self._close_reader()
+            self._own.forget()
+        if self._own.hold():
             self._bound.forget()
-        return self._own.directory
 
     def _next_time(self) -> int:
         """Nanoseconds since the epoch, later than ever before: a clock may be set back."""
@@ -223,9 +196,9 @@ class Spool:
         for _ in range(2):
             if self._segment is None or not self._segment.takes(size, self._segment_size):
                 self._close_segment()
-                directory, when = self._hold_own(), self._next_time()
+                self._hold_own()
                 with importing():
-                    self._segment = Segment.create(directory, when, self._number)
+                    self._segment = Segment.create(self._own.directory, self._next_time(), self._number)
                 self._bound.added(BLOCK, 1)
             if self._segment.append(payload, spans):
                 return
@@ -234,70 +207,14 @@ class Spool:
 
     def _next_reader(self) -> bool:
         """Open the oldest segment that can be opened; whether there was one."""
-        begun_anew = False
-        while self._reader is None:
-            if not self._names and not self._list():
-                # All that is held has been gone through. What was left in it waits until others had their turn.
-                if self._next_found():
-                    continue
-                if begun_anew:
-                    return False
-                self._after.clear()
-                begun_anew = True
-                continue
-            name, writer = self._names.pop()
-            if self._segment is not None and writer is self._own and name.text == self._segment.name:
-                self._close_segment()
-            with importing():
-                self._reader = Reader.open(writer, name)
-        return True
-
-    def _list(self) -> bool:
-        """The next segments of the directories that are held, the oldest of them last; whether there are any."""
-        for writer in (self._own, self._found):
-            if writer is None:
-                continue
-            with suppress(OSError), os.scandir(writer.directory) as listing:
-                after = self._after.get(writer.name)
-                names = heapq.nsmallest(
-                    _PAGE,
-                    (
-                        name
-                        for entry in listing
-                        if (name := parse_name(entry.name)) is not None
-                        and (after is None or name > after)
-                        and (writer.name, name.text) not in self._done
-                    ),
-                )
-                if names:
-                    self._after[writer.name] = names[-1]
-                    self._names += [(name, writer) for name in names]
-        self._names.sort(key=lambda one: one[0], reverse=True)
-        return bool(self._names)
-
-    def _next_found(self) -> bool:
-        """Let go of the dead writer's directory and take the next one; whether there was one."""
-        if self._found is not None:
-            writer, self._found = self._found, None
-            self._release(writer)
-        if self._visited is None:
-            return False
-        with suppress(FileNotFoundError), opened_root(self._path) as root:
-            while True:
-                if not self._page:
-                    after = self._visited
-                    self._page = heapq.nsmallest(_PAGE, (name for name in writer_names(root) if name > after))
-                    self._page.reverse()
-                    if not self._page:
-                        break
-                name = self._visited = self._page.pop()
-                if self._own is not None and name == self._own.name:
-                    continue
-                with suppress(OSError), importing():
-                    self._found = lock_writer(root, name)
-                if self._found is not None:
-                    return True
-        self._visited = None
+        for _ in range(2):  # what was left in the first pass waited until others had their turn
+            while self._reader is None and (name := self._own.next_name()) is not None:
+                if self._segment is not None and name.text == self._segment.name:
+                    self._close_segment()
+                with importing():
+                    self._reader = Reader.open(self._own.directory, name)
+            if self._reader is not None:
+                return True
         return False
 
     def _finish_reader(self) -> None:
@@ -312,16 +229,20 @@ class Spool:
                 self.corrupt_spans += reader.lost
                 self.corrupt_files += 1
                 with suppress(OSError), opened_root(self._path) as root:
-                    set_aside(root, reader.writer.directory, reader.name.text, time.time_ns())
+                    set_aside(root, reader.directory, reader.name.text, time.time_ns())
                     return
             if not reader.postponed:
                 with suppress(OSError):
                     self._bound.removed(reader.remove())
                     return
             # On a disk that has become read-only it would be delivered, or counted, again and again.
-            if len(self._done) < _MOST_DONE:
-                self._done.add((reader.writer.name, reader.name.text))
+            self._own.pass_over(reader.name)
         finally:
+            reader.close()
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
             reader.close()
 
     def _close_segment(self) -> None:
@@ -329,31 +250,10 @@ class Spool:
         if segment is not None:
             segment.finish()
 
-    def _release(self, writer: Writer) -> None:
-        self._names = [one for one in self._names if one[1] is not writer]
-        self._after.pop(writer.name, None)
-        try:
-            with opened_root(self._path) as root:
-                release_writer(root, writer)
-        except OSError:
-            writer.let_go()
-
-    def _let_go(self, writer: Writer) -> None:
-        """Its directory is gone."""
-        self._names = [one for one in self._names if one[1] is not writer]
-        if self._reader is not None and self._reader.writer is writer:
-            self._reader.close()
-            self._reader = None
-        writer.let_go()
-
     def _remark_on_others(self) -> None:
-        if self._bound.others:
-            self._remark(
+        if self._bound.others and not self._has_remarked:
+            self._has_remarked = True
+            self.remarks.append(
                 f"{self._path} holds what belongs to other users, or is no file or directory, under names of the "
                 "spool's; it is left alone"
             )
-
-    def _remark(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            self.remarks.append(sentence)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spool_directory import (
     corrupt_name,
+    is_ours,
     lock_writer,
-    open_directory,
     open_file,
+    opened_directory,
     opened_root,
     release_writer,
     try_lock,
@@ -150,32 +151,28 @@ def measure(root: int) -> Usage:
     def look() -> Iterator[Candidate]:
         nonlocal total, files, others, corrupt
         for name in [*writer_names(root), corrupt_name()]:
-            with suppress(OSError):
-                directory = open_directory(root, name)
+            with suppress(OSError), opened_directory(root, name) as directory:
                 if directory is None:
-                    others += name != corrupt_name() and _is_there(root, name)
+                    others += name != corrupt_name()
                     continue
-                try:
-                    total += _bytes(os.fstat(directory))
-                    files += 1
-                    empty = True
-                    with os.scandir(directory) as listing:
-                        for entry in listing:
-                            there = entry.stat(follow_symlinks=False)
-                            empty = empty and entry.name == "lock"
-                            parsed = parse_name(entry.name)
-                            if not stat.S_ISREG(there.st_mode) or there.st_uid != os.geteuid():
-                                others += entry.name == "lock" or parsed is not None
-                                continue
-                            total += _bytes(there)
-                            files += 1
-                            if name == corrupt_name():
-                                corrupt += 1
-                                yield Candidate(0, 0, 0, name, entry.name, _bytes(there))
-                            elif parsed is not None:
-                                yield Candidate(2, parsed.time, parsed.number, name, entry.name, _bytes(there))
-                finally:
-                    os.close(directory)
+                total += _bytes(os.fstat(directory))
+                files += 1
+                empty = True
+                with os.scandir(directory) as listing:
+                    for entry in listing:
+                        there = entry.stat(follow_symlinks=False)
+                        empty = empty and entry.name == "lock"
+                        parsed = parse_name(entry.name)
+                        if not is_ours(there, stat.S_ISREG):
+                            others += entry.name == "lock" or parsed is not None
+                            continue
+                        total += _bytes(there)
+                        files += 1
+                        if name == corrupt_name():
+                            corrupt += 1
+                            yield Candidate(0, 0, 0, name, entry.name, _bytes(there))
+                        elif parsed is not None:
+                            yield Candidate(2, parsed.time, parsed.number, name, entry.name, _bytes(there))
                 if empty and name != corrupt_name():
                     yield Candidate(1, 0, 0, name, "", BLOCK)
 
@@ -186,42 +183,25 @@ def measure(root: int) -> Usage:
 
 def remove_file(root: int, directory: str, name: str) -> int:
     """Remove a file; returns how many spans were in it (OSError, also where it is in use)."""
-    with importing():  # a child that is forked in between would keep the file locked
-        inside = open_directory(root, directory)
-        if inside is None:
-            raise FileNotFoundError(directory)
+    # A child that is forked in between would keep the file locked.
+    with importing(), opened_directory(root, directory) as inside:
+        descriptor = None if inside is None else open_file(inside, name, os.O_RDONLY)
+        if descriptor is None:
+            raise FileNotFoundError(name)
         try:
-            return _remove_inside(inside, name)
+            # Its writer holds the lock while it adds a batch, and a reader while it delivers.
+            if not try_lock(descriptor):
+                raise BlockingIOError(name)
+            parsed = parse_name(name)
+            spans = spans_left(descriptor, parsed, os.fstat(descriptor).st_size) if parsed is not None else 0
+            os.unlink(name, dir_fd=inside)
+            return spans
         finally:
-            os.close(inside)
-
-
-def _remove_inside(directory: int, name: str) -> int:
-    descriptor = open_file(directory, name, os.O_RDONLY)
-    if descriptor is None:
-        raise FileNotFoundError(name)
-    try:
-        # Its writer holds the lock while it adds a batch, and a reader while it delivers.
-        if not try_lock(descriptor):
-            raise BlockingIOError(name)
-        parsed = parse_name(name)
-        spans = spans_left(descriptor, parsed, os.fstat(descriptor).st_size) if parsed is not None else 0
-        os.unlink(name, dir_fd=directory)
-        return spans
-    finally:
-        unlock(descriptor)
-        os.close(descriptor)
+            unlock(descriptor)
+            os.close(descriptor)
 
 
 def _bytes(there: os.stat_result) -> int:
     """Bytes of disk. Some file systems give a file its blocks late; others, for a sparse one, none."""
     blocks = there.st_blocks * 512
     return max(blocks, min(there.st_size, BLOCK)) if stat.S_ISREG(there.st_mode) else max(blocks, BLOCK)
-
-
-def _is_there(root: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=root, follow_symlinks=False)
-    except OSError:
-        return False
-    return True

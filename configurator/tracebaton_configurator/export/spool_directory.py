@@ -26,6 +26,7 @@ WRITER = re.compile(r"[0-9]{1,20}-[0-9a-f]{12}")
 _LOCK = "lock"
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NONBLOCK
+_OURS = _DIRECTORY | os.O_NOFOLLOW
 
 
 class Writer(NamedTuple):
@@ -74,39 +75,33 @@ def writer_names(root: int) -> Iterator[str]:
                 yield entry.name
 
 
-def open_directory(root: int, name: str) -> int | None:
-    """A descriptor of a directory of this user's; None for anything else, and where there is nothing (OSError)."""
+@contextmanager
+def opened_directory(root: int, name: str) -> Iterator[int | None]:
+    """Of this user's; None for anything else, FileNotFoundError where there is nothing (OSError)."""
+    directory = _open_ours(root, name, _OURS, stat.S_ISDIR)
     try:
-        if not _is_ours(os.stat(name, dir_fd=root, follow_symlinks=False), stat.S_ISDIR):
-            return None
-        descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=root)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        ours = _is_ours(os.fstat(descriptor), stat.S_ISDIR)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not ours:
-        os.close(descriptor)
-        return None
-    return descriptor
+        yield directory
+    finally:
+        if directory is not None:
+            os.close(directory)
 
 
 def open_file(directory: int, name: str, flags: int = os.O_RDWR) -> int | None:
     """A descriptor of a regular file of this user's; None for anything else (OSError)."""
-    if not _is_ours(os.stat(name, dir_fd=directory, follow_symlinks=False), stat.S_ISREG):
+    return _open_ours(directory, name, flags | _FLAGS, stat.S_ISREG)
+
+
+def _open_ours(directory: int, name: str, flags: int, kind: Callable[[int], bool]) -> int | None:
+    if not is_ours(os.stat(name, dir_fd=directory, follow_symlinks=False), kind):
         return None
-    descriptor = os.open(name, flags | _FLAGS, dir_fd=directory)
+    descriptor = os.open(name, flags, dir_fd=directory)
+    ours = False
     try:
-        ours = _is_ours(os.fstat(descriptor), stat.S_ISREG)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not ours:
-        os.close(descriptor)
-        return None
-    return descriptor
+        ours = is_ours(os.fstat(descriptor), kind)  # it may have been exchanged
+    finally:
+        if not ours:
+            os.close(descriptor)
+    return descriptor if ours else None
 
 
 def create_file(directory: int, name: str) -> int:
@@ -151,17 +146,18 @@ def create_writer(root: int) -> Writer:
 
 def lock_writer(root: int, name: str) -> Writer | None:
     """Take over a directory of this user's that nobody holds; None where that is not possible (OSError)."""
-    with importing():  # a child that is forked in between would hold the lock, and not know of it
-        directory = open_directory(root, name)
-        if directory is None:
-            return None
-        lock = None
-        try:
-            lock = _locked(directory)
-        finally:
-            if lock is None:
-                os.close(directory)
-    return None if lock is None else Writer(name, directory, lock)
+    # A child that is forked in between would hold the lock, and not know of it.
+    with importing(), suppress(FileNotFoundError, NotADirectoryError):
+        directory, lock = _open_ours(root, name, _OURS, stat.S_ISDIR), None
+        if directory is not None:
+            try:
+                lock = _locked(directory)
+            finally:
+                if lock is None:
+                    os.close(directory)
+        if directory is not None and lock is not None:
+            return Writer(name, directory, lock)
+    return None
 
 
 def release_writer(root: int, writer: Writer) -> bool:
@@ -189,20 +185,18 @@ def set_aside(root: int, directory: int, name: str, when: int) -> None:
     place = corrupt_name()
     with suppress(FileExistsError):
         os.mkdir(place, 0o700, dir_fd=root)
-    corrupt = open_directory(root, place)
-    if corrupt is None:
-        raise OSError(ENOENT, f"{place} is no directory of user {os.geteuid()}")
-    try:
+    with opened_directory(root, place) as corrupt:
+        if corrupt is None:
+            raise OSError(ENOENT, f"{place} is no directory of user {os.geteuid()}")
         os.rename(name, f"{when:020d}-{name}", src_dir_fd=directory, dst_dir_fd=corrupt)
-    finally:
-        os.close(corrupt)
 
 
 def corrupt_name() -> str:
     return f"corrupt-{os.geteuid()}"
 
 
-def _is_ours(there: os.stat_result, kind: Callable[[int], bool]) -> bool:
+def is_ours(there: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    """Whether this is this user's, and of that kind."""
     return there.st_uid == os.geteuid() and kind(there.st_mode)
 
 

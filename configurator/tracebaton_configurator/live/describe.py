@@ -48,8 +48,8 @@ def _exporter(here: Settings, processor: QueueSpanProcessor) -> dict[str, Any]:
     return {
         "destination": str(here.endpoint),
         "protocol": here.endpoint.protocol,
-        "last_error": export_queue.last_error,
-        "interrupted": export_queue.interrupted,
+        "last_error": export_queue.status.last_error,
+        "interrupted": export_queue.status.active,
         "waiting": processor.queued + export_queue.waiting,
         "spool": here.spool_dir,
         "counters": processor.counters.as_dict(),

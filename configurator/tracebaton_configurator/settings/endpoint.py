@@ -31,6 +31,10 @@ _TLS = ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")
 # `urlsplit` drops tabs and line breaks without a word, and what HTTP refuses later costs every export.
 _NOT_IN_URL = regex(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]")
 _CONTROL = regex(r"[\x00-\x1f\x7f]")
+# Names of gRPC's that are no URLs (https://github.com/grpc/grpc/blob/master/doc/naming.md). `dns:4317` is a host's.
+_TARGET = regex(r"(?:dns|ipv4|ipv6|unix|unix-abstract|vsock):(?:///|/)?(?!\d+$)[^/].*")
+_ACCEPTED = "http://HOST:PORT or https://HOST:PORT"
+_OTHERWISE = "using the default endpoint on localhost"
 _DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 
 
@@ -38,6 +42,8 @@ _DEFAULT = {GRPC: "http://localhost:4317", HTTP: "http://localhost:4318"}
 class Endpoint:
     """A URL with scheme and host, complete for its protocol: with `/v1/traces` where HTTP needs it.
 
+    Or, for gRPC, a target such as `unix:///run/otlp.sock`; `insecure_target`, None for a URL, says whether it is
+    plaintext.
     `timeout` is in seconds, as upstream reads its variable. `headers` are secret: they are where tokens are sent.
     `proxy` is the URL of a forward proxy. `tls` has the paths of the certificates to trust, of the client's key and of
     the client's certificate, each a PEM file or None.
@@ -50,14 +56,17 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     proxy: str | None = field(default=None, repr=False)
     tls: tuple[str | None, str | None, str | None] = (None, None, None)
+    insecure_target: bool | None = None
 
     @property
     def insecure(self) -> bool:
         """Plaintext: the scheme decides, before any `INSECURE` variable (specification, "Insecure")."""
-        return self.url.startswith("http://")
+        return self.url.startswith("http://") if self.insecure_target is None else self.insecure_target
 
     def __str__(self) -> str:
         """The URL as it may be shown, without credentials; a query may hold a key."""
+        if self.insecure_target is not None:
+            return self.url
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
@@ -72,6 +81,9 @@ def read_endpoint(reader: Reader) -> Endpoint:
     url = reader.text(*_ENDPOINT)
     if url is not None:
         url = checked_url(reader, variable, url, _INSECURE)
+    if url is not None and protocol == HTTP and is_target(url):
+        reader.wrong(variable, "is a target of gRPC's, which http/protobuf does not know", _ACCEPTED, _OTHERWISE)
+        url = None
     if url is None:
         protocol = protocol or GRPC
         url = _DEFAULT[protocol]
@@ -89,9 +101,21 @@ def read_endpoint(reader: Reader) -> Endpoint:
         reader.choice(reader.first_set(*_COMPRESSION), known, "none"),
         reader.parsed(reader.first_set(*_TIMEOUT), parse_seconds, 10.0, SECONDS, "10"),
         read_headers(reader, *_HEADERS, grpc=protocol == GRPC),
-        _read_proxy(reader, url, protocol),
+        None if is_target(url) else _read_proxy(reader, url, protocol),
         _read_tls(reader),
+        _means_plaintext(reader, _INSECURE) if is_target(url) else None,
     )
+
+
+def is_target(url: str) -> bool:
+    """Whether this is one of gRPC's names that are no URLs, such as `unix:///run/otlp.sock`."""
+    return _TARGET.fullmatch(url) is not None
+
+
+def _means_plaintext(reader: Reader, insecure_variables: tuple[str, ...]) -> bool:
+    """Where no scheme says so. Whoever set it wrong meant something by it: nothing is sent in plaintext for a typo."""
+    insecure = reader.text(*insecure_variables)
+    return insecure is None or insecure.lower() == "true"
 
 
 def _read_proxy(reader: Reader, url: str, protocol: str) -> str | None:
@@ -172,19 +196,17 @@ def _read_protocol(reader: Reader) -> str | None:
 
 def checked_url(reader: Reader, variable: str, url: str, insecure_variables: tuple[str, ...]) -> str | None:
     """The URL of a receiver, with the scheme that is meant where it has none; None, and said, for one that is wrong."""
-    accepted = "http://HOST:PORT or https://HOST:PORT"
-    if "://" not in url:
+    target = is_target(url)
+    if "://" not in url and not target:
         # Upstream would silently speak TLS to `otel-collector:4317`, which is never what was meant; an explicit
         # INSECURE variable says what was.
-        insecure = reader.text(*insecure_variables)
-        # Whoever set it wrong meant something by it: nothing is sent in plaintext for a typo.
-        scheme = "http" if insecure is None or insecure.lower() == "true" else "https"
-        if insecure is None:
-            reader.wrong(variable, "has no scheme", accepted, f"{scheme}:// is assumed")
+        scheme = "http" if _means_plaintext(reader, insecure_variables) else "https"
+        if reader.text(*insecure_variables) is None:
+            reader.wrong(variable, "has no scheme", _ACCEPTED, f"{scheme}:// is assumed")
         url = f"{scheme}://{url}"
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = target or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
     except ValueError:  # a port that is no number, or out of range
         valid = False
     reason = "is not a URL of a receiver"
@@ -193,6 +215,6 @@ def checked_url(reader: Reader, variable: str, url: str, insecure_variables: tup
     elif valid and not (parts.path + parts.query).isascii():
         valid, reason = False, "has a path that is not percent-encoded"
     if not valid:
-        reader.wrong(variable, reason, accepted, "using the default endpoint on localhost")
+        reader.wrong(variable, reason, _ACCEPTED, _OTHERWISE)
         return None
     return url

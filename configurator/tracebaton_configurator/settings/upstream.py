@@ -12,7 +12,7 @@ from __future__ import annotations
 from re import compile as regex
 from typing import TYPE_CHECKING
 
-from tracebaton_configurator.settings.endpoint import GRPC, SECONDS, checked_url, parse_seconds
+from tracebaton_configurator.settings.endpoint import GRPC, SECONDS, checked_url, is_target, parse_seconds
 from tracebaton_configurator.settings.headers import read_headers, without_wrong_parts
 from tracebaton_configurator.settings.patterns import judge_patterns
 from tracebaton_configurator.settings.registered import judge_names
@@ -111,9 +111,8 @@ def _drop_what_was_wrong(reader: Reader, endpoint: Endpoint, changes: Changes) -
         if variable.startswith(("OTEL_BSP_", _OTLP)) and not variable.endswith(("_ENDPOINT", "_HEADERS")):
             changes[variable] = None
         elif variable.startswith(_OTLP) and variable.endswith("_ENDPOINT"):
-            changes[variable] = (
-                f"http{'' if endpoint.insecure else 's'}://{problem.value}" if "://" not in problem.value else None
-            )
+            assumed = "://" not in problem.value and not is_target(problem.value)
+            changes[variable] = f"http{'' if endpoint.insecure else 's'}://{problem.value}" if assumed else None
     for variable in (f"{_OTLP}COMPRESSION", f"{_OTLP}TRACES_COMPRESSION"):
         # The gRPC exporters know no word for none.
         if endpoint.protocol == GRPC and (reader.text(variable) or "").lower() == "none":

@@ -198,8 +198,7 @@ def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> QueueS
         processor = _deliver(name, here)
         provider.add_span_processor(processor)
         return processor
-    from tracebaton_configurator.export.lazy import LazyExporter
-    from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor
+    from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor, LazyExporter
 
     try:
         exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
@@ -219,6 +218,10 @@ def _spool(here: Settings) -> Spool | None:
 
 
 def _deliver(name: str, here: Settings) -> QueueSpanProcessor:
+    if here.endpoint.insecure_target is not None:
+        from tracebaton_configurator.export.upstream_processor import import_early
+
+        import_early()
     spool = _spool(here)
     waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
     export_queue = ExportQueue(

@@ -54,6 +54,11 @@ def check(situation: Situation) -> Iterator[Finding]:
     if not situation.send:
         yield ok(f"{endpoint} over {endpoint.protocol} was not asked, as --no-send says")
         return
+    if endpoint.insecure_target is not None:
+        # A name of gRPC's, which nobody but gRPC can look up.
+        for name in over_otlp:
+            yield _send(situation, name, None, clock)
+        return
     address = Address(endpoint, 4318 if endpoint.protocol != "grpc" else 4317)
     yield from _conventions(endpoint, address)
     for finding in _way(address, endpoint, clock):
@@ -134,8 +139,8 @@ def _way(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding
         yield check_tls(address, endpoint, clock)
 
 
-def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Finding:
-    """One span, as the application would send it."""
+def _send(situation: Situation, name: str, address: Address | None, clock: Clock) -> Finding:
+    """One span, as the application would send it; without an `address`, to a target of gRPC's."""
     endpoint = situation.settings.endpoint
     situation.trace_id, payload = _sample(situation.settings.service_name)
     reply = _deliver(name, endpoint, payload, clock.left() - _PEER)
@@ -145,7 +150,8 @@ def _send(situation: Situation, name: str, address: Address, clock: Clock) -> Fi
             return error(f"the receiver took the batch but not the test span{said}", _ITS_LOG)
         return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
     # Behind a proxy nobody can tell who answers.
-    if address.proxy is None and (other := _another_protocol(name, endpoint, address, payload, clock)) is not None:
+    seen = address is not None and address.proxy is None
+    if seen and (other := _another_protocol(name, endpoint, address, payload, clock)) is not None:
         return other
     if reply is None:
         return error(

@@ -22,7 +22,7 @@ from processes import wait_for
 from tracebaton_configurator.export import backlog
 from tracebaton_configurator.export import export_queue as module
 from tracebaton_configurator.export import spool as spool_module
-from tracebaton_configurator.export.batch import Batch, halves_of
+from tracebaton_configurator.export.backlog import Batch, halves_of
 from tracebaton_configurator.export.export_queue import ExportQueue
 from tracebaton_configurator.export.export_result import ExportResult, Outcome
 from tracebaton_configurator.export.export_status import ExportStatus
@@ -173,7 +173,7 @@ class TestRetry:
             export_queue.work(nothing)
             clock.now += 10
         assert client.taken == [1]
-        assert export_queue.last_error == "ZeroDivisionError: division by zero"
+        assert export_queue.status.last_error == "ZeroDivisionError: division by zero"
 
 
 class TestVerdicts:
@@ -265,7 +265,7 @@ class TestVerdicts:
         export_queue.take(payload(10), 10)
         export_queue.work(nothing)
         assert export_queue.counters.dropped == {"the receiver refused them": 10}
-        assert export_queue.shutdown_summary() == (
+        assert export_queue.status.shutdown_summary() == (
             "10 spans were lost (10 because the receiver refused them); 0 were delivered. The last error was: no."
         )
 
@@ -285,7 +285,7 @@ class TestMemory:
             answers = [RETRY]
             client = Scripted(lambda _: answers[0])
             export_queue = made(client, most=2048)
-            export_queue._status._clock = clock.monotonic
+            export_queue.status._clock = clock.monotonic
             for second in range(3600):
                 export_queue.take(payload(50, 1 + 50 * second), 50)
                 export_queue.work(nothing)
@@ -339,7 +339,7 @@ class TestSpooled:
         first.end_at(clock.now + 2)
         first.finish()
         first.abandon(nothing)
-        assert first.shutdown_summary() is None
+        assert first.status.shutdown_summary() is None
         client = Scripted(lambda _: DELIVERED)
         second = made(client, Spool(str(tmp_path), 10_000_000))
         second.work(nothing)
@@ -376,7 +376,7 @@ class TestSpooled:
         def fail(*_: object) -> bytes:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr("tracebaton_configurator.export.spool_reader.read_payload", fail)
+        monkeypatch.setattr("tracebaton_configurator.export.spool_file.read_payload", fail)
         client = Scripted(lambda _: DELIVERED)
         export_queue = made(client, Spool(str(tmp_path), 10_000_000))
         export_queue.take(payload(1, 9), 1)

@@ -9,7 +9,7 @@ import threading
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tracebaton_configurator.export.lazy import LazyExporter
+from tracebaton_configurator.export.upstream_processor import LazyExporter
 
 
 def fail(error: Exception) -> None:

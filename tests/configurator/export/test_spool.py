@@ -20,7 +20,7 @@ from peers import payload, span_ids
 from processes import wait_for
 
 from tracebaton_configurator.export import spool as module
-from tracebaton_configurator.export import spool_reader
+from tracebaton_configurator.export import spool_file
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.export.spool_segment import HEADER
 
@@ -398,14 +398,14 @@ class TestTroubledFiles:
         """As on a bad disk; what cannot be read now is kept."""
         bad = left / f"{1:020d}-1-1-00000000.otlp"
         bad.write_bytes(b"x")
-        read = spool_reader.read_payload
+        read = spool_file.read_payload
 
         def read_or_fail(descriptor: int, record: Any) -> bytes | None:
             if record.size == 1:
                 raise OSError(5, "Input/output error")
             return read(descriptor, record)
 
-        monkeypatch.setattr(spool_reader, "read_payload", read_or_fail)
+        monkeypatch.setattr(spool_file, "read_payload", read_or_fail)
         spool = Spool(str(tmp_path), 1_000_000)
         spool.recover()
         entry = spool.oldest()

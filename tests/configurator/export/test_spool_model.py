@@ -26,15 +26,15 @@ from tracebaton_configurator.export import (
     spool,
     spool_bound,
     spool_directory,
-    spool_reader,
+    spool_file,
+    spool_own,
     spool_segment,
-    spool_writer,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODULES = (spool, spool_bound, spool_directory, spool_reader, spool_segment, spool_writer)
+MODULES = (spool, spool_bound, spool_directory, spool_file, spool_own, spool_segment)
 MOST = 120_000
 BATCH = 6_000
 ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EACCES, errno.EINTR, errno.ESTALE]
@@ -194,10 +194,9 @@ class Model(RuleBasedStateMachine):
         one = self.process(which).spool
         child = Process(self.root)
         child.spool = copy.copy(one)
-        for name in ("_own", "_found"):
-            if (writer := getattr(one, name)) is not None:
-                dup = writer._replace(directory=os.dup(writer.directory), lock=os.dup(writer.lock))
-                setattr(child.spool, name, dup)
+        child.spool._own = copy.copy(one._own)
+        if (own := one._own._writer) is not None:
+            child.spool._own._writer = own._replace(directory=os.dup(own.directory), lock=os.dup(own.lock))
         for name in ("_segment", "_reader"):
             if (opened := getattr(one, name)) is not None:
                 setattr(child.spool, name, inherited := copy.copy(opened))
@@ -287,8 +286,7 @@ class Model(RuleBasedStateMachine):
         held = [
             os.fstat(writer.directory).st_ino
             for process in self.processes
-            for writer in (process.spool._own, process.spool._found)
-            if writer is not None
+            if (writer := process.spool._own._writer) is not None
         ]
         assert len(held) == len(set(held))
 

@@ -52,6 +52,39 @@ def test_wrong_values_are_said_and_replaced(environ: dict[str, str], url: str, s
     assert said in str(problem)
 
 
+@pytest.mark.parametrize("target", ["unix:///run/otlp.sock", "unix:otlp.sock", "unix-abstract:otlp", "dns:///c:4317",
+                                    "dns:c:4317", "ipv4:10.0.0.1:4317", "ipv6:[::1]:4317", "vsock:2:4317"])  # fmt: skip
+@pytest.mark.parametrize(("insecure", "plaintext"), [(None, True), ("true", True), ("false", False), ("flase", False)])
+def test_targets_of_grpc_that_are_no_urls(target: str, insecure: str | None, *, plaintext: bool) -> None:
+    """They have no scheme that says whether TLS is meant: the variable does, and plaintext is the default."""
+    reader = Reader({E: target} | ({"OTEL_EXPORTER_OTLP_INSECURE": insecure} if insecure else {}))
+    endpoint = read_endpoint(reader)
+    assert (endpoint.url, endpoint.protocol, endpoint.insecure) == (target, "grpc", plaintext)
+    assert str(endpoint) == target
+    assert reader.problems == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({E: "unix:"}, "has no scheme"),
+        ({E: "unix:///"}, "is not a URL of a receiver"),
+        ({E: "dns://8.8.8.8/c:4317"}, "is not a URL of a receiver"),
+        ({E: "unix:///run/a b"}, "has a space"),
+        ({E: "unix:///run/otlp.sock", P: "http/protobuf"}, "is a target of gRPC's, which http/protobuf does not know"),
+    ],
+)
+def test_targets_that_are_wrong(environ: dict[str, str], said: str) -> None:
+    reader = Reader(environ)
+    assert read_endpoint(reader).url.startswith("http://")
+    assert said in str(reader.problems[0])
+
+
+@pytest.mark.parametrize("name", ["unix", "dns"])
+def test_a_host_may_have_the_name_of_a_scheme(name: str) -> None:
+    assert read_endpoint(Reader({E: f"{name}:4317"})).url == f"http://{name}:4317"
+
+
 def test_how_requests_are_made() -> None:
     reader = Reader(
         {

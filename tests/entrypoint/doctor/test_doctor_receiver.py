@@ -6,9 +6,11 @@ import socket
 import ssl
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 
 from tracebaton.doctor.finding import Status
@@ -83,6 +85,23 @@ def test_the_test_span_arrives(receiver: Any, protocol: str) -> None:
     )
     (span,) = receiver.spans(5)
     assert (span.name, span.service, span.trace_id) == ("tracebaton doctor", "shop", situation.trace_id)
+
+
+def test_a_unix_socket_is_asked_as_the_application_would(tmp_path: Path) -> None:
+    target = f"unix://{tmp_path}/otlp.sock"
+    (finding,) = ask(target)[0]
+    assert finding.status is Status.ERROR
+    assert "UNAVAILABLE" in finding.message
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    handlers = {"Export": grpc.unary_unary_rpc_method_handler(lambda _, __: b"")}
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    server.add_insecure_port(target)
+    server.start()
+    (finding,) = ask(target)[0]
+    server.stop(None).wait(10)
+    assert finding.status is Status.OK
+    assert "accepted the test span" in finding.message
 
 
 def test_each_of_several_exporters_is_asked(receiver: Any) -> None:

@@ -1,32 +1,76 @@
-"""Reads a segment batch by batch, and remembers what became of each."""
+"""The segment that this process adds to, and the one that it reads batch by batch."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tracebaton_configurator.export.spool_directory import open_file, try_lock
+from tracebaton_configurator.export.spool_directory import create_file, is_removed, open_file, try_lock, unlock
 from tracebaton_configurator.export.spool_segment import (
     MOST_SEGMENT,
     Name,
     Record,
+    append,
     mark_delivered,
+    name_of,
     read_payload,
     read_record,
 )
-
-if TYPE_CHECKING:
-    from tracebaton_configurator.export.spool_directory import Writer
 
 # A batch that was postponed is tried again once so many behind it in its file have been delivered, or all of them.
 _TURNS = 8
 
 
-class Entry(NamedTuple):
-    """A batch on disk: the directory of its writer, its file, its place there, and how many spans are in it."""
+class Segment:
+    """Locked while a batch is added, so that nobody who makes room removes it, or counts what is in it, meanwhile."""
 
-    directory: str
+    def __init__(self, directory: int, name: str, descriptor: int) -> None:
+        self._directory = directory
+        self.name = name
+        self._descriptor = descriptor
+        self._end = 0
+        self._whole = True
+
+    @classmethod
+    def create(cls, directory: int, when: int, number: int) -> Segment:
+        """A new one (OSError). `when` is in nanoseconds since the epoch."""
+        name = name_of(when, number)
+        return cls(directory, name, create_file(directory, name))
+
+    def takes(self, size: int, most: int) -> bool:
+        """Whether so many more bytes leave it within `most`; a first batch always does."""
+        return self._whole and (not self._end or self._end + size <= most)
+
+    def append(self, payload: bytes, spans: int) -> bool:
+        """Add a batch; False where the file has been removed, or somebody is about to remove it (OSError)."""
+        if not try_lock(self._descriptor):
+            return False
+        try:
+            if is_removed(self._descriptor):
+                return False
+            self._whole = False  # what has failed once is not written to again: it may be as large as it may be
+            self._end = append(self._descriptor, self._end, payload, spans)
+            self._whole = True
+        finally:
+            unlock(self._descriptor)
+        return True
+
+    def finish(self) -> None:
+        """Nothing more is added."""
+        if not self._end:
+            with suppress(OSError):
+                os.unlink(self.name, dir_fd=self._directory)
+        self.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+class Entry(NamedTuple):
+    """A batch on disk: its file, its place there, and how many spans are in it."""
+
     file: str
     at: int
     size: int
@@ -39,8 +83,8 @@ class Reader:
     `lost` counts the spans that could not be read, one at least for whatever made no sense.
     """
 
-    def __init__(self, writer: Writer, name: Name, descriptor: int) -> None:
-        self.writer = writer
+    def __init__(self, directory: int, name: Name, descriptor: int) -> None:
+        self.directory = directory
         self.name = name
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
@@ -55,22 +99,20 @@ class Reader:
             self._give_up(name.spans or 1)
 
     @classmethod
-    def open(cls, writer: Writer, name: Name) -> Reader | None:
+    def open(cls, directory: int, name: Name) -> Reader | None:
         """None where it is gone, not a file of this user's, or in use (OSError)."""
         try:
-            descriptor = open_file(writer.directory, name.text)
+            descriptor = open_file(directory, name.text)
         except FileNotFoundError:
             return None
-        if descriptor is None:
-            return None
+        reader = None
         try:
-            if try_lock(descriptor):
-                return cls(writer, name, descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
+            if descriptor is not None and try_lock(descriptor):
+                reader = cls(directory, name, descriptor)
+        finally:
+            if descriptor is not None and reader is None:
+                os.close(descriptor)
+        return reader
 
     @property
     def postponed(self) -> bool:
@@ -136,7 +178,7 @@ class Reader:
 
     def remove(self) -> int:
         """Remove the file; returns its size (OSError)."""
-        os.unlink(self.name.text, dir_fd=self.writer.directory)
+        os.unlink(self.name.text, dir_fd=self.directory)
         return self._size
 
     def close(self) -> None:
@@ -145,7 +187,7 @@ class Reader:
             os.close(self._descriptor)
 
     def _entry(self, record: Record) -> Entry:
-        return Entry(self.writer.name, self.name.text, record.at, record.size, record.spans)
+        return Entry(self.name.text, record.at, record.size, record.spans)
 
     def _pass(self, record: Record) -> None:
         self._at = max(self._at, record.payload_at + record.size)
