@@ -35,8 +35,8 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
 	@$(VENV)/bin/python docker/demo/drive.py $(if $(KEEP),--keep)
 
-test: $(VENV)/dev.installed  ## everything
-	@$(VENV)/bin/python -m pytest $(ARGS)
+test: $(VENV)/dev.installed  ## everything, in two processes; ARGS='-n 0 -k sigterm' a part, in one
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute
 	@$(VENV)/bin/python -m pytest -q --fast tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
@@ -45,7 +45,7 @@ matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Py
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
 
 equality: $(VENV)/dev.installed  ## applications with tracing and without, on other Pythons: PYTHONS='3.10 3.14'
-	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short tests/equality --variants 'default,100 %'
+	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short -n 2 tests/equality --variants 'default,100 %'
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
