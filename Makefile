@@ -45,7 +45,7 @@ matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Py
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
 
 equality: $(VENV)/dev.installed  ## applications with tracing and without, on other Pythons: PYTHONS='3.10 3.14'
-	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short -n 2 tests/equality --variants 'default,100 %'
+	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short tests/equality --variants 'default,100 %'
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)

@@ -19,6 +19,9 @@ settings.load_profile("any-machine")
 # it decides when it is imported, now and then ends it ("epoll_wait error: Bad file descriptor", status -6).
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+# Thousands of programs import the same files: they compile them once, whatever the shell has set for its own programs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # What starts the tests in the background may ignore these, and programs would inherit that: a signal that they are
 # tested with would do nothing.
 for _number, _default in (
