@@ -35,10 +35,11 @@ def variants_of(app: App) -> tuple[Variant, ...]:
     """How this application is traced.
 
     What records nothing, OFF, and what traces nothing, DISABLED, does the same in every case of a program: its first
-    case is compared in both, others that serve, each with a server of its own, in one of them in turn.
+    case is compared in both, others that serve, each with a server of its own, in one of them in turn. So does what
+    makes lines JSON, DEFAULT, in a script; FULL is compared line by line.
     """
     if app.case == 0:
         return TRACED
     if app.requests:
         return (DEFAULT, FULL, OFF if app.case % 2 else DISABLED)
-    return (DEFAULT, FULL)
+    return (FULL,)
