@@ -9,6 +9,9 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests starlette urllib urllib3)
 
+# tests/conftest.py says what is shared how.
+IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
 .PHONY: bench clean demo equality footprint lint matrix test test-fast types
 
 $(VENV)/bin/python:
@@ -35,8 +38,8 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
 	@$(VENV)/bin/python docker/demo/drive.py $(if $(KEEP),--keep)
 
-test: $(VENV)/dev.installed  ## everything
-	@$(VENV)/bin/python -m pytest $(ARGS)
+test: $(VENV)/dev.installed  ## everything, in two processes; ARGS='-k sigterm' a part; -s or --pdb among them: in one
+	@$(VENV)/bin/python -m pytest $(if $(filter -s --pdb,$(ARGS)),,$(IN_TWO_PROCESSES)) $(ARGS)
 
 test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute
 	@$(VENV)/bin/python -m pytest -q --fast tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,9 @@ settings.load_profile("any-machine")
 # it decides when it is imported, now and then ends it ("epoll_wait error: Bad file descriptor", status -6).
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+# Thousands of programs import the same files: they compile them once, whatever the shell has set for its own programs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # What starts the tests in the background may ignore these, and programs would inherit that: a signal that they are
 # tested with would do nothing.
 for _number, _default in (
@@ -36,6 +40,9 @@ for _number, _default in (
 
 # Of tests without a process, the files that take longest, waiting for receivers or taking in anything at all.
 SLOW = ("test_bad_batch.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py", "test_view_hostile.py")
+# Two processes share the tests file by file, those of equality one by one. What builds images and starts containers
+# stays in one of them, and the longest come first, so that both end at about the same time.
+_FIRST = ("docker", "e2e", "duty", "matrix", "equality")
 _STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
 
 
@@ -102,6 +109,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
     return True if config.getoption("--fast") and collection_path.name in SLOW else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not getattr(config.option, "loadgroup", False):
+        return
+    here = Path(__file__).parent
+    places = {item: item.path.relative_to(here).parts for item in items}
+    for item, (directory, *_) in places.items():
+        if directory != "equality":
+            item.add_marker(pytest.mark.xdist_group("docker" if directory == "docker" else "/".join(places[item])))
+    items.sort(key=lambda item: _FIRST.index(place) if (place := places[item][0]) in _FIRST else len(_FIRST))
 
 
 def _skip_processes(event: str, _: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tracebaton.view.spans import Event, Link, Span
@@ -20,7 +21,12 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? \+0000 UTC
 
 def read_spans(text: str) -> list[Span]:
     """All spans of a log. A value of several lines, such as a stack trace, keeps only its first."""
-    return list(_spans(text))
+    return list(_read(text))
+
+
+@lru_cache(maxsize=1)  # who waits for a span looks again and again
+def _read(text: str) -> tuple[Span, ...]:
+    return tuple(_spans(text))
 
 
 def _spans(text: str) -> Iterator[Span]:

@@ -36,7 +36,8 @@ WORKERS = 2
 # The aim is 1.2. An application of one route is hardly more than its imports, to which tracing adds 0.1 s in each of
 # three processes: today it is 1.5, and this limit holds that.
 MORE_CPU = 1.6
-ROUNDS = 3
+# The first is enough on a machine that does nothing else.
+ROUNDS = 8
 PATIENCE = 120.0
 
 
@@ -59,6 +60,8 @@ def test_workers_start_as_without_tracing(share: float, receiving: System, tmp_p
             if _holds(plain, traced):
                 break
     sys.stdout.write(f"{share} of a core:\n  plain  {plain}\n  traced {traced}\n")
+    if all(before.died for before in plain):
+        pytest.skip(f"THIS MACHINE IS TOO BUSY: ON {share} OF A CORE NO WORKER STARTS IN TIME, WITHOUT TRACING EITHER")
     assert _holds(plain, traced), (plain, traced)
 
 

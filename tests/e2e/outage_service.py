@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from launches import TRACED
 from launching import Service, start, wait_until_ready
 from processes import wait_for
+
+from tracebaton.control.talk import ask_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,12 +50,11 @@ class Maker:
         self.made += answer.json()
 
     def exporter(self) -> dict[str, Any]:
-        """What `tracebaton status` shows of the exporter."""
-        command = [str(Path(sys.executable).with_name("tracebaton")), "status", "--json", "--service", self.name]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        """What `tracebaton status` shows of the exporter, asked as the command asks."""
+        answers = ask_all({"do": "status"}, self.name)
         # Other processes of this machine are asked, too, whether they are of this service, and may be ending just then.
-        assert answer.stdout, answer.stderr
-        exporter: dict[str, Any] = json.loads(answer.stdout)["exporters"][0]
+        assert answers.processes, answers.failures
+        exporter: dict[str, Any] = answers.processes[0]["exporters"][0]
         return exporter
 
     def wait_for_numbers(self, seconds: float = 20, **expected: int) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from harness import System
 from spans import parent_of, servers, wait_for_spans
 
 if TYPE_CHECKING:
-    from harness import System
+    from collections.abc import Iterator
+
+    from processes import Child
 
 CHAIN = ("agent-a", "backend", "agent-b")
 CHAT = "/agents/agent-b/chat"
@@ -147,7 +150,15 @@ class TestTrust:
         assert span.trace_id == TRACE_ID
 
 
-@pytest.mark.parametrize("rate", ["0", "1"])
+@pytest.fixture(params=["0", "1"], ids=["rate 0", "rate 1"], scope="module")
+def agent(request: pytest.FixtureRequest) -> Iterator[tuple[str, Child]]:
+    """One that gets all requests, one after the other: its URL, and the process."""
+    with System() as system:
+        system.start_receiver()
+        environ = {"OTEL_TRACES_SAMPLER_ARG": request.param, "REDIS_URL": "redis://localhost"}
+        yield system.start_agent("agent-a", env=environ), system.children["agent-a"]
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -158,10 +169,8 @@ class TestTrust:
         b"GET /openapi.json HTTP/1.1\r\nHost: x\r\ntraceparent: 00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01\r\n" * 2,
     ],
 )
-def test_no_request_fails_for_its_headers(system: System, rate: str, hostile: bytes) -> None:
-    url = urlsplit(
-        system.start_agent("agent-a", env={"OTEL_TRACES_SAMPLER_ARG": rate, "REDIS_URL": "redis://localhost"})
-    )
+def test_no_request_fails_for_its_headers(agent: tuple[str, Child], hostile: bytes) -> None:
+    url, child = urlsplit(agent[0]), agent[1]
     with contextlib.closing(socket.create_connection((url.hostname, url.port), timeout=10)) as client:
         client.sendall(hostile + b"Connection: close\r\n\r\n")
         answer = b""
@@ -169,7 +178,7 @@ def test_no_request_fails_for_its_headers(system: System, rate: str, hostile: by
             answer += block
     # A server may refuse such bytes itself; it must not be the tracing that fails.
     assert answer.split(b" ", 2)[1] in (b"200", b"400"), answer[:200]
-    assert b"Traceback" not in system.children["agent-a"].output().encode()
+    assert "Traceback" not in child.output()
 
 
 def test_the_gate_says_when_it_stands_aside(system: System) -> None:

@@ -70,6 +70,8 @@ class App:
     needs: tuple[str, ...] = ()
     spans: int = -1
     silent: bool = False
+    case: int = 0
+    """Of the cases that its program has, beginning with 0."""
 
     @property
     def ended_by(self) -> str:
@@ -103,18 +105,18 @@ def _described(path: Path) -> Iterator[App]:
     described = tomllib.loads(text)
     cases = described.pop("cases", {"": {}})
     name = path.parent.name if path.stem == "main" else path.stem
-    for case, changes in cases.items():
-        yield _app(f"{name}-{case}" if case else name, path.parent, {**described, **changes})
+    for number, (case, changes) in enumerate(cases.items()):
+        yield _app(f"{name}-{case}" if case else name, path.parent, number, {**described, **changes})
 
 
-def _app(name: str, here: Path, described: dict[str, Any]) -> App:
-    unknown = described.keys() - {one.name for one in fields(App)} - {"name", "here"}
+def _app(name: str, here: Path, number: int, described: dict[str, Any]) -> App:
+    unknown = described.keys() - ({one.name for one in fields(App)} - {"name", "here", "case"})
     if unknown or "command" not in described:
         raise ValueError(f"{name}: {', '.join(sorted(unknown)) or 'command'} is {'unknown' if unknown else 'missing'}")
     described["requests"] = tuple(_request(one) for one in described.get("requests", ()))
     for each in ("command", "needs"):
         described[each] = tuple(described.get(each, ()))
-    return App(name, here, **described)
+    return App(name, here, case=number, **described)
 
 
 def _request(described: str | dict[str, Any]) -> Request:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from equality_apps import App
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -27,3 +29,17 @@ FULL = Variant("100 %", env={"OTEL_TRACES_SAMPLER": "always_on", "OTEL_TRACEBATO
 OFF = Variant("off", env={"OTEL_TRACES_SAMPLER": "always_off"})
 DISABLED = Variant("disabled", env={"OTEL_SDK_DISABLED": "true"}, text=True, traced=False)
 TRACED = (DEFAULT, FULL, OFF, DISABLED)
+
+
+def variants_of(app: App) -> tuple[Variant, ...]:
+    """How this application is traced.
+
+    What records nothing, OFF, and what traces nothing, DISABLED, does the same in every case of a program: its first
+    case is compared in both, others that serve, each with a server of its own, in one of them in turn. So does what
+    makes lines JSON, DEFAULT, in a script; FULL is compared line by line.
+    """
+    if app.case == 0:
+        return TRACED
+    if app.requests:
+        return (DEFAULT, FULL, OFF if app.case % 2 else DISABLED)
+    return (FULL,)

@@ -1,7 +1,7 @@
 """The promise: with tracing a process answers, starts, ends and prints as it does without.
 
-Every application of `apps/` runs plain and in each way of tracing it; equality_apps.py says how to add one, and
-equality_differences.py what may differ.
+Every application of `apps/` runs plain and in the ways of tracing it that equality_variants.py chooses.
+equality_apps.py says how to add one, and equality_differences.py what may differ.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from equality_apps import App, all_apps
 from equality_together import compared
-from equality_variants import TRACED
+from equality_variants import TRACED, variants_of
 
 if TYPE_CHECKING:
     from harness import System
@@ -25,7 +25,11 @@ def test_everything_is_as_without_tracing(app: App, equality_system: System, req
         if kind == "package" and find_spec(name) is None:
             pytest.skip(f"NOT COMPARED: {name} is not installed")
     wanted = request.config.getoption("--variants", default=None)
-    variants = [one for one in TRACED if not wanted or one.name in wanted.split(",")]
-    assert variants, f"no variant is called {wanted!r}"
+    names = {one.name for one in TRACED}
+    chosen = set(wanted.split(",")) if wanted else names
+    assert chosen <= names, f"no variant is called {wanted!r}"
+    variants = [one for one in variants_of(app) if one.name in chosen]
+    if not variants:
+        pytest.skip(f"it is not compared in {wanted!r}")
     found = compared(app, equality_system, variants)
     assert not found, "\n".join(["", *found])

@@ -1,6 +1,7 @@
 """Runs tests on other Pythons than its own: python tests/matrix/on_pythons.py 3.10 3.14 -- tests/equality
 
-A Python that cannot be had is said in capitals; with CI=true it is a failure.
+All of them at once, each of which prints when it is done. A Python that cannot be had is said in capitals; with CI=true
+it is a failure.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,31 +23,44 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def run(version: str, arguments: Sequence[str]) -> bool | None:
-    """Whether the tests pass on that Python; None where there is none. All that they print is passed on."""
+def run(version: str, arguments: Sequence[str], out: IO[str] | None = None) -> bool | None:
+    """Whether the tests pass on that Python; None where there is none. All that they print goes to `out`, a file."""
+    out = out or sys.stdout
     began = time.monotonic()
     try:
         interpreter = find(version)
     except NotHereError as reason:
-        sys.stdout.write(f"NOT TESTED ON PYTHON {version}: {reason}.\n")
+        out.write(f"NOT TESTED ON PYTHON {version}: {reason}.\n")
         return None
     try:
         with prepared(interpreter) as python:
             installed = time.monotonic()
-            sys.stdout.write(f"== Python {version} ({interpreter}), ready after {installed - began:.0f} s\n")
-            sys.stdout.flush()
-            passed = subprocess.run(pytest_command(python, *arguments), check=False, cwd=ROOT).returncode == 0
+            out.write(f"== Python {version} ({interpreter}), ready after {installed - began:.0f} s\n")
+            out.flush()
+            command = pytest_command(python, *arguments)
+            passed = subprocess.run(command, check=False, cwd=ROOT, stdout=out, stderr=out).returncode == 0
     except subprocess.CalledProcessError as error:
-        sys.stdout.write(f"NOT TESTED ON PYTHON {version}: what the tests need cannot be installed: {error}.\n")
+        out.write(f"NOT TESTED ON PYTHON {version}: what the tests need cannot be installed: {error}.\n")
         return False
-    sys.stdout.write(f"== Python {version}: {'passed' if passed else 'FAILED'}, {time.monotonic() - installed:.0f} s\n")
-    sys.stdout.flush()
+    out.write(f"== Python {version}: {'passed' if passed else 'FAILED'}, {time.monotonic() - installed:.0f} s\n")
+    out.flush()
     return passed
+
+
+def run_and_print(version: str, arguments: Sequence[str]) -> bool | None:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        try:
+            return run(version, arguments, out)
+        finally:
+            out.seek(0)
+            sys.stdout.write(out.read())
+            sys.stdout.flush()
 
 
 def main(arguments: Sequence[str]) -> int:
     at = arguments.index("--")
-    outcomes = [run(version, arguments[at + 1 :]) for version in arguments[:at]]
+    with ThreadPoolExecutor(max(at, 1)) as pool:
+        outcomes = list(pool.map(lambda version: run_and_print(version, arguments[at + 1 :]), arguments[:at]))
     absent_is_well = os.environ.get("CI") != "true"
     return 0 if all(passed or (passed is None and absent_is_well) for passed in outcomes) else 1
 

@@ -150,9 +150,10 @@ def _send(situation: Situation, name: str, address: Address | None, clock: Clock
             return error(f"the receiver took the batch but not the test span{said}", _ITS_LOG)
         return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
     # Behind a proxy nobody can tell who answers.
-    seen = address is not None and address.proxy is None
-    if seen and (other := _another_protocol(name, endpoint, address, payload, clock)) is not None:
-        return other
+    if address is not None and address.proxy is None:
+        other = _another_protocol(name, endpoint, address, payload, clock)
+        if other is not None:
+            return other
     if reply is None:
         return error(
             "the receiver did not answer in time", "look whether it is overloaded, or something else listens there"

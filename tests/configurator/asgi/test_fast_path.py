@@ -173,7 +173,7 @@ class TestStandardSamplers:
             seen, _ = ask(made, traceparent(TRACE, PARENT, flags))
             assert seen.trace_flags.sampled == bool(flags)
 
-    @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF, TraceIdRatioBased(1.0)], ids=str)
+    @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF, TraceIdRatioBased(1.0)], ids=Sampler.get_description)
     def test_the_callers_trace_state_goes_on(self, behind: MakeBehind, sampler: Sampler) -> None:
         made = behind(sampler, follows_parents=False)
         seen, _ = ask(made, traceparent(TRACE, PARENT, 1), VENDOR)

@@ -144,15 +144,16 @@ def test_texts(text: str, left: str) -> None:
     ],
 )
 def test_it_takes_little_time_whatever_comes(hostile: str) -> None:
-    """The best of several, for the machine may be busy: 31 ms is what upstream takes for some of them."""
-    best = 1.0
-    for _ in range(5):
-        begun = time.perf_counter()
+    """CPU time, and the best of several, for the machine may be busy: 31 ms is what upstream takes for some of them."""
+    best, attempts = 1.0, 0
+    while best >= 0.025 and attempts < 20:
+        attempts += 1
+        begun = time.thread_time()
         R.query(hostile)
         R.url(f"http://h/?{hostile}")
         R.text(f"http://h/?{hostile}")
         R.text(hostile)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.thread_time() - begun)
     assert best < 0.025
 
 
