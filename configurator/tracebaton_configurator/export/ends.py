@@ -49,7 +49,7 @@ class Part:
             self._end()
         except BaseException as error:  # noqa: BLE001 (SystemExit of one part is no reason to leave out the others)
             own.error(
-                "%s failed at its end, and what it still had may be lost: %s: %s",
+                "%s failed to shut down, and what it had not sent may be lost: %s: %s",
                 self.name,
                 type(error).__name__,
                 error,
@@ -95,7 +95,7 @@ def end_all(parts: list[Part], seconds: float, *, cooperate: bool) -> None:
         if thread is None:
             part.run()
         elif not thread.join(deadline - time.monotonic()):
-            own.error("%s has not ended within %.1f s and is left behind.", part.name, seconds)
+            own.error("%s did not shut down within %.1f s and was abandoned.", part.name, seconds)
 
 
 class SpanProcessors(SynchronousMultiSpanProcessor):

@@ -83,7 +83,7 @@ class ExportStatus:
             if held is not None:
                 self._said = True
                 own.warning(
-                    "Spans cannot be delivered to %s: %s. They wait %s and are sent again and again%s.",
+                    "Spans cannot be delivered to %s: %s. They wait %s and will be retried%s.",
                     self._destination,
                     reason,
                     self._waiting,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tracebaton.interpreter import is_python
 from tracebaton_configurator.names import SERVER_COMMANDS
-from tracebaton_configurator.settings.known import STANDARD
+from tracebaton_configurator.settings.known import known_variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ def _peel_options(rest: list[str], launch: Launch) -> list[str]:
     while rest and rest[0].startswith("--") and rest[0] != "--":
         name, equals, value = rest[0][2:].partition("=")
         variables = (f"OTEL_{name.upper()}", f"OTEL_PYTHON_{name.upper()}")
-        variable = next((one for one in variables if one in STANDARD), variables[0])
+        variable = next((one for one in variables if one in known_variables()), variables[0])
         launch.overrides[variable] = value if equals else "".join(rest[1:2])
         rest = rest[1 if equals else 2 :]
     return rest[1:] if rest[:1] == ["--"] else rest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, installed, names_in, nearest, ok, warning
@@ -12,15 +11,13 @@ from tracebaton.doctor.secrets import shown
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.export.exporters import is_otlp
 from tracebaton_configurator.settings import Problem
-from tracebaton_configurator.settings.known import STANDARD, is_of_instrumentation
+from tracebaton_configurator.settings.known import is_of_instrumentation, known_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from tracebaton.doctor.situation import Situation
     from tracebaton_configurator.settings import Settings
-
-__all__ = ["check", "known_variables"]
 
 # What somebody meant for OpenTelemetry or for us, and nobody reads.
 _MEANT = re.compile(r"(?i)(?:OTEL|OTLP|OTEl|OPENTELEMETRY|OPEN_TELEMETRY|TRACEBATON)[_-].*|O(?:TLE|LTE|ETL|TE)L?_.*")
@@ -71,22 +68,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         elif reason := _harm(name, environ[name]):
             yield warning(f"{shown(name, environ[name])}: {reason}", f"unset {name}")
         else:
-            meaning = known.get(name, "for one instrumentation")
-            yield ok(f"{shown(name, environ[name])}" + (f" ({meaning})" if meaning else ""))
-
-
-def known_variables() -> dict[str, str]:
-    """Names and short meanings: the table, and what the installed packages list for the launcher's `--help`."""
-    known = dict(STANDARD)
-    for point in entry_points(group="opentelemetry_environment_variables"):
-        try:
-            values = vars(point.load()).values()
-        except Exception:  # noqa: BLE001, S112 (a stranger's module; the table has what matters)
-            continue
-        for value in values:
-            if isinstance(value, str) and value.startswith("OTEL_") and value.isupper():
-                known.setdefault(value, "")
-    return known
+            yield ok(shown(name, environ[name]))
 
 
 def _unprovided(here: Settings) -> Iterator[Problem]:
@@ -95,7 +77,7 @@ def _unprovided(here: Settings) -> Iterator[Problem]:
         ("OTEL_TRACES_EXPORTER", "traces_exporter", here.traces_exporters, "none", "it is left out"),
         ("OTEL_METRICS_EXPORTER", "metrics_exporter", here.metrics_exporters, "none", "it is left out"),
         ("OTEL_LOGS_EXPORTER", "logs_exporter", here.logs_exporters, "none", "it is left out"),
-        ("OTEL_PYTHON_ID_GENERATOR", "id_generator", (here.id_generator,), "random", "random is used"),
+        ("OTEL_PYTHON_ID_GENERATOR", "id_generator", (here.id_generator,), "random", "using random"),
         (
             *("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "instrumentor", sorted(here.disabled_instrumentations), "*"),
             "nothing of that name is loaded anyway",
@@ -115,7 +97,7 @@ def _with_hint(problem: Problem) -> Problem:
     return replace(problem, reason=problem.reason + next(filter(None, hints), ""))
 
 
-def _unknown(name: str, known: dict[str, str]) -> Finding:
+def _unknown(name: str, known: Collection[str]) -> Finding:
     """Its value is not printed: who knows what it is."""
     stem = re.sub(r"(?i)^(?:OTEL|OTLP|OPENTELEMETRY|OPEN_TELEMETRY)[_-]", "", name.upper().replace("-", "_"))
     candidates = [f"OTEL_{stem}", f"OTEL_EXPORTER_OTLP_{stem}", f"OTEL_PYTHON_{stem}"]

@@ -55,7 +55,9 @@ begin(Part("A", lambda: fail({error}("no")), bounded={bounded}), Part("B", lambd
 """
         out, errors, _ = run(code, end)
         assert out == ["b", "c"]
-        assert errors == f"ERROR: tracebaton: A failed at its end, and what it still had may be lost: {error}: no\n"
+        assert (
+            errors == f"ERROR: tracebaton: A failed to shut down, and what it had not sent may be lost: {error}: no\n"
+        )
 
     def test_one_that_hangs_is_left_behind(self, end: str) -> None:
         code = """
@@ -64,7 +66,7 @@ begin(Part("A", lambda: time.sleep(60)), Part("B", lambda: say("b")), Part("C", 
         out, errors, seconds = run(code, end)
         assert out == ["b", "c"]
         assert seconds < 10
-        assert errors == "ERROR: tracebaton: A has not ended within 1.0 s and is left behind.\n"
+        assert errors == "ERROR: tracebaton: A did not shut down within 1.0 s and was abandoned.\n"
 
     def test_own_deliveries_come_first(self, end: str) -> None:
         code = """

@@ -56,7 +56,7 @@ def test_an_hour_is_two_lines(status: ExportStatus, clock: Clock, lines: list[st
     assert not status.active
     assert lines == [
         "WARNING Spans cannot be delivered to http://c:4317: connection refused."
-        " They wait in memory and are sent again and again.",
+        " They wait in memory and will be retried.",
         "INFO Spans are delivered to http://c:4317 again, after 3600 s: 900 waited, 20 were lost.",
     ]
     assert status.last_error == "connection refused"

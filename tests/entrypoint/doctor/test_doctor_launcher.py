@@ -65,7 +65,7 @@ def test_two_launchers_are_one_too_many(diagnose: Examine) -> None:
     [
         ("tracecontext,baggage", None, ""),
         ("tracecontext,b3", Status.ERROR, "under `opentelemetry-instrument` the start ends with a traceback"),
-        ("tracecontext,bagage", Status.ERROR, "tracecontext is used (did you mean baggage?)"),
+        ("tracecontext,bagage", Status.ERROR, "using tracecontext (did you mean baggage?)"),
         ("tracecontext,", None, ""),
         ("none", Status.WARNING, "every service has traces of its own"),
         ("baggage", Status.WARNING, "has no tracecontext"),

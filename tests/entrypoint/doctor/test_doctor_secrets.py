@@ -15,7 +15,7 @@ from tracebaton.doctor.output import print_findings
 from tracebaton.doctor.secrets import Secrets, shown
 from tracebaton.doctor.session import examine
 from tracebaton.doctor.situation import Situation
-from tracebaton.doctor.variables import known_variables
+from tracebaton_configurator.settings.known import known_variables
 
 if TYPE_CHECKING:
     from tracebaton.doctor.finding import Finding
