@@ -73,7 +73,7 @@ def test_an_exporter_that_fails_at_its_end(tmp_path: Path, order: str, fault: st
         assert done.returncode == (-signal.SIGTERM if end else 0), done.stderr
         assert [span.name for span in receiver.spans()] == ["only"]
     (line,) = [line for line in done.stderr.splitlines() if "The exporter a_test" in line]
-    assert ("left behind" if "sleep" in fault else "failed at its end") in line
+    assert ("was abandoned" if "sleep" in fault else "failed to shut down") in line
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ provider.shutdown()
 """
     out, errors, _ = run(code, "")
     assert out == ["ended"]
-    assert "The span processor Failing failed at its end" in errors
+    assert "The span processor Failing failed to shut down" in errors
 
 
 class TestLines:
