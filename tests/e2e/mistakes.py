@@ -228,7 +228,7 @@ BY_THE_DOCTOR = [
            "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS='*health' is not a list of regular expressions",
            "it is read as text, with * for anything, which is the expression '.*health'"),
     doctor("a detector that there is not", {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "proces"},
-           "has 'proces', which nothing installed provides (did you mean process?)", "it is left out"),
+           "has 'proces', which no installed package provides (did you mean process?)", "it is left out"),
     doctor("a convention that there is not", {"OTEL_SEMCONV_STABILITY_OPT_IN": "htp"},
            "has 'htp', which is unknown (did you mean http?)", "'htp' changes nothing"),
     doctor("one variable overrides the other",

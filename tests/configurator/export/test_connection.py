@@ -147,7 +147,10 @@ class Proxy(Peer):
     def _handle(self, connection: socket.socket, _: int) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(1)
+            byte = connection.recv(1)
+            if not byte:
+                return
+            head += byte
         self.heads.append(head)
         if self._refusal:
             connection.sendall(self._refusal)

@@ -68,7 +68,7 @@ signal.raise_signal(signal.SIGTERM)
 
 
 def test_the_applications_own_handler_runs_and_decides() -> None:
-    code = "signal.signal(signal.SIGTERM, lambda *_: (print('mine', flush=True), sys.exit(7)))\n" + WAIT
+    code = "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'mine\\n'), sys.exit(7)))\n" + WAIT
     assert run(code, term=True)[:2] == (7, "mine\nflushed\n")
 
 
@@ -181,7 +181,7 @@ signal.pause()
 """
         assert run(code)[:2] == (-signal.SIGTERM, "flushed\n")
 
-    @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: print('mine', flush=True)"])
+    @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: os.write(1, b'mine\\n')"])
     def test_a_signal_that_will_not_kill_flushes_nothing(self, handler: str) -> None:
         code = (
             f"signal.signal(signal.SIGTERM, {handler})\nsignal.raise_signal(signal.SIGTERM)\nprint('alive', flush=True)"
