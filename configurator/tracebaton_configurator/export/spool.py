@@ -47,7 +47,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator.export.forks import importing
-from tracebaton_configurator.export.spool_bound import BLOCK, Bound
+from tracebaton_configurator.export.spool_bound import BLOCK, ROUNDS, Bound
 from tracebaton_configurator.export.spool_directory import opened_root, set_aside
 from tracebaton_configurator.export.spool_file import Entry, Reader, Segment
 from tracebaton_configurator.export.spool_own import OwnDirectory
@@ -193,7 +193,7 @@ class Spool:
         return self._last_time
 
     def _append(self, payload: bytes, spans: int, size: int) -> None:
-        for _ in range(2):
+        for _ in range(ROUNDS):
             if self._segment is None or not self._segment.takes(size, self._segment_size):
                 self._close_segment()
                 self._hold_own()

@@ -36,6 +36,8 @@ _UNSEEN = 1 / 256
 _UNSEEN_SECONDS = 1.0
 # When room has to be made, this part of the bound is freed at once, so that not every batch has to look for room.
 _FREED = 0.05
+# Other writers that make room at the same time remove what this one has seen, and fill the room: it is tried so often.
+ROUNDS = 10
 # How many of the oldest files are remembered while the directory is looked through.
 _MOST_CANDIDATES = 1000
 
@@ -94,14 +96,16 @@ class Bound:
         fresh = self._unseen <= self.bytes * _UNSEEN and 0 <= now - self._looked < _UNSEEN_SECONDS
         if fresh and self._fits(size):
             return 0
-        self.look()
-        if self._fits(size):
-            return 0
-        with opened_root(self._path) as root:
-            lost = self._evict(root, size)
-        if not self._fits(size):
-            raise OSError(f"{self._seen.bytes} bytes are there that cannot be removed; the bound is {self.bytes}")
-        return lost
+        lost = 0
+        for _ in range(ROUNDS):
+            self.look()
+            if self._fits(size):
+                return lost
+            with opened_root(self._path) as root:
+                lost += self._evict(root, size)
+            if self._fits(size):
+                return lost
+        raise OSError(f"{self._seen.bytes} bytes are there that cannot be removed; the bound is {self.bytes}")
 
     def look(self) -> None:
         """Measure what is there (OSError)."""

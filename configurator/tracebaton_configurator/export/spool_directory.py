@@ -126,7 +126,7 @@ def unlock(descriptor: int) -> None:
 
 def create_writer(root: int) -> Writer:
     """A directory of this process's own, locked (OSError)."""
-    for _ in range(3):
+    for _ in range(10):  # each with a name of its own
         name = f"{os.getpid()}-{os.urandom(6).hex()}"
         os.mkdir(name, 0o700, dir_fd=root)
         try:
