@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries, writing
+from tracebaton_configurator.logs import libraries, named_ids, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
@@ -55,6 +55,7 @@ def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked
     if mode == "off":
         return lambda: None
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
+    named_ids.service_name = service_name
     apply("logging", lambda: _replace_methods(json_lines))
     libraries.install(json_lines)
     return _uninstall
@@ -101,9 +102,22 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
 # for those that write to a stream or a file. Neither raises more than the application's own formatter would.
 
 
+def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
+    """The application's own text. Ids that only its format asks for are on the record for as long as that is made."""
+    lent = named_ids.missing(handler.formatter, record.__dict__)
+    if not lent:
+        return _format(handler, record)
+    record.__dict__.update(lent)
+    try:
+        return _format(handler, record)
+    finally:
+        for name in lent:
+            record.__dict__.pop(name, None)
+
+
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
-    text = _format(self, record)
+    text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
     return object_with_ids(text, record, one_line=False) or text
@@ -160,12 +174,12 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_re
         line = json_lines.format(record)
         if not str(record.__dict__.get("message")).startswith("{"):
             return line
-    return line_of_text(lambda: _format(self, record), record, json_lines, is_known=printed != UNKNOWN, tells=tells)
+    return line_of_text(lambda: _text_of(self, record), record, json_lines, is_known=printed != UNKNOWN, tells=tells)
 
 
 def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> str:
     """A `QueueHandler` makes the text the message of another record, of which extras are no more than it shows."""
-    text = _format(handler, record)
+    text = _text_of(handler, record)
     if not hasattr(handler, "prepare"):
         return text
     is_made = handler.formatter is not None and what_it_prints(handler.formatter) == UNKNOWN
