@@ -16,6 +16,7 @@ try:  # python-json-logger 3 and 4
 except ImportError:  # python-json-logger 2, which an application may have pinned
     from pythonjsonlogger.jsonlogger import JsonFormatter  # type: ignore[attr-defined]
 
+from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.masking import shows_its_items
@@ -52,7 +53,7 @@ class JsonLines(JsonFormatter):
     def __init__(self, service_name: str, extras: str | frozenset[str] = "masked") -> None:
         super().__init__(reserved_attrs=_STANDARD)
         self.extras = Extras(extras)
-        self._encode = JSONEncoder(default=self.extras.shown_repr, allow_nan=False).encode
+        self._encode = JSONEncoder(default=self.extras.shown_form, allow_nan=False).encode
         self._service_name = service_name
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
@@ -91,9 +92,13 @@ class JsonLines(JsonFormatter):
             if is_known:
                 parts = {"message": why, **parts, **self.extras.shown_fields(_extras_on(record))}
             else:
-                parts = {"message": why, "level": str(fields.get("levelname")), "logger": str(fields.get("name"))}
+                parts = {
+                    "message": why,
+                    "level": level_name(str(fields.get("levelname"))),
+                    "logger": str(fields.get("name")),
+                }
             parts["service.name"] = self._service_name
-            shown_parts = plain(self.extras.masked_fields(parts), (), self.extras.shown_repr)
+            shown_parts = plain(self.extras.masked_fields(parts), (), self.extras.shown_repr, self.extras.shown_form)
             return without_lone_surrogates(self._encode(shown_parts))
 
     def _repr(self, value: object) -> str:
@@ -151,7 +156,9 @@ class JsonLines(JsonFormatter):
             return None
         if len(self._heads) >= _MOST_HEADS:  # an application that makes its loggers' names up as it goes
             self._heads = {}
-        text = self._heads[name, level] = f'", "level": {quoted(level)}, "logger": {quoted(name)}, "message": '
+        text = self._heads[name, level] = (
+            f'", "level": {quoted(level_name(level))}, "logger": {quoted(name)}, "message": '
+        )
         return text
 
     def _extras(self, fields: dict[str, Any], *, printed: bool) -> str | None:
@@ -223,7 +230,7 @@ class JsonLines(JsonFormatter):
                 rest[name] = message_dict[name]
         moment = datetime.fromtimestamp(record.created, timezone.utc)
         log_data["timestamp"] = moment.isoformat(timespec="microseconds")[:-6] + "Z"
-        log_data["level"] = record.levelname
+        log_data["level"] = level_name(record.levelname)
         log_data["logger"] = record.name
         # python-json-logger's own default format asks for `message`; a dict that was logged may bring one too.
         log_data["message"] = rest.pop("message", "")
@@ -236,7 +243,12 @@ class JsonLines(JsonFormatter):
         try:
             return self._encode(log_data)
         except Exception:  # noqa: BLE001 (NaN, keys that JSON has no form for, what contains itself, what raises)
-            return self._encode(plain(log_data, (), self.extras.shown_repr))
+            return self._encode(plain(log_data, (), self.extras.shown_repr, self.extras.shown_form))
+
+
+def level_name(level: Any) -> Any:
+    """Without the colours, or the padding, that a formatter or filter of the application's has given it."""
+    return without_colours(level).strip() or level if isinstance(level, str) else level
 
 
 def _says_its_message(record: logging.LogRecord) -> bool:

@@ -7,6 +7,8 @@ import re
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs.forms import NONE, json_form
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,11 +26,23 @@ def bounded_repr(value: object) -> str:
     return text if len(text) <= LONGEST_REPR else text[:LONGEST_REPR] + "..."
 
 
-def plain(value: Any, above: tuple[int, ...] = (), shown_repr: Callable[[object], str] = bounded_repr) -> Any:
+def bounded_form(value: Any) -> Any:
+    """What JSON users expect of the value, or its bounded repr."""
+    form = json_form(value)
+    return bounded_repr(value) if form is NONE else form
+
+
+def plain(
+    value: Any,
+    above: tuple[int, ...] = (),
+    shown_repr: Callable[[object], str] = bounded_repr,
+    shown_form: Callable[[Any], Any] = bounded_form,
+) -> Any:
     """`value` with everything that strict JSON has no form for as its bounded repr, keys included.
 
-    That is NaN and the infinities, numbers too long to write, what contains itself or nests deeper than 50 levels, and
-    any other object. `above` holds the ids of the containers that this one is in, `shown_repr` makes the bounded repr.
+    That is numbers too long to write, what contains itself or nests deeper than 50 levels, and any other object that
+    `json_form` has none for; NaN and the infinities are null. `above` holds the ids of what this value is in,
+    `shown_repr` makes the bounded repr.
     """
     try:
         if value is None or isinstance(value, (str, bool)):
@@ -36,19 +50,24 @@ def plain(value: Any, above: tuple[int, ...] = (), shown_repr: Callable[[object]
         if isinstance(value, int):
             return value if value.bit_length() <= _MOST_BITS else shown_repr(value)
         if isinstance(value, float):
-            return value if math.isfinite(value) else shown_repr(value)
-        if isinstance(value, (dict, list, tuple)) and id(value) not in above and len(above) < _DEEPEST:
-            inside = (*above, id(value))
+            return value if math.isfinite(value) else None
+        if id(value) in above or len(above) >= _DEEPEST:
+            return shown_repr(value)
+        inside = (*above, id(value))
+        if isinstance(value, (dict, list, tuple)):
             if isinstance(value, dict):
-                return {_key(name, shown_repr): plain(item, inside, shown_repr) for name, item in value.items()}
-            return [plain(item, inside, shown_repr) for item in value]
+                return {
+                    _key(name, shown_form): plain(item, inside, shown_repr, shown_form) for name, item in value.items()
+                }
+            return [plain(item, inside, shown_repr, shown_form) for item in value]
+        return plain(shown_form(value), inside, shown_repr, shown_form)
     except Exception:  # noqa: BLE001, S110 (a container of the application's own may raise anything)
         pass
     return shown_repr(value)
 
 
-def _key(name: object, shown_repr: Callable[[object], str]) -> str:
-    return name if isinstance(name, str) else shown_repr(name)
+def _key(name: object, shown_form: Callable[[Any], Any]) -> str:
+    return name if isinstance(name, str) else str(shown_form(name))
 
 
 # An escaped backslash, to which what follows does not belong; a pair, which is one character; half a pair.
