@@ -7,7 +7,7 @@ from contextlib import suppress
 from copy import copy
 from datetime import datetime, timezone
 from json import JSONEncoder
-from json.encoder import encode_basestring_ascii as quoted
+from json.encoder import encode_basestring as quoted
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.masking import shows_its_items
 from tracebaton_configurator.logs.stock import comes_from
-from tracebaton_configurator.logs.values import plain, without_lone_surrogates
+from tracebaton_configurator.logs.values import plain, safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ _WORDS = {True: "true", False: "false", None: "null"}
 
 
 class JsonLines(JsonFormatter):
-    """`timestamp`, `level`, `logger`, `message`, `service.name`, the ids inside a request, `exc_info`, extras.
+    """`timestamp`, `level`, `logger`, the ids inside a request, `message`, `service.name`, `exc_info`, extras.
 
     The timestamp is RFC 3339 in UTC with microseconds. An extra that has the name of one of these fields is kept as
     `extra.NAME`, for a line must not be able to forge its own level. What JSON has no form for is its repr in at most
@@ -53,7 +53,7 @@ class JsonLines(JsonFormatter):
     def __init__(self, service_name: str, extras: str | frozenset[str] = "masked") -> None:
         super().__init__(reserved_attrs=_STANDARD)
         self.extras = Extras(extras)
-        self._encode = JSONEncoder(default=self.extras.shown_form, allow_nan=False).encode
+        self._encode = JSONEncoder(ensure_ascii=False, default=self.extras.shown_form, allow_nan=False).encode
         self._service_name = service_name
         self._service_text = f', "service.name": {quoted(service_name)}'
         self._second = (-1, "")
@@ -64,7 +64,7 @@ class JsonLines(JsonFormatter):
     def format(self, record: logging.LogRecord, *, printed: bool = False) -> str:
         """`printed`: what else is on the record are no extras, but what the application's own text would have shown."""
         try:
-            return without_lone_surrogates(self._quick(record, printed=printed) or self._whole(record, printed=printed))
+            return safe_line(self._quick(record, printed=printed) or self._whole(record, printed=printed))
         except Exception as error:  # noqa: BLE001 (a __str__ or __repr__ of the application's may raise anything)
             return self.format_broken(record, error)
 
@@ -79,13 +79,13 @@ class JsonLines(JsonFormatter):
             if is_known or logging.raiseExceptions:
                 why += f": {self.extras.shown_repr(error)}"
             if not is_known:
-                return without_lone_surrogates(self._whole(_without_more(record, why, self._repr)))
+                return safe_line(self._whole(_without_more(record, why, self._repr)))
             shown = copy(record)
             shown.msg, shown.args = f"{self._repr(record.msg)} {self._repr(record.args)}", None
             with suppress(Exception):
                 shown.msg = record.getMessage()
             shown.__dict__["logging_error"] = why
-            return without_lone_surrogates(self._whole(shown))
+            return safe_line(self._whole(shown))
         except Exception:  # noqa: BLE001 (see above; nothing is left of the record but its parts)
             fields = record.__dict__
             parts = {name: fields[name] for name in _STANDARD if fields.get(name) is not None}
@@ -99,7 +99,7 @@ class JsonLines(JsonFormatter):
                 }
             parts["service.name"] = self._service_name
             shown_parts = plain(self.extras.masked_fields(parts), (), self.extras.shown_repr, self.extras.shown_form)
-            return without_lone_surrogates(self._encode(shown_parts))
+            return safe_line(self._encode(shown_parts))
 
     def _repr(self, value: object) -> str:
         return self.extras.shown_repr(value)
@@ -113,8 +113,6 @@ class JsonLines(JsonFormatter):
         moment = self._moment(record.created)
         if head is None or moment is None:
             return None
-        record.message = record.getMessage()
-        line = f"{moment}{head}{quoted(record.message)}{self._service_text}"
         ids = fields.get("trace_id"), fields.get("span_id"), fields.get("trace_flags")
         known, text = self._ids  # of the request that has logged last
         if ids[0] is not known[0] or ids[1] is not known[1] or ids[2] is not known[2]:
@@ -125,7 +123,9 @@ class JsonLines(JsonFormatter):
                         return None
                     text += f', "{name}": {quoted(value)}'
             self._ids = ids, text
-        line += text
+        record.message = record.getMessage()
+        # The ids stand before the message: Docker cuts a long line after 16 KiB.
+        line = f'{moment}{head}{text}, "message": {quoted(record.message)}{self._service_text}'
         if record.exc_info or record.exc_text:
             # A filter, or another handler's formatter, may have made the text: `Formatter.format` uses that, too.
             traceback = record.exc_text or self.formatException(record.exc_info)
@@ -156,9 +156,7 @@ class JsonLines(JsonFormatter):
             return None
         if len(self._heads) >= _MOST_HEADS:  # an application that makes its loggers' names up as it goes
             self._heads = {}
-        text = self._heads[name, level] = (
-            f'", "level": {quoted(level_name(level))}, "logger": {quoted(name)}, "message": '
-        )
+        text = self._heads[name, level] = f'", "level": {quoted(level_name(level))}, "logger": {quoted(name)}'
         return text
 
     def _extras(self, fields: dict[str, Any], *, printed: bool) -> str | None:
@@ -232,10 +230,10 @@ class JsonLines(JsonFormatter):
         log_data["timestamp"] = moment.isoformat(timespec="microseconds")[:-6] + "Z"
         log_data["level"] = level_name(record.levelname)
         log_data["logger"] = record.name
+        log_data.update(ids)
         # python-json-logger's own default format asks for `message`; a dict that was logged may bring one too.
         log_data["message"] = rest.pop("message", "")
         log_data["service.name"] = self._service_name
-        log_data.update(ids)
         for name, value in rest.items():
             log_data[f"extra.{name}" if name in log_data else name] = value
 

@@ -16,13 +16,14 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries, named_ids, writing
+from tracebaton_configurator.logs import libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
+from tracebaton_configurator.logs.values import encodable
 from tracebaton_configurator.names import SERVER_MODULES
 from tracebaton_configurator.patching.registry import apply
 
@@ -120,6 +121,8 @@ def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
+    if text[:1] != "{" or standard.is_in_memory(self.stream):
+        return text
     return object_with_ids(text, record, one_line=False) or text
 
 
@@ -130,7 +133,9 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
-            return _line(self, record, json_lines, format_record)
+            line = _line(self, record, json_lines, format_record)
+            if line is not None:
+                return encodable(line, self.stream)
         return _format_and_inject(self, record)
 
     return format_record
@@ -142,7 +147,11 @@ def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any,
     def emit(self: Any, record: logging.LogRecord) -> None:
         try:
             line = _line(self, record, json_lines, format_record)
-            self.stream.write(line + self.terminator)
+            if line is None:
+                text = self.format(record)
+                self.stream.write(text + self.terminator)
+            else:
+                self.stream.write(encodable(line.rstrip(), self.stream) + "\n")
             self.flush()
         except RecursionError:
             raise
@@ -153,13 +162,14 @@ def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any,
     return emit
 
 
-def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str:
-    """What a handler is to write: a JSON line where that reaches the reader as it is."""
+def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str | None:
+    """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
-    if is_captured(stream) or not writing.passes_on(stream) or not (is_stock or writing.is_file(stream)):
-        text: str = self.format(record)
-        return text
+    if not standard.is_standard(stream) or is_captured(stream) or not writing.passes_on(stream):
+        return None
+    if not (is_stock or writing.is_file(stream)):
+        return None
     if type(self).format is not format_record or "format" in self.__dict__:  # it may hide something in the text
         return line_of_text(lambda: self.format(record), record, json_lines, is_known=False, tells=tells)
     formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001

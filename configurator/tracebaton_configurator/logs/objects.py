@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii as quoted
+from json.encoder import encode_basestring as quoted
 from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.values import plain
+from tracebaton_configurator.logs.values import plain, safe_line
 
 if TYPE_CHECKING:
     import logging
@@ -85,8 +85,8 @@ def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 def _extended(text: str, fields: dict[str, Any], added: dict[str, Any], *, one_line: bool) -> str:
     if (one_line and "\n" in text.rstrip()) or (added and not added.keys().isdisjoint(fields)):
-        return json.dumps(plain({**fields, **added}))
+        return safe_line(json.dumps(plain({**fields, **added}), ensure_ascii=False))
     if not added:
         return text
     inside = ", ".join([f'"{name}": {quoted(str(value))}' for name, value in added.items()])
-    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{inside}}}"
+    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{safe_line(inside)}}}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, time
+from json.encoder import encode_basestring_ascii as quoted_ascii
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.forms import NONE, json_form
@@ -70,17 +71,42 @@ def _key(name: object, shown_form: Callable[[Any], Any]) -> str:
     return name if isinstance(name, str) else str(shown_form(name))
 
 
-# An escaped backslash, to which what follows does not belong; a pair, which is one character; half a pair.
-_SURROGATES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(d[89a-f][0-9a-f]{2})")
+# Half a surrogate pair, or a whole one (one character); what a terminal obeys; what ends a line or reverses text.
+_UNSAFE = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 
 
-def without_lone_surrogates(line: str) -> str:
-    r"""ASCII JSON in which half a surrogate pair, from a file name for instance, is shown as the text `\udc80`.
+def safe_line(line: str) -> str:
+    r"""JSON that can be written as UTF-8 and stays one line wherever it is shown.
 
-    Python writes and reads the escape of one; strict parsers refuse the whole line (RFC 8259, section 8.2).
+    Half a surrogate pair, from a file name for instance, is shown as the text `\udc80`: Python writes and reads the
+    escape of one; strict parsers refuse the whole line (RFC 8259, section 8.2).
     """
-    return _SURROGATES.sub(_show, line) if "\\ud" in line else line
+    return line if line.isascii() and "\x7f" not in line else _UNSAFE.sub(_show, line)
+
+
+def encodable(line: str, stream: Any) -> str:
+    """JSON that this stream can write: what is not ASCII is escaped unless it writes UTF-8."""
+    if line.isascii():
+        return line
+    try:
+        encoding = stream.encoding
+        if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+            return line
+        line.encode(encoding)
+    except AttributeError:  # a stream of the application's own: it takes text
+        return line
+    except (UnicodeError, LookupError):
+        return _NOT_ASCII.sub(_escape, line)
+    return line
 
 
 def _show(match: re.Match[str]) -> str:
-    return f"\\\\u{match[1]}" if match[1] else match[0]
+    found = match[0]
+    if len(found) == 2:
+        return found.encode("utf-16", "surrogatepass").decode("utf-16")
+    return f"\\\\u{ord(found):04x}" if "\ud800" <= found <= "\udfff" else f"\\u{ord(found):04x}"
+
+
+def _escape(match: re.Match[str]) -> str:
+    return quoted_ascii(match[0])[1:-1]
