@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import loguru_functions, standard
+from tracebaton_configurator.logs import format_fields, loguru_functions, standard
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import (
     Event,
@@ -142,7 +142,8 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str], stre
     """A stand-in that renders the application's format only where it may be JSON, or is made by a function."""
 
     def from_record(exception: str, record: dict[str, Any]) -> str:
-        return encodable(_line(json_lines, record, ids, record["message"], exception), stream)
+        line = _line(json_lines, record, ids, record["message"], exception)
+        return encodable(_with_more(line, format_fields.of_loguru(written, record, json_lines)), stream)
 
     def from_text(text: str, record: dict[str, Any]) -> str:
         body, _, exception = without_colours(text).rpartition(_BREAK)
@@ -161,13 +162,16 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str], stre
         kept = shown_fields(whole.replace(message, "", 1), extra)
         if not is_shown or len(kept) < len(extra):
             message = whole
-        return encodable(_line(json_lines, {**record, "extra": kept}, ids, message, exception), stream)
+        line = _line(json_lines, {**record, "extra": kept}, ids, message, exception)
+        return encodable(_with_more(line, format_fields.of_loguru(written, record, json_lines, whole)), stream)
 
     extra_was_read = False
+    written = ""
 
     def make_format(record: dict[str, Any]) -> str:
-        nonlocal extra_was_read
+        nonlocal extra_was_read, written
         made, extra_was_read = loguru_functions.call(handler._formatter, record)  # noqa: SLF001
+        written = made.removesuffix("{exception}")
         return f"{made}{_BREAK}{{exception}}"
 
     if handler._is_formatter_dynamic:  # noqa: SLF001
@@ -175,6 +179,7 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str], stre
         stand_in._formatter = make_format  # type: ignore[attr-defined]  # noqa: SLF001
         return stand_in
     text_format = _text_format(handler)
+    written = text_format.removesuffix("{exception}")
     is_looked_at = _may_be_json(text_format) or _WHOLE_MESSAGE.search(text_format) is None
     stand_in = _StandIn(handler, from_text if is_looked_at else from_record)
     stand_in._colorize = False  # type: ignore[attr-defined]  # noqa: SLF001
@@ -191,6 +196,10 @@ def _text_format(handler: Any) -> str:
 
 def _may_be_json(text_format: str) -> bool:
     return text_format.lstrip().startswith(_OPENINGS)
+
+
+def _with_more(line: str, more: str) -> str:
+    return f"{line[:-2]}{more}}}\n" if more else line
 
 
 def _as_json(text: str, ids: dict[str, str], exception: str) -> str | None:

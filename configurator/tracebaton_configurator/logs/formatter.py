@@ -101,6 +101,10 @@ class JsonLines(JsonFormatter):
             shown_parts = plain(self.extras.masked_fields(parts), (), self.extras.shown_repr, self.extras.shown_form)
             return safe_line(self._encode(shown_parts))
 
+    def more(self, fields: dict[str, Any]) -> str:
+        """Fields as JSON, a comma before each, for the end of a line."""
+        return f", {safe_line(self.jsonify_log_record(fields))[1:-1]}" if fields else ""
+
     def _repr(self, value: object) -> str:
         return self.extras.shown_repr(value)
 

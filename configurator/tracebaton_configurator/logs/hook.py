@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries, named_ids, standard, writing
+from tracebaton_configurator.logs import format_fields, libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
@@ -179,12 +179,24 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_re
     is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
     printed = UNKNOWN if is_unknown else what_it_prints(formatter)
     if printed == TEXT and tells:
-        return json_lines.format(record)
+        return with_more(json_lines.format(record), format_fields.of(formatter, record.__dict__, json_lines))
     if printed == ONLY_THE_MESSAGE and tells:
         line = json_lines.format(record)
         if not str(record.__dict__.get("message")).startswith("{"):
             return line
-    return line_of_text(lambda: _text_of(self, record), record, json_lines, is_known=printed != UNKNOWN, tells=tells)
+    return line_of_text(
+        lambda: _text_of(self, record),
+        record,
+        json_lines,
+        is_known=printed != UNKNOWN,
+        tells=tells,
+        formatter=formatter,
+    )
+
+
+def with_more(line: str, more: str) -> str:
+    """A line of ours with fields at its end."""
+    return f"{line[:-1]}{more}}}" if more else line
 
 
 def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> str:
@@ -197,7 +209,13 @@ def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> s
 
 
 def line_of_text(
-    make_text: Callable[[], str], record: logging.LogRecord, json_lines: JsonLines, *, is_known: bool, tells: bool
+    make_text: Callable[[], str],
+    record: logging.LogRecord,
+    json_lines: JsonLines,
+    *,
+    is_known: bool,
+    tells: bool,
+    formatter: Any = None,
 ) -> str:
     """The JSON line for what a formatter makes of the record. `is_known`: its text hides nothing of the record.
 
@@ -208,7 +226,10 @@ def line_of_text(
         own = object_with_ids(text, record, one_line=True)
         if own is not None:
             return own
-        return json_lines.format(record) if is_known else json_lines.format(shown_in(text, record))
+        if is_known:
+            return with_more(json_lines.format(record), format_fields.of(formatter, record.__dict__, json_lines))
+        shown = shown_in(text, record)
+        return with_more(json_lines.format(shown), format_fields.of(formatter, shown.__dict__, json_lines, text))
     except Exception as error:
         # structlog's DropEvent is how a processor says that no line is wanted.
         if not tells or type(error).__name__ == "DropEvent":
