@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs import format_fields, libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
+from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
@@ -223,7 +224,8 @@ def line_of_text(
     """
     try:
         text = make_text()
-        own = object_with_ids(text, record, one_line=True)
+        plain = without_colours(text).strip() if text[:1] == "\x1b" else text
+        own = object_with_ids(plain, record, one_line=True)
         if own is not None:
             return own
         if is_known:
