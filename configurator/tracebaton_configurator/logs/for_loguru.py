@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import format_fields, loguru_functions, standard
+from tracebaton_configurator.logs import field_names, format_fields, loguru_functions, standard
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import (
     Event,
@@ -135,7 +135,11 @@ def _spliced(text: str, ids: dict[str, str]) -> str:
 def _appended(text: str, ids: dict[str, str]) -> str:
     """The object that loguru has made with `serialize=True`, of which the keys are known, with the ids."""
     body = text.rstrip()
-    return f"{body[:-1]}, {json.dumps(ids)[1:]}{text[len(body) :]}" if body.endswith("}") else text
+    return (
+        f"{body[:-1]}, {json.dumps(field_names.current.ids(ids))[1:]}{text[len(body) :]}"
+        if body.endswith("}")
+        else text
+    )
 
 
 def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str], stream: Any) -> Any:

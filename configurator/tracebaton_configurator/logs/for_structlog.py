@@ -18,7 +18,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import standard
+from tracebaton_configurator.logs import field_names, standard
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.event_dict import is_plain, read
 from tracebaton_configurator.logs.events import (
@@ -139,10 +139,11 @@ class _Renderer:
         text: Any = None
         if self.takes_ids and known:
             try:
-                text = self._renderer(logger, method_name, {**known, **event_ids})
+                shown_ids = field_names.current.ids(event_ids)
+                text = self._renderer(logger, method_name, {**known, **shown_ids})
             except Exception:  # noqa: BLE001 (a serializer that takes the fields it knows, no others)
-                text = None
-            if _is_one_line_with(event_ids, text):
+                shown_ids, text = {}, None
+            if _is_one_line_with(shown_ids, text):
                 return text
         if text is None:
             text = self._renderer(logger, method_name, event_dict)
@@ -191,7 +192,7 @@ class _Renderer:
 
 def _is_one_line_with(ids: dict[str, str], text: Any) -> bool:
     if isinstance(text, str):
-        return "\n" not in text and all(value in text for value in ids.values())
+        return "\n" not in text and all(str(value) in text for value in ids.values())
     if isinstance(text, bytes):
-        return b"\n" not in text and all(value.encode() in text for value in ids.values())
+        return b"\n" not in text and all(str(value).encode() in text for value in ids.values())
     return False

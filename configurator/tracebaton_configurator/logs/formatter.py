@@ -16,12 +16,14 @@ try:  # python-json-logger 3 and 4
 except ImportError:  # python-json-logger 2, which an application may have pinned
     from pythonjsonlogger.jsonlogger import JsonFormatter  # type: ignore[attr-defined]
 
+from tracebaton_configurator.logs import field_names
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.extras import Extras
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.masking import shows_its_items
 from tracebaton_configurator.logs.stock import comes_from
 from tracebaton_configurator.logs.values import plain, safe_line
+from tracebaton_configurator.settings.log_fields import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,7 @@ _STANDARD = (*logging.makeLogRecord({}).__dict__, "message", "asctime")
 _LEFT_OUT = ("color_message", "getMessage")
 _NO_EXTRAS = frozenset((*_STANDARD, *_LEFT_OUT, *Ids._fields))
 _OURS = frozenset(("timestamp", "level", "logger", "service.name"))
+_RENAMED = _OURS | {"message", "exc_info", "stack_info", "logging_error"}
 _MOST_HEADS, _LONGEST_NAME = 1000, 200
 _LARGEST = 2**63
 _EVERYTHING = Extras("all")
@@ -55,7 +58,12 @@ class JsonLines(JsonFormatter):
         self.extras = Extras(extras)
         self._encode = JSONEncoder(ensure_ascii=False, default=self.extras.shown_form, allow_nan=False).encode
         self._service_name = service_name
-        self._service_text = f', "service.name": {quoted(service_name)}'
+        self._named = named = field_names.current
+        key = {name: f", {quoted(named.name(name))}: " for name in FIELDS}
+        self._key = key
+        self._ours = frozenset(map(named.name, _OURS)) | _OURS
+        self._first = f'{{{key["timestamp"][2:]}"'
+        self._service_text = f"{key['service.name']}{quoted(service_name)}"
         self._second = (-1, "")
         self._ids: tuple[tuple[Any, Any, Any], str] = ((None, None, None), "")
         self._heads: dict[tuple[str, str], str] = {}
@@ -103,6 +111,7 @@ class JsonLines(JsonFormatter):
 
     def more(self, fields: dict[str, Any]) -> str:
         """Fields as JSON, a comma before each, for the end of a line."""
+        fields = {self._named.name(name): value for name, value in fields.items()}
         return f", {safe_line(self.jsonify_log_record(fields))[1:-1]}" if fields else ""
 
     def _repr(self, value: object) -> str:
@@ -121,21 +130,21 @@ class JsonLines(JsonFormatter):
         known, text = self._ids  # of the request that has logged last
         if ids[0] is not known[0] or ids[1] is not known[1] or ids[2] is not known[2]:
             text = ""
-            for name, value in zip(Ids._fields, ids, strict=True):
-                if value is not None:
-                    if type(value) is not str:
-                        return None
-                    text += f', "{name}": {quoted(value)}'
+            found = {name: value for name, value in zip(Ids._fields, ids, strict=True) if value is not None}
+            if not all(type(value) is str for value in found.values()):
+                return None
+            for name, value in self._named.ids(found).items():
+                text += f", {quoted(name)}: {quoted(value) if type(value) is str else _WORDS[value]}"
             self._ids = ids, text
         record.message = record.getMessage()
         # The ids stand before the message: Docker cuts a long line after 16 KiB.
-        line = f'{moment}{head}{text}, "message": {quoted(record.message)}{self._service_text}'
+        line = f"{moment}{head}{text}{self._key['message']}{quoted(record.message)}{self._service_text}"
         if record.exc_info or record.exc_text:
             # A filter, or another handler's formatter, may have made the text: `Formatter.format` uses that, too.
             traceback = record.exc_text or self.formatException(record.exc_info)
-            line += f', "exc_info": {quoted(str(traceback))}'
+            line += f"{self._key['exc_info']}{quoted(str(traceback))}"
         if record.stack_info:
-            line += f', "stack_info": {quoted(str(self.formatStack(record.stack_info)))}'
+            line += f"{self._key['stack_info']}{quoted(str(self.formatStack(record.stack_info)))}"
         if not _NO_EXTRAS.issuperset(fields):
             extras = self._extras(fields, printed=printed)
             if extras is None:
@@ -150,7 +159,7 @@ class JsonLines(JsonFormatter):
         second, text = self._second
         whole = int(created)
         if whole != second:
-            text = '{"timestamp": "' + datetime.fromtimestamp(whole, timezone.utc).isoformat()[:-6]
+            text = self._first + datetime.fromtimestamp(whole, timezone.utc).isoformat()[:-6]
             self._second = (whole, text)
         microseconds = round((created - whole) * 1e6)
         return f"{text}.{microseconds:06d}Z" if microseconds < 1_000_000 else None
@@ -158,9 +167,12 @@ class JsonLines(JsonFormatter):
     def _head_text(self, name: object, level: object) -> str | None:
         if type(name) is not str or type(level) is not str:
             return None
+        shown = level
         if len(self._heads) >= _MOST_HEADS:  # an application that makes its loggers' names up as it goes
             self._heads = {}
-        text = self._heads[name, level] = f'", "level": {quoted(level_name(level))}, "logger": {quoted(name)}'
+        level = quoted(level_name(level))
+        text = f'"{self._key["level"]}{level}{self._key["logger"]}{quoted(name)}'
+        self._heads[name, shown] = text
         return text
 
     def _extras(self, fields: dict[str, Any], *, printed: bool) -> str | None:
@@ -197,7 +209,7 @@ class JsonLines(JsonFormatter):
         head = ""
         extras = _EVERYTHING if printed else self.extras
         if name[:1] != "_" and extras.writes(name):
-            head = f", {quoted(f'extra.{name}' if name in _OURS else name)}: "
+            head = f", {quoted(f'extra.{name}' if name in self._ours else name)}: "
         if len(self._names[printed]) >= _MOST_HEADS:
             self._names = ({}, {})
         made = head, extras.hides(name)
@@ -240,6 +252,19 @@ class JsonLines(JsonFormatter):
         log_data["service.name"] = self._service_name
         for name, value in rest.items():
             log_data[f"extra.{name}" if name in log_data else name] = value
+        if not self._named.are_usual:
+            self._rename(log_data, ids)
+
+    def _rename(self, log_data: dict[str, Any], ids: dict[str, Any]) -> None:
+        fields = dict(log_data)
+        log_data.clear()
+        for name, value in fields.items():
+            if name in ids:
+                log_data.update(self._named.ids({name: value}))
+            elif name in _RENAMED:
+                log_data[self._named.name(name)] = value
+            else:
+                log_data[f"extra.{name}" if name in self._ours and name not in _OURS else name] = value
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         try:

@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import format_fields, libraries, named_ids, standard, writing
+from tracebaton_configurator.logs import field_names, format_fields, libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
@@ -49,13 +49,20 @@ on_server_line: Callable[[], object] | None = None
 _SERVERS = frozenset((*SERVER_MODULES, "_granian"))
 
 
-def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked") -> Callable[[], None]:
+def install(
+    mode: str,
+    service_name: str,
+    extras: str | frozenset[str] = "masked",
+    fields: tuple[str, tuple[tuple[str, str], ...]] = ("", ()),
+) -> Callable[[], None]:
     """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it.
 
-    `extras` says what mode `json` writes of those; see `OTEL_TRACEBATON_LOG_EXTRAS`.
+    `extras` says what mode `json` writes of those, `fields` how its own are called; see `OTEL_TRACEBATON_LOG_EXTRAS`
+    and `OTEL_TRACEBATON_LOG_FIELDS`.
     """
     if mode == "off":
         return lambda: None
+    field_names.use(*fields)
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
     named_ids.service_name = service_name
     apply("logging", lambda: _replace_methods(json_lines))

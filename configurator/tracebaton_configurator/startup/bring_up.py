@@ -92,7 +92,7 @@ def _configure() -> None:
         begin.leave_word(settings.environment())
     captured.streams = family.captured_streams(begin.inherited) if here.children == "serving" else frozenset()
     registry.disable(here.disabled_patches)
-    hook.install(here.logs, here.service_name, here.log_extras)
+    hook.install(here.logs, here.service_name, here.log_extras, here.log_fields)
     diagnostics.install()
     report(here.problems, strict=here.strict)
     from tracebaton_configurator.startup.pipeline import start
