@@ -96,6 +96,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "log-export",
+            "CPython",
+            "3.10 to 3.14",
+            "logging.basicConfig, logging.config.dictConfig, logging.config.fileConfig",
+            "OTEL_LOGS_EXPORTER: the handler that exports keeps nobody from configuring logging, and stays",
+        ),
+        Patch(
             "logging",
             "CPython",
             "3.10 to 3.14",
