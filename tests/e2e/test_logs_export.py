@@ -36,7 +36,9 @@ CONFIGURE = {
         "logging.config.dictConfig({'version': 1, 'handlers': {'c': {'class': 'logging.StreamHandler'}},"
         "'root': {'level': 'WARNING', 'handlers': ['c']}})"
     ),
-    "basicConfig, forced": "logging.basicConfig(format='%(name)s'); logging.basicConfig(format='%(message)s', force=True)",
+    "basicConfig, forced": (
+        "logging.basicConfig(format='%(name)s'); logging.basicConfig(format='%(message)s', force=True)"
+    ),
 }
 
 

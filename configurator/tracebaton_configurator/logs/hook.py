@@ -37,6 +37,7 @@ _format = logging.Handler.format
 _emit = logging.StreamHandler.emit
 # Somebody may have replaced it before: what that prints is used then, whatever the formatter.
 _is_replaced = not comes_from(logging.Handler, "format")
+_patched_format: Any = None
 _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 
 # The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
@@ -73,9 +74,10 @@ def install(
 def _replace_methods(json_lines: JsonLines | None) -> None:
     logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
     format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
-    logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
+    global _patched_format  # noqa: PLW0603 (whoever replaces it later may hide something)
+    logging.Handler.format = _patched_format = format_record  # type: ignore[method-assign,assignment]
     if json_lines is not None and not _emit_is_replaced:
-        logging.StreamHandler.emit = _make_emit_json(json_lines, format_record)  # type: ignore[method-assign,assignment]
+        logging.StreamHandler.emit = _make_emit_json(json_lines)  # type: ignore[method-assign,assignment]
 
 
 def _uninstall() -> None:
@@ -141,7 +143,7 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
-            line = _line(self, record, json_lines, format_record)
+            line = _line(self, record, json_lines)
             if line is not None:
                 return encodable(line, self.stream)
         return _format_and_inject(self, record)
@@ -149,12 +151,12 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
     return format_record
 
 
-def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any, logging.LogRecord], None]:
+def _make_emit_json(json_lines: JsonLines) -> Callable[[Any, logging.LogRecord], None]:
     """`StreamHandler.emit` for mode `json`, which does what the standard library's does with another text."""
 
     def emit(self: Any, record: logging.LogRecord) -> None:
         try:
-            line = _line(self, record, json_lines, format_record)
+            line = _line(self, record, json_lines)
             if line is None:
                 text = self.format(record)
                 self.stream.write(text + self.terminator)
@@ -170,7 +172,7 @@ def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any,
     return emit
 
 
-def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str | None:
+def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
     """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
@@ -178,9 +180,19 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_re
         return None
     if not (is_stock or writing.is_file(stream)):
         return None
-    if type(self).format is not format_record or "format" in self.__dict__:  # it may hide something in the text
-        return line_of_text(lambda: self.format(record), record, json_lines, is_known=False, tells=tells)
-    formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
+    return line_of_handler(self, record, json_lines, is_stock=is_stock, tells=tells)
+
+
+def line_of_handler(
+    handler: Any, record: logging.LogRecord, json_lines: JsonLines, *, is_stock: bool = True, tells: bool = True
+) -> str:
+    """The JSON line in place of what the handler would write: the record's own where its formatter shows all of that.
+
+    `is_stock`: nothing between the record and the stream is the application's own. `tells`: see `line_of_text`.
+    """
+    if type(handler).format is not _patched_format or "format" in handler.__dict__:  # it may hide something in the text
+        return line_of_text(lambda: handler.format(record), record, json_lines, is_known=False, tells=tells)
+    formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
     found = libraries.line_of(formatter, record, json_lines) if tells else None
     if found is not None:
         return found
@@ -193,7 +205,7 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_re
         if not str(record.__dict__.get("message")).startswith("{"):
             return line
     return line_of_text(
-        lambda: _text_of(self, record),
+        lambda: _text_of(handler, record),
         record,
         json_lines,
         is_known=printed != UNKNOWN,

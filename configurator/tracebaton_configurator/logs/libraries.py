@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SERVED_BY = {
     "structlog": "tracebaton_configurator.logs.for_structlog",
     "loguru": "tracebaton_configurator.logs.for_loguru",
+    "rich.logging": "tracebaton_configurator.logs.for_rich",
 }
 _json_lines: JsonLines | None = None
 _on = False
@@ -70,4 +71,4 @@ def _serve(library: str, _: ModuleType) -> None:
         _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)
 
     if _on:
-        apply(library, replace)
+        apply(library.partition(".")[0], replace)

@@ -138,6 +138,13 @@ CATALOGUE = {
             "nothing of a trace follows a redirect to a host on the excluded list",
         ),
         Patch(
+            "rich",
+            "rich",
+            "13.0 to 15.0",
+            "rich.logging.RichHandler.emit",
+            "each line is one line of JSON",
+        ),
+        Patch(
             "sigterm",
             "CPython",
             "3.10 to 3.14",
