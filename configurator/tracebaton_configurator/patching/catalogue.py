@@ -33,6 +33,13 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "eliot",
+            "eliot",
+            "1.18",
+            "eliot._output.Destinations.send",
+            "each message has the ids of its request",
+        ),
+        Patch(
             "exit",
             "CPython",
             "3.10 to 3.14",
@@ -101,6 +108,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "logging.basicConfig, logging.config.dictConfig, logging.config.fileConfig",
             "OTEL_LOGS_EXPORTER: the handler that exports keeps nobody from configuring logging, and stays",
+        ),
+        Patch(
+            "logbook",
+            "logbook",
+            "1.10",
+            "nothing: a processor is pushed for the application",
+            "each record has the ids of its request among its extras",
         ),
         Patch(
             "logging",
