@@ -104,7 +104,7 @@ def main() -> int:
     with ExitStack() as stack:
         null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         found = os.fstat(null.fileno())
-        standard.begun[1] = (found.st_dev, found.st_ino)  # it stands for stdout
+        standard.begun[1] = f"{found.st_dev}:{found.st_ino}"  # it stands for stdout
         stack.enter_context(trace.use_span(trace.NonRecordingSpan(SPAN_CONTEXT)))
         text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
 

@@ -14,16 +14,19 @@ from weakref import ref
 _DESCRIPTORS = (1, 2)
 
 
-def _identity_of(descriptor: int) -> tuple[int, int] | None:
-    """Two descriptors with the same one lead to the same pipe, file or terminal."""
+_CLOSED = "closed"  # and then a file may get its number
+
+
+def _identity_of(descriptor: int) -> str:
+    """As `startup.begin` writes it: two with the same one lead to the same pipe, file or terminal."""
     try:
         found = os.fstat(descriptor)
     except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return _CLOSED
+    return f"{found.st_dev}:{found.st_ino}"
 
 
-# Where they led when this was imported, as the process began or a little later. A file gets the number of a closed one.
+# Where they led as the process began; `startup` knows better than this module, which is imported later.
 begun = {descriptor: _identity_of(descriptor) for descriptor in _DESCRIPTORS}
 _known: dict[int, tuple[ref[Any], bool]] = {}
 
@@ -57,9 +60,9 @@ def _is_standard(stream: Any) -> bool:
     if made_by == "gunicorn":  # Flask's errors: what gunicorn's own error log goes to
         return all(map(is_standard, stream.streams))
     found = os.fstat(stream.fileno())
-    identity = (found.st_dev, found.st_ino)
+    identity = f"{found.st_dev}:{found.st_ino}"
     if identity in begun.values():
         return True
     # Where a server, or a daemon, has led them since. A file without a name is a test's capture.
-    now = [_identity_of(descriptor) for descriptor in _DESCRIPTORS if begun[descriptor] is not None]
+    now = [_identity_of(descriptor) for descriptor in _DESCRIPTORS if begun[descriptor] != _CLOSED]
     return found.st_nlink > 0 and identity in now

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import sysconfig
+from pathlib import Path
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 START = """
 import contextlib, io, logging, os, sys, tempfile
@@ -109,3 +109,24 @@ def test_text_is_written_as_it_is_where_the_stream_can(tmp_path: Path, encoding:
     text = done.stdout.decode(encoding)
     assert json.loads(text)["message"] == "订单 😀"
     assert ("订单 😀" in text) == encoding.startswith("utf")
+
+
+def test_what_pytest_captures_stays(tmp_path: Path) -> None:
+    """Tracing begins in the middle of it, with the first import of something that is traced."""
+    (tmp_path / "test_captured.py").write_text(
+        "import logging, os, sys\n"
+        "def test_fd(capfd):\n    import fastapi\n    check(os.fdopen(os.dup(1), 'w'), capfd)\n"
+        "def test_sys(capsys):\n    import fastapi\n    check(sys.stdout, capsys)\n"
+        "def test_caplog(caplog):\n    import fastapi\n    logging.getLogger('app').warning('x')\n"
+        "    assert caplog.text.endswith('x\\n') and '{' not in caplog.text\n"
+        "def check(stream, capture):\n"
+        "    handler = logging.StreamHandler(stream)\n"
+        "    handler.setFormatter(logging.Formatter('%(levelname)s %(message)s'))\n"
+        "    log = logging.Logger('app')\n    log.addHandler(handler)\n    log.info('x')\n"
+        "    assert capture.readouterr().out == 'INFO x\\n'\n"
+    )
+    program = Path(sysconfig.get_path("scripts"), "tracebaton")
+    command = [program, "run", Path(sys.executable).name, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environ)
+    assert done.returncode == 0, done.stdout
