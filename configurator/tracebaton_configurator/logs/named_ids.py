@@ -13,6 +13,7 @@ OTEL_NAMES = frozenset(_NAMES[3:])
 _MOST_FORMATS = 256
 
 service_name = ""
+_NOTHING: dict[str, Any] = {}
 _known: dict[str, tuple[str, ...]] = {}
 
 
@@ -28,7 +29,7 @@ def missing(formatter: Any, fields: dict[str, Any]) -> dict[str, Any]:
                 _known.clear()
             _known[text_format] = names
         if not names:
-            return {}
+            return _NOTHING
         defaults = getattr(style, "_defaults", None) or ()
         return {name: _value(name, fields) for name in names if name not in fields and name not in defaults}
     except Exception:  # noqa: BLE001 (whatever has a method `format` may be a formatter)
