@@ -45,6 +45,8 @@ _MOST_FORMATS = 256
 Parts = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 _known: dict[tuple[type, str], Parts] = {}
 _NOTHING: Parts = ((), ())
+# Most formats: those that show nothing beside the message, with the style that each is in.
+empty: dict[str, type] = {}
 
 
 def of(formatter: Any, fields: dict[str, Any], json_lines: JsonLines, text: str | None = None) -> str:
@@ -110,6 +112,9 @@ def _remember(kind: type, text_format: Any) -> Parts:
             parts = found
     if len(_known) >= _MOST_FORMATS:
         _known.clear()
+        empty.clear()
+    if parts is _NOTHING:
+        empty[text_format] = kind
     _known[kind, text_format] = parts
     return parts
 

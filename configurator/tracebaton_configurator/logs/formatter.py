@@ -60,7 +60,7 @@ class JsonLines(JsonFormatter):
         self._service_name = service_name
         self._named = named = field_names.current
         key = {name: f", {quoted(named.name(name))}: " for name in FIELDS}
-        self._key = key
+        self._key, self._message_key, self._usual = key, key["message"], named.are_usual
         self._ours = frozenset(map(named.name, _OURS)) | _OURS
         self._first = f'{{{key["timestamp"][2:]}"'
         self._service_text = f"{key['service.name']}{quoted(service_name)}"
@@ -130,15 +130,15 @@ class JsonLines(JsonFormatter):
         known, text = self._ids  # of the request that has logged last
         if ids[0] is not known[0] or ids[1] is not known[1] or ids[2] is not known[2]:
             text = ""
-            found = {name: value for name, value in zip(Ids._fields, ids, strict=True) if value is not None}
-            if not all(type(value) is str for value in found.values()):
-                return None
-            for name, value in self._named.ids(found).items():
-                text += f", {quoted(name)}: {quoted(value) if type(value) is str else _WORDS[value]}"
+            for name, value in zip(Ids._fields, ids, strict=True):
+                if value is not None:
+                    if type(value) is not str:
+                        return None
+                    text += f', "{name}": {quoted(value)}' if self._usual else self._renamed_id(name, value)
             self._ids = ids, text
         record.message = record.getMessage()
         # The ids stand before the message: Docker cuts a long line after 16 KiB.
-        line = f"{moment}{head}{text}{self._key['message']}{quoted(record.message)}{self._service_text}"
+        line = f"{moment}{head}{text}{self._message_key}{quoted(record.message)}{self._service_text}"
         if record.exc_info or record.exc_text:
             # A filter, or another handler's formatter, may have made the text: `Formatter.format` uses that, too.
             traceback = record.exc_text or self.formatException(record.exc_info)
@@ -151,6 +151,10 @@ class JsonLines(JsonFormatter):
                 return None
             line += extras
         return line + "}"
+
+    def _renamed_id(self, name: str, value: str) -> str:
+        ((name, shown),) = self._named.ids({name: value}).items()
+        return f", {quoted(name)}: {_WORDS[shown] if type(shown) is bool else quoted(shown)}"
 
     def _moment(self, created: float) -> str | None:
         """The line up to its level. Rounds to microseconds as `datetime.fromtimestamp` does."""

@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import field_names, format_fields, libraries, named_ids, standard, writing
+from tracebaton_configurator.logs import captured, field_names, format_fields, libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
@@ -115,7 +115,11 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
 
 def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
     """The application's own text. Ids that only its format asks for are on the record for as long as that is made."""
-    lent = named_ids.missing(handler.formatter, record.__dict__)
+    formatter: Any = handler.formatter
+    # Most formats name none.
+    if formatter is None or getattr(formatter, "_fmt", None) in named_ids.without:
+        return _format(handler, record)
+    lent = named_ids.missing(formatter, record.__dict__)
     if not lent:
         return _format(handler, record)
     record.__dict__.update(lent)
@@ -161,7 +165,9 @@ def _make_emit_json(json_lines: JsonLines) -> Callable[[Any, logging.LogRecord],
                 text = self.format(record)
                 self.stream.write(text + self.terminator)
             else:
-                self.stream.write(encodable(line.rstrip(), self.stream) + "\n")
+                if line[-1] != "}" or not line.isascii():
+                    line = encodable(line.rstrip(), self.stream)
+                self.stream.write(line + "\n")
             self.flush()
         except RecursionError:
             raise
@@ -176,7 +182,7 @@ def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines) -> str | 
     """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
-    if not standard.is_standard(stream) or is_captured(stream) or not writing.passes_on(stream):
+    if not standard.is_standard(stream) or (captured.streams and is_captured(stream)) or not writing.passes_on(stream):
         return None
     if not (is_stock or writing.is_file(stream)):
         return None
@@ -199,7 +205,11 @@ def line_of_handler(
     is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
     printed = UNKNOWN if is_unknown else what_it_prints(formatter)
     if printed == TEXT and tells:
-        return with_more(json_lines.format(record), format_fields.of(formatter, record.__dict__, json_lines))
+        line = json_lines.format(record)
+        style = formatter._style  # noqa: SLF001 (which it has, or would not be known)
+        if format_fields.empty.get(style._fmt) is type(style):  # noqa: SLF001
+            return line
+        return with_more(line, format_fields.of(formatter, record.__dict__, json_lines))
     if printed == ONLY_THE_MESSAGE and tells:
         line = json_lines.format(record)
         if not str(record.__dict__.get("message")).startswith("{"):

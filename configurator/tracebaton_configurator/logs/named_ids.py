@@ -14,6 +14,8 @@ _MOST_FORMATS = 256
 
 service_name = ""
 _NOTHING: dict[str, Any] = {}
+without: set[str] = set()
+"""Formats that name none of them."""
 _known: dict[str, tuple[str, ...]] = {}
 
 
@@ -27,7 +29,10 @@ def missing(formatter: Any, fields: dict[str, Any]) -> dict[str, Any]:
             names = tuple(name for name in _NAMES if name in text_format)
             if len(_known) >= _MOST_FORMATS:
                 _known.clear()
+                without.clear()
             _known[text_format] = names
+            if not names:
+                without.add(text_format)
         if not names:
             return _NOTHING
         defaults = getattr(style, "_defaults", None) or ()

@@ -79,12 +79,13 @@ def _last(known: dict[str, Any]) -> str:
 
 def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     names = field_names.current
+    if names.are_usual:
+        told = fields.get("trace_id")
+        if told and (told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields)):
+            return {}
+        return {name: known[name] for name in Ids._fields if not fields.get(name) and known.get(name) is not None}
     told, same = fields.get(names.name("trace_id")) or fields.get("trace_id"), known.get("trace_id")
     ids = {name: known[name] for name in Ids._fields if known.get(name) is not None}
-    if names.are_usual:
-        if told and (told != same or ("span_id" in fields and "trace_flags" in fields)):
-            return {}
-        return {name: value for name, value in ids.items() if not fields.get(name)}
     shown = names.ids(ids)
     if told and told not in (same, shown.get(names.name("trace_id"))):
         return {}
@@ -97,8 +98,8 @@ def _extended(text: str, fields: dict[str, Any], added: dict[str, Any], *, one_l
     if not added:
         return text
     inside = ", ".join([f'"{name}": {_quoted(value)}' for name, value in added.items()])
-    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{safe_line(inside)}}}"
+    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{inside if inside.isascii() else safe_line(inside)}}}"
 
 
 def _quoted(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else quoted(str(value))
+    return quoted(value) if type(value) is str else json.dumps(value if isinstance(value, bool) else str(value))

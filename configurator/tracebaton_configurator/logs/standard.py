@@ -29,12 +29,13 @@ def _identity_of(descriptor: int) -> str:
 # Where they led as the process began; `startup` knows better than this module, which is imported later.
 begun = {descriptor: _identity_of(descriptor) for descriptor in _DESCRIPTORS}
 _known: dict[int, tuple[ref[Any], bool]] = {}
+_UNKNOWN: Any = (object, False)
 
 
 def is_standard(stream: Any) -> bool:
-    known = _known.get(id(stream))
-    if known is not None and known[0]() is stream:
-        return known[1]
+    known = _known.get(id(stream), _UNKNOWN)
+    if known[0]() is stream:
+        return bool(known[1])
     try:
         outcome = _is_standard(stream)
         if type(stream) is TextIOWrapper:  # others may lead elsewhere later on
