@@ -74,6 +74,7 @@ def _emit_once(emit: Callable[[logging.LogRecord], None], record: logging.LogRec
                 shown.__dict__.pop(name, None)
     others = {name: shown.__dict__.pop(name) for name in fields.keys() - RESERVED if name in shown.__dict__}
     shown.__dict__.update(extras.shown_fields(others))
+    _take_made_text(shown)
     if isinstance(shown.msg, dict):
         shown.msg = extras.masked_fields(shown.msg)
     if context is None or current_ids() == ids:
@@ -84,6 +85,19 @@ def _emit_once(emit: Callable[[logging.LogRecord], None], record: logging.LogRec
         emit(shown)
     finally:
         detach(token)
+
+
+def _take_made_text(shown: logging.LogRecord) -> None:
+    """The text that a filter or a formatter has made of the exception in place of that: it may hide something."""
+    text, exc_info = shown.exc_text, shown.exc_info
+    if not text or not isinstance(exc_info, tuple) or exc_info[0] is None:
+        return
+    shown.exc_info = None
+    shown.__dict__["exception.type"] = exc_info[0].__name__
+    shown.__dict__["exception.stacktrace"] = text
+    message = str(exc_info[1].args[0]) if exc_info[1] is not None and exc_info[1].args else ""
+    if message and message in text:
+        shown.__dict__["exception.message"] = message
 
 
 def _context_of(ids: tuple[Any, ...]) -> Any:
