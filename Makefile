@@ -33,6 +33,7 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logging opentelemetry-instrumentation-logging
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logfire 'logfire>=4,<5.3' executing || echo "no logfire"
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/sentry 'sentry-sdk>=2' || echo "no sentry-sdk"
+	@for name in logbook eliot picologging; do $(PIP) --upgrade --target $(VENV)/other-loggers/$$name $$name || echo "no $$name"; done
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up

@@ -27,7 +27,7 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
-from tracebaton_configurator.logs import hook
+from tracebaton_configurator.logs import hook, standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,6 +103,8 @@ def main() -> int:
     missed = False
     with ExitStack() as stack:
         null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        found = os.fstat(null.fileno())
+        standard.begun[1] = f"{found.st_dev}:{found.st_ino}"  # it stands for stdout
         stack.enter_context(trace.use_span(trace.NonRecordingSpan(SPAN_CONTEXT)))
         text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
 

@@ -23,6 +23,9 @@ OTEL_TRACEBATON_LOG_EXTRAS = "OTEL_TRACEBATON_LOG_EXTRAS"
 `masked`: all of it, with the values under secret-looking names masked at any depth.
 """
 
+OTEL_TRACEBATON_LOG_FIELDS = "OTEL_TRACEBATON_LOG_FIELDS"
+"""Renames what tracebaton writes in a line: `trace_id=trace.id,...`, a preset (`ecs`, `datadog`, `gcp`), or both."""
+
 OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
 """A duration (default `5s`): what the exit may take, flush included."""
 

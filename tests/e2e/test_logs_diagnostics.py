@@ -178,7 +178,7 @@ def test_whatever_is_logged_is_one_line_of_strict_json() -> None:
     assert lines[0]["message"] == "'%d items' ('many',)"
     assert (lines[0]["order"], lines[0]["logging_error"][:9]) == (7, "TypeError")
     assert lines[4]["message"] == "line\nbreaks\r\x00\x1b[31m\x85\u2028\u2029\\udc80 and \U0001f600"
-    assert lines[5]["deep"] == [{"inf": "inf", "keys": {"(1, 2)": "b'x'"}}]
+    assert lines[5]["deep"] == [{"inf": None, "keys": {"(1, 2)": "b'x'"}}]
     assert (lines[7]["message"], lines[7]["a"]) == ("", "dict")
     assert lines[8]["exc_info"].endswith("ValueError: one\ntwo")
     assert len(lines[9]["object"]) == 1003

@@ -32,10 +32,13 @@ def start_logs(names: Sequence[str], protocol: str, resource: Resource) -> Calla
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
+    from tracebaton_configurator.logs import export_handler
+
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     for name in names:
         provider.add_log_record_processor(BatchLogRecordProcessor(load(_in_protocol(name, protocol), "logs")()))
     set_logger_provider(provider)
+    export_handler.install(provider)
     return provider.shutdown
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs.masking import masked, masked_repr, masked_under
+from tracebaton_configurator.logs.masking import masked, masked_form, masked_repr, masked_under
 from tracebaton_configurator.logs.secret_names import is_secret_name
-from tracebaton_configurator.logs.values import bounded_repr
+from tracebaton_configurator.logs.values import bounded_form, bounded_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ class Extras:
     def __init__(self, setting: str | frozenset[str] = "masked") -> None:
         self.masks = setting != "all"
         self.shown_repr: Callable[[object], str] = masked_repr if self.masks else bounded_repr
+        self.shown_form: Callable[[Any], Any] = masked_form if self.masks else bounded_form
         self._names = setting if isinstance(setting, frozenset) else frozenset() if setting == "none" else None
 
     def writes(self, name: str) -> bool:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import loguru_functions
+from tracebaton_configurator.logs import field_names, format_fields, loguru_functions, standard
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import (
     Event,
@@ -31,6 +31,7 @@ from tracebaton_configurator.logs.events import (
 )
 from tracebaton_configurator.logs.loguru_sinks import ids_on, writing_to_function, writing_to_logging
 from tracebaton_configurator.logs.shown import shown_fields
+from tracebaton_configurator.logs.values import encodable
 from tracebaton_configurator.logs.writing import passes_on
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
         self: Any, record: dict[str, Any], level_id: Any, from_decorator: Any, is_raw: Any, colored_message: Any
     ) -> None:
         stand_in = self
-        stream = getattr(self._sink, "_stream", None)
+        stream = getattr(self._sink, "_stream", None) or getattr(self._sink, "_file", None)
         if is_captured(stream):
             emit(self, record, level_id, from_decorator, is_raw, colored_message)
             return
@@ -66,8 +67,8 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
                 loguru_functions.sinks.add(self._sink)
             if self._serialize:
                 stand_in = _StandIn(self, lambda text, of: _appended(serialize(text, of), ids)) if ids else self
-            elif not is_raw and json_lines is not None and isinstance(self._sink, in_lines) and passes_on(stream):
-                stand_in = _writing_json(self, json_lines, ids)
+            elif not is_raw and json_lines is not None and isinstance(self._sink, in_lines) and _is_log(stream):
+                stand_in = _writing_json(self, json_lines, ids, stream)
             elif not is_raw and ids and (self._is_formatter_dynamic or _may_be_json(_text_format(self))):
                 stand_in = _StandIn(self, lambda text, _: _spliced(text, ids))
         emit(stand_in, record, level_id, from_decorator, is_raw, colored_message)
@@ -89,6 +90,10 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
                 setattr(owner, name, original)
 
     return undo
+
+
+def _is_log(stream: Any) -> bool:
+    return standard.is_standard(stream) and passes_on(stream)
 
 
 def _put_ids(record: dict[str, Any]) -> dict[str, str]:
@@ -130,14 +135,19 @@ def _spliced(text: str, ids: dict[str, str]) -> str:
 def _appended(text: str, ids: dict[str, str]) -> str:
     """The object that loguru has made with `serialize=True`, of which the keys are known, with the ids."""
     body = text.rstrip()
-    return f"{body[:-1]}, {json.dumps(ids)[1:]}{text[len(body) :]}" if body.endswith("}") else text
+    return (
+        f"{body[:-1]}, {json.dumps(field_names.current.ids(ids))[1:]}{text[len(body) :]}"
+        if body.endswith("}")
+        else text
+    )
 
 
-def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> Any:
+def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str], stream: Any) -> Any:
     """A stand-in that renders the application's format only where it may be JSON, or is made by a function."""
 
     def from_record(exception: str, record: dict[str, Any]) -> str:
-        return _line(json_lines, record, ids, record["message"], exception)
+        line = _line(json_lines, record, ids, record["message"], exception)
+        return encodable(_with_more(line, format_fields.of_loguru(written, record, json_lines)), stream)
 
     def from_text(text: str, record: dict[str, Any]) -> str:
         body, _, exception = without_colours(text).rpartition(_BREAK)
@@ -156,13 +166,16 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> A
         kept = shown_fields(whole.replace(message, "", 1), extra)
         if not is_shown or len(kept) < len(extra):
             message = whole
-        return _line(json_lines, {**record, "extra": kept}, ids, message, exception)
+        line = _line(json_lines, {**record, "extra": kept}, ids, message, exception)
+        return encodable(_with_more(line, format_fields.of_loguru(written, record, json_lines, whole)), stream)
 
     extra_was_read = False
+    written = ""
 
     def make_format(record: dict[str, Any]) -> str:
-        nonlocal extra_was_read
+        nonlocal extra_was_read, written
         made, extra_was_read = loguru_functions.call(handler._formatter, record)  # noqa: SLF001
+        written = made.removesuffix("{exception}")
         return f"{made}{_BREAK}{{exception}}"
 
     if handler._is_formatter_dynamic:  # noqa: SLF001
@@ -170,6 +183,7 @@ def _writing_json(handler: Any, json_lines: JsonLines, ids: dict[str, str]) -> A
         stand_in._formatter = make_format  # type: ignore[attr-defined]  # noqa: SLF001
         return stand_in
     text_format = _text_format(handler)
+    written = text_format.removesuffix("{exception}")
     is_looked_at = _may_be_json(text_format) or _WHOLE_MESSAGE.search(text_format) is None
     stand_in = _StandIn(handler, from_text if is_looked_at else from_record)
     stand_in._colorize = False  # type: ignore[attr-defined]  # noqa: SLF001
@@ -186,6 +200,10 @@ def _text_format(handler: Any) -> str:
 
 def _may_be_json(text_format: str) -> bool:
     return text_format.lstrip().startswith(_OPENINGS)
+
+
+def _with_more(line: str, more: str) -> str:
+    return f"{line[:-2]}{more}}}\n" if more else line
 
 
 def _as_json(text: str, ids: dict[str, str], exception: str) -> str | None:

@@ -18,6 +18,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs import field_names, standard
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.event_dict import is_plain, read
 from tracebaton_configurator.logs.events import (
@@ -30,6 +31,7 @@ from tracebaton_configurator.logs.events import (
 )
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.stock import UNKNOWN, is_as_defined, what_it_prints
+from tracebaton_configurator.logs.values import encodable
 from tracebaton_configurator.logs.writing import passes_on
 
 if TYPE_CHECKING:
@@ -52,8 +54,9 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
             if is_captured(stream):
                 return bound
             *before, renderer = bound._processors  # noqa: SLF001
-            prints = type(bound._logger) in printing and passes_on(stream)  # noqa: SLF001
+            prints = type(bound._logger) in printing and standard.is_standard(stream) and passes_on(stream)  # noqa: SLF001
             ours = _Renderer(renderer, json_lines if prints else None)
+            ours.stream = stream
             ours.timestamps = any(type(one).__name__ in _STAMPS for one in before)
             ours.takes_ids = type(renderer) is processors.JSONRenderer
             return base(bound._logger, [*before, ours], bound._context)  # noqa: SLF001
@@ -115,12 +118,13 @@ class _Renderer:
     `json_lines`: None keeps text as it is. `record`: that of the standard library has its own ids, level and moment.
     """
 
-    __slots__ = ("_json_lines", "_record", "_renderer", "takes_ids", "timestamps")
+    __slots__ = ("_json_lines", "_record", "_renderer", "stream", "takes_ids", "timestamps")
 
     def __init__(self, renderer: Any, json_lines: JsonLines | None, record: logging.LogRecord | None = None) -> None:
         self._renderer = renderer
         self._json_lines = json_lines
         self._record = record
+        self.stream: Any = None  # of a logger that prints
         self.takes_ids = False  # whether the renderer writes whatever is in the event dict as JSON
         self.timestamps = False  # whether a `timestamp` is that of the line
 
@@ -128,17 +132,18 @@ class _Renderer:
         known = event_dict if isinstance(event_dict, dict) else {}
         try:
             if self._json_lines is not None and known and is_plain(self._renderer):
-                return self.line_of_dict(method_name, known, logger)
+                return encodable(self.line_of_dict(method_name, known, logger), self.stream)
             event_ids = self.ids_of(known)
         except Exception:  # noqa: BLE001 (the line is worth more than its ids)
             return self._renderer(logger, method_name, event_dict)
         text: Any = None
         if self.takes_ids and known:
             try:
-                text = self._renderer(logger, method_name, {**known, **event_ids})
+                shown_ids = field_names.current.ids(event_ids)
+                text = self._renderer(logger, method_name, {**known, **shown_ids})
             except Exception:  # noqa: BLE001 (a serializer that takes the fields it knows, no others)
-                text = None
-            if _is_one_line_with(event_ids, text):
+                shown_ids, text = {}, None
+            if _is_one_line_with(shown_ids, text):
                 return text
         if text is None:
             text = self._renderer(logger, method_name, event_dict)
@@ -161,7 +166,7 @@ class _Renderer:
         line = object_with_ids(text, ids, one_line=self._json_lines is not None)
         if line is not None:
             return line
-        return text if self._json_lines is None else self.line_of_text(text, method_name, ids)
+        return text if self._json_lines is None else encodable(self.line_of_text(text, method_name, ids), self.stream)
 
     def line_of_text(self, text: str, method_name: str, ids: dict[str, str] | None = None) -> str:
         """All of a text that a renderer of the application's own has made, for it may be there to hide something."""
@@ -187,7 +192,7 @@ class _Renderer:
 
 def _is_one_line_with(ids: dict[str, str], text: Any) -> bool:
     if isinstance(text, str):
-        return "\n" not in text and all(value in text for value in ids.values())
+        return "\n" not in text and all(str(value) in text for value in ids.values())
     if isinstance(text, bytes):
-        return b"\n" not in text and all(value.encode() in text for value in ids.values())
+        return b"\n" not in text and all(str(value).encode() in text for value in ids.values())
     return False

@@ -16,13 +16,15 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries, writing
+from tracebaton_configurator.logs import captured, field_names, format_fields, libraries, named_ids, standard, writing
 from tracebaton_configurator.logs.captured import is_captured
+from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
+from tracebaton_configurator.logs.values import encodable
 from tracebaton_configurator.names import SERVER_MODULES
 from tracebaton_configurator.patching.registry import apply
 
@@ -35,6 +37,7 @@ _format = logging.Handler.format
 _emit = logging.StreamHandler.emit
 # Somebody may have replaced it before: what that prints is used then, whatever the formatter.
 _is_replaced = not comes_from(logging.Handler, "format")
+_patched_format: Any = None
 _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 
 # The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
@@ -47,14 +50,22 @@ on_server_line: Callable[[], object] | None = None
 _SERVERS = frozenset((*SERVER_MODULES, "_granian"))
 
 
-def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked") -> Callable[[], None]:
+def install(
+    mode: str,
+    service_name: str,
+    extras: str | frozenset[str] = "masked",
+    fields: tuple[str, tuple[tuple[str, str], ...]] = ("", ()),
+) -> Callable[[], None]:
     """Patch `logging` for mode `json` or `inject`; `off` patches nothing. Returns what undoes it.
 
-    `extras` says what mode `json` writes of those; see `OTEL_TRACEBATON_LOG_EXTRAS`.
+    `extras` says what mode `json` writes of those, `fields` how its own are called; see `OTEL_TRACEBATON_LOG_EXTRAS`
+    and `OTEL_TRACEBATON_LOG_FIELDS`.
     """
     if mode == "off":
         return lambda: None
+    field_names.use(*fields)
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
+    named_ids.service_name = service_name
     apply("logging", lambda: _replace_methods(json_lines))
     libraries.install(json_lines)
     return _uninstall
@@ -63,9 +74,10 @@ def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked
 def _replace_methods(json_lines: JsonLines | None) -> None:
     logging.Logger.handle = _handle_with_ids  # type: ignore[method-assign]
     format_record = _format_and_inject if json_lines is None else _make_format_json(json_lines)
-    logging.Handler.format = format_record  # type: ignore[method-assign,assignment]
+    global _patched_format  # noqa: PLW0603 (whoever replaces it later may hide something)
+    logging.Handler.format = _patched_format = format_record  # type: ignore[method-assign,assignment]
     if json_lines is not None and not _emit_is_replaced:
-        logging.StreamHandler.emit = _make_emit_json(json_lines, format_record)  # type: ignore[method-assign,assignment]
+        logging.StreamHandler.emit = _make_emit_json(json_lines)  # type: ignore[method-assign,assignment]
 
 
 def _uninstall() -> None:
@@ -101,10 +113,29 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
 # for those that write to a stream or a file. Neither raises more than the application's own formatter would.
 
 
+def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
+    """The application's own text. Ids that only its format asks for are on the record for as long as that is made."""
+    formatter: Any = handler.formatter
+    # Most formats name none.
+    if formatter is None or getattr(formatter, "_fmt", None) in named_ids.without:
+        return _format(handler, record)
+    lent = named_ids.missing(formatter, record.__dict__)
+    if not lent:
+        return _format(handler, record)
+    record.__dict__.update(lent)
+    try:
+        return _format(handler, record)
+    finally:
+        for name in lent:
+            record.__dict__.pop(name, None)
+
+
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
-    text = _format(self, record)
+    text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
+        return text
+    if text[:1] != "{" or standard.is_in_memory(self.stream):
         return text
     return object_with_ids(text, record, one_line=False) or text
 
@@ -116,19 +147,27 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
-            return _line(self, record, json_lines, format_record)
+            line = _line(self, record, json_lines)
+            if line is not None:
+                return encodable(line, self.stream)
         return _format_and_inject(self, record)
 
     return format_record
 
 
-def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any, logging.LogRecord], None]:
+def _make_emit_json(json_lines: JsonLines) -> Callable[[Any, logging.LogRecord], None]:
     """`StreamHandler.emit` for mode `json`, which does what the standard library's does with another text."""
 
     def emit(self: Any, record: logging.LogRecord) -> None:
         try:
-            line = _line(self, record, json_lines, format_record)
-            self.stream.write(line + self.terminator)
+            line = _line(self, record, json_lines)
+            if line is None:
+                text = self.format(record)
+                self.stream.write(text + self.terminator)
+            else:
+                if line[-1] != "}" or not line.isascii():
+                    line = encodable(line.rstrip(), self.stream)
+                self.stream.write(line + "\n")
             self.flush()
         except RecursionError:
             raise
@@ -139,33 +178,60 @@ def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any,
     return emit
 
 
-def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str:
-    """What a handler is to write: a JSON line where that reaches the reader as it is."""
+def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
+    """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
-    if is_captured(stream) or not writing.passes_on(stream) or not (is_stock or writing.is_file(stream)):
-        text: str = self.format(record)
-        return text
-    if type(self).format is not format_record or "format" in self.__dict__:  # it may hide something in the text
-        return line_of_text(lambda: self.format(record), record, json_lines, is_known=False, tells=tells)
-    formatter = self.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
+    if not standard.is_standard(stream) or (captured.streams and is_captured(stream)) or not writing.passes_on(stream):
+        return None
+    if not (is_stock or writing.is_file(stream)):
+        return None
+    return line_of_handler(self, record, json_lines, is_stock=is_stock, tells=tells)
+
+
+def line_of_handler(
+    handler: Any, record: logging.LogRecord, json_lines: JsonLines, *, is_stock: bool = True, tells: bool = True
+) -> str:
+    """The JSON line in place of what the handler would write: the record's own where its formatter shows all of that.
+
+    `is_stock`: nothing between the record and the stream is the application's own. `tells`: see `line_of_text`.
+    """
+    if type(handler).format is not _patched_format or "format" in handler.__dict__:  # it may hide something in the text
+        return line_of_text(lambda: handler.format(record), record, json_lines, is_known=False, tells=tells)
+    formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
     found = libraries.line_of(formatter, record, json_lines) if tells else None
     if found is not None:
         return found
     is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
     printed = UNKNOWN if is_unknown else what_it_prints(formatter)
     if printed == TEXT and tells:
-        return json_lines.format(record)
+        line = json_lines.format(record)
+        style = formatter._style  # noqa: SLF001 (which it has, or would not be known)
+        if format_fields.empty.get(style._fmt) is type(style):  # noqa: SLF001
+            return line
+        return with_more(line, format_fields.of(formatter, record.__dict__, json_lines))
     if printed == ONLY_THE_MESSAGE and tells:
         line = json_lines.format(record)
         if not str(record.__dict__.get("message")).startswith("{"):
             return line
-    return line_of_text(lambda: _format(self, record), record, json_lines, is_known=printed != UNKNOWN, tells=tells)
+    return line_of_text(
+        lambda: _text_of(handler, record),
+        record,
+        json_lines,
+        is_known=printed != UNKNOWN,
+        tells=tells,
+        formatter=formatter,
+    )
+
+
+def with_more(line: str, more: str) -> str:
+    """A line of ours with fields at its end."""
+    return f"{line[:-1]}{more}}}" if more else line
 
 
 def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> str:
     """A `QueueHandler` makes the text the message of another record, of which extras are no more than it shows."""
-    text = _format(handler, record)
+    text = _text_of(handler, record)
     if not hasattr(handler, "prepare"):
         return text
     is_made = handler.formatter is not None and what_it_prints(handler.formatter) == UNKNOWN
@@ -173,7 +239,13 @@ def _format_to_hand_on(handler: logging.Handler, record: logging.LogRecord) -> s
 
 
 def line_of_text(
-    make_text: Callable[[], str], record: logging.LogRecord, json_lines: JsonLines, *, is_known: bool, tells: bool
+    make_text: Callable[[], str],
+    record: logging.LogRecord,
+    json_lines: JsonLines,
+    *,
+    is_known: bool,
+    tells: bool,
+    formatter: Any = None,
 ) -> str:
     """The JSON line for what a formatter makes of the record. `is_known`: its text hides nothing of the record.
 
@@ -181,10 +253,14 @@ def line_of_text(
     """
     try:
         text = make_text()
-        own = object_with_ids(text, record, one_line=True)
+        plain = without_colours(text).strip() if text[:1] == "\x1b" else text
+        own = object_with_ids(plain, record, one_line=True)
         if own is not None:
             return own
-        return json_lines.format(record) if is_known else json_lines.format(shown_in(text, record))
+        if is_known:
+            return with_more(json_lines.format(record), format_fields.of(formatter, record.__dict__, json_lines))
+        shown = shown_in(text, record)
+        return with_more(json_lines.format(shown), format_fields.of(formatter, shown.__dict__, json_lines, text))
     except Exception as error:
         # structlog's DropEvent is how a processor says that no line is wanted.
         if not tells or type(error).__name__ == "DropEvent":

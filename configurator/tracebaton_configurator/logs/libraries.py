@@ -5,6 +5,7 @@ What serves a library is imported with it, so that an application which uses non
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from tracebaton_configurator.logs.formatter import JsonLines
 
 _SERVED_BY = {
+    "eliot": "tracebaton_configurator.logs.for_eliot",
+    "logbook": "tracebaton_configurator.logs.for_logbook",
     "structlog": "tracebaton_configurator.logs.for_structlog",
     "loguru": "tracebaton_configurator.logs.for_loguru",
+    "rich.logging": "tracebaton_configurator.logs.for_rich",
 }
+# Written in C, and without a hook that all records pass.
+_NOT_SERVED = ("picologging",)
 _json_lines: JsonLines | None = None
 _on = False
 _waiting: set[str] = set()
@@ -48,6 +54,11 @@ def uninstall() -> None:
         _waiting.discard(library)
 
 
+def without_ids() -> list[str]:
+    """The libraries that the application has imported and whose lines have no ids."""
+    return [name for name in _NOT_SERVED if name in sys.modules]
+
+
 def line_of(formatter: logging.Formatter | None, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
     """The JSON line for a record that only one of these libraries knows how to read; None for any other."""
     if "structlog" not in _undo:
@@ -70,4 +81,4 @@ def _serve(library: str, _: ModuleType) -> None:
         _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)
 
     if _on:
-        apply(library, replace)
+        apply(library.partition(".")[0], replace)

@@ -9,7 +9,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import loguru_functions
+from tracebaton_configurator.logs import loguru_functions, standard
 from tracebaton_configurator.logs.events import RESERVED, lacking
 from tracebaton_configurator.logs.ids import Ids
 from tracebaton_configurator.logs.shown import Made, shown_fields
@@ -98,7 +98,7 @@ def _writes_text(handler: logging.Handler) -> bool:
         return False
     if type(handler).format is not logging.Handler.format or "format" in handler.__dict__:
         return False
-    if not passes_on(handler.stream):
+    if not standard.is_standard(handler.stream) or not passes_on(handler.stream):
         return False
     formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
     return what_it_prints(formatter) in (TEXT, ONLY_THE_MESSAGE)

@@ -7,6 +7,7 @@ from enum import Enum
 from types import FunctionType
 from typing import Any
 
+from tracebaton_configurator.logs.forms import NONE, json_form
 from tracebaton_configurator.logs.secret_names import is_secret_name, outcome_of
 from tracebaton_configurator.logs.values import bounded_repr
 
@@ -102,7 +103,10 @@ class _Walk:
             else:
                 is_secret = False
                 if type(name) not in _PLAIN:
-                    shown, changed = masked_repr(name), True
+                    shown, changed = masked_form(name), True
+                    if not isinstance(shown, str):
+                        shown = masked_repr(name) if isinstance(shown, (dict, list)) else str(shown)
+                    is_secret = is_secret_name(shown)
             made[shown] = _shown(item) if is_secret else self.masked(item, depth)
             changed |= made[shown] is not item
         return made if changed else value
@@ -151,6 +155,26 @@ _KEY = re.compile(r"""b?(?:'\w+'|"\w+")\s*:\s*""")
 def masked_repr(value: object) -> str:
     """`repr` in at most 1000 characters, in which the values of `password='...'` and the like read `[masked]`."""
     return masked_text(bounded_repr(value))
+
+
+def masked_form(value: Any) -> Any:
+    """What JSON users expect of a value that JSON has no form for, or its repr, less what is secret. Never raises."""
+    try:
+        form = json_form(value)
+    except Exception:  # noqa: BLE001 (a property or a method of the application's may raise anything)
+        form = NONE
+    return masked_repr(value) if form is NONE else masked(_with_masked_texts(form))
+
+
+def _with_masked_texts(form: Any, depth: int = 0) -> Any:
+    """The fields of an object, in the text of which the values of `password=...` would have been masked as well."""
+    if type(form) is str:
+        return masked_text(form)
+    if depth >= _SHALLOW:
+        return form
+    if type(form) is dict:
+        return {name: _with_masked_texts(item, depth + 1) for name, item in form.items()}
+    return [_with_masked_texts(item, depth + 1) for item in form] if type(form) in (list, tuple) else form
 
 
 def masked_text(text: str) -> str:

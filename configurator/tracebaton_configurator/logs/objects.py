@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii as quoted
+from json.encoder import encode_basestring as quoted
 from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs import field_names
 from tracebaton_configurator.logs.ids import Ids
-from tracebaton_configurator.logs.values import plain
+from tracebaton_configurator.logs.values import plain, safe_line
 
 if TYPE_CHECKING:
     import logging
@@ -77,16 +78,28 @@ def _last(known: dict[str, Any]) -> str:
 
 
 def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    told = fields.get("trace_id")
-    if told and (told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields)):
+    names = field_names.current
+    if names.are_usual:
+        told = fields.get("trace_id")
+        if told and (told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields)):
+            return {}
+        return {name: known[name] for name in Ids._fields if not fields.get(name) and known.get(name) is not None}
+    told, same = fields.get(names.name("trace_id")) or fields.get("trace_id"), known.get("trace_id")
+    ids = {name: known[name] for name in Ids._fields if known.get(name) is not None}
+    shown = names.ids(ids)
+    if told and told not in (same, shown.get(names.name("trace_id"))):
         return {}
-    return {name: known[name] for name in Ids._fields if not fields.get(name) and known.get(name) is not None}
+    return {name: value for name, value in shown.items() if not fields.get(name) and fields.get(name) is not value}
 
 
 def _extended(text: str, fields: dict[str, Any], added: dict[str, Any], *, one_line: bool) -> str:
     if (one_line and "\n" in text.rstrip()) or (added and not added.keys().isdisjoint(fields)):
-        return json.dumps(plain({**fields, **added}))
+        return safe_line(json.dumps(plain({**fields, **added}), ensure_ascii=False))
     if not added:
         return text
-    inside = ", ".join([f'"{name}": {quoted(str(value))}' for name, value in added.items()])
-    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{inside}}}"
+    inside = ", ".join([f'"{name}": {_quoted(value)}' for name, value in added.items()])
+    return f"{text.rstrip()[:-1].rstrip()}{', ' if fields else ''}{inside if inside.isascii() else safe_line(inside)}}}"
+
+
+def _quoted(value: Any) -> str:
+    return quoted(value) if type(value) is str else json.dumps(value if isinstance(value, bool) else str(value))

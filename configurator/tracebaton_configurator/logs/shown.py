@@ -79,7 +79,7 @@ def shown_fields(text: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if value is None or value is True or value is False:
             kept[name] = value
-        elif _is_word_in(value, text):
+        elif is_word_in(value, text):
             # What JSON has no form for has been shown by its `str`; its repr may say more.
             kept[name] = value if isinstance(value, (str, int, float, dict, list, tuple)) else str(value)
     return kept
@@ -97,7 +97,7 @@ def _is_in(part: Any, text: str) -> bool:
     return isinstance(part, str) and part in text
 
 
-def _is_word_in(value: object, text: str) -> bool:
+def is_word_in(value: object, text: str) -> bool:
     """Whether the text shows the value, and not as a part of another word."""
     try:
         word = str(value)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, time
+from json.encoder import encode_basestring_ascii as quoted_ascii
 from typing import TYPE_CHECKING, Any
+
+from tracebaton_configurator.logs.forms import NONE, json_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +27,23 @@ def bounded_repr(value: object) -> str:
     return text if len(text) <= LONGEST_REPR else text[:LONGEST_REPR] + "..."
 
 
-def plain(value: Any, above: tuple[int, ...] = (), shown_repr: Callable[[object], str] = bounded_repr) -> Any:
+def bounded_form(value: Any) -> Any:
+    """What JSON users expect of the value, or its bounded repr."""
+    form = json_form(value)
+    return bounded_repr(value) if form is NONE else form
+
+
+def plain(
+    value: Any,
+    above: tuple[int, ...] = (),
+    shown_repr: Callable[[object], str] = bounded_repr,
+    shown_form: Callable[[Any], Any] = bounded_form,
+) -> Any:
     """`value` with everything that strict JSON has no form for as its bounded repr, keys included.
 
-    That is NaN and the infinities, numbers too long to write, what contains itself or nests deeper than 50 levels, and
-    any other object. `above` holds the ids of the containers that this one is in, `shown_repr` makes the bounded repr.
+    That is numbers too long to write, what contains itself or nests deeper than 50 levels, and any other object that
+    `json_form` has none for; NaN and the infinities are null. `above` holds the ids of what this value is in,
+    `shown_repr` makes the bounded repr.
     """
     try:
         if value is None or isinstance(value, (str, bool)):
@@ -36,32 +51,62 @@ def plain(value: Any, above: tuple[int, ...] = (), shown_repr: Callable[[object]
         if isinstance(value, int):
             return value if value.bit_length() <= _MOST_BITS else shown_repr(value)
         if isinstance(value, float):
-            return value if math.isfinite(value) else shown_repr(value)
-        if isinstance(value, (dict, list, tuple)) and id(value) not in above and len(above) < _DEEPEST:
-            inside = (*above, id(value))
+            return value if math.isfinite(value) else None
+        if id(value) in above or len(above) >= _DEEPEST:
+            return shown_repr(value)
+        inside = (*above, id(value))
+        if isinstance(value, (dict, list, tuple)):
             if isinstance(value, dict):
-                return {_key(name, shown_repr): plain(item, inside, shown_repr) for name, item in value.items()}
-            return [plain(item, inside, shown_repr) for item in value]
+                return {
+                    _key(name, shown_form): plain(item, inside, shown_repr, shown_form) for name, item in value.items()
+                }
+            return [plain(item, inside, shown_repr, shown_form) for item in value]
+        return plain(shown_form(value), inside, shown_repr, shown_form)
     except Exception:  # noqa: BLE001, S110 (a container of the application's own may raise anything)
         pass
     return shown_repr(value)
 
 
-def _key(name: object, shown_repr: Callable[[object], str]) -> str:
-    return name if isinstance(name, str) else shown_repr(name)
+def _key(name: object, shown_form: Callable[[Any], Any]) -> str:
+    return name if isinstance(name, str) else str(shown_form(name))
 
 
-# An escaped backslash, to which what follows does not belong; a pair, which is one character; half a pair.
-_SURROGATES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u(d[89a-f][0-9a-f]{2})")
+# Half a surrogate pair, or a whole one (one character); what a terminal obeys; what ends a line or reverses text.
+_UNSAFE = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 
 
-def without_lone_surrogates(line: str) -> str:
-    r"""ASCII JSON in which half a surrogate pair, from a file name for instance, is shown as the text `\udc80`.
+def safe_line(line: str) -> str:
+    r"""JSON that can be written as UTF-8 and stays one line wherever it is shown.
 
-    Python writes and reads the escape of one; strict parsers refuse the whole line (RFC 8259, section 8.2).
+    Half a surrogate pair, from a file name for instance, is shown as the text `\udc80`: Python writes and reads the
+    escape of one; strict parsers refuse the whole line (RFC 8259, section 8.2).
     """
-    return _SURROGATES.sub(_show, line) if "\\ud" in line else line
+    return line if line.isascii() and "\x7f" not in line else _UNSAFE.sub(_show, line)
+
+
+def encodable(line: str, stream: Any) -> str:
+    """JSON that this stream can write: what is not ASCII is escaped unless it writes UTF-8."""
+    if line.isascii():
+        return line
+    try:
+        encoding = stream.encoding
+        if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+            return line
+        line.encode(encoding)
+    except AttributeError:  # a stream of the application's own: it takes text
+        return line
+    except (UnicodeError, LookupError):
+        return _NOT_ASCII.sub(_escape, line)
+    return line
 
 
 def _show(match: re.Match[str]) -> str:
-    return f"\\\\u{match[1]}" if match[1] else match[0]
+    found = match[0]
+    if len(found) == 2:
+        return found.encode("utf-16", "surrogatepass").decode("utf-16")
+    return f"\\\\u{ord(found):04x}" if "\ud800" <= found <= "\udfff" else f"\\u{ord(found):04x}"
+
+
+def _escape(match: re.Match[str]) -> str:
+    return quoted_ascii(match[0])[1:-1]

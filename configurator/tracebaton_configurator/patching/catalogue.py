@@ -33,6 +33,13 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "eliot",
+            "eliot",
+            "1.18",
+            "eliot._output.Destinations.send",
+            "each message has the ids of its request",
+        ),
+        Patch(
             "exit",
             "CPython",
             "3.10 to 3.14",
@@ -96,6 +103,20 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "log-export",
+            "CPython",
+            "3.10 to 3.14",
+            "logging.basicConfig, logging.config.dictConfig, logging.config.fileConfig",
+            "OTEL_LOGS_EXPORTER: the handler that exports keeps nobody from configuring logging, and stays",
+        ),
+        Patch(
+            "logbook",
+            "logbook",
+            "1.10",
+            "nothing: a processor is pushed for the application",
+            "each record has the ids of its request among its extras",
+        ),
+        Patch(
             "logging",
             "CPython",
             "3.10 to 3.14",
@@ -129,6 +150,13 @@ CATALOGUE = {
             "2.34, 2.8, 3.14, 3.10 to 3.14",
             "Session.send, HTTPConnectionPool.urlopen, OpenerDirector.open, create_trace_config of the instrumentation",
             "nothing of a trace follows a redirect to a host on the excluded list",
+        ),
+        Patch(
+            "rich",
+            "rich",
+            "13.0 to 15.0",
+            "rich.logging.RichHandler.emit",
+            "each line is one line of JSON",
         ),
         Patch(
             "sigterm",

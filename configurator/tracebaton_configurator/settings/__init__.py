@@ -17,6 +17,7 @@ from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
+from tracebaton_configurator.settings.log_fields import parse as parse_log_fields
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
 from tracebaton_configurator.settings.service_name import derive_service_name
@@ -83,6 +84,7 @@ class Settings:
     asgi_event_spans: bool
     logs: LogMode
     log_extras: str | frozenset[str]
+    log_fields: tuple[str, tuple[tuple[str, str], ...]]
     shutdown_timeout: float
     spool_dir: str | None
     spool_max_mb: int
@@ -132,6 +134,13 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "masked",
             "masked, all, none, or names such as room,tenant.id",
             "masked",
+        ),
+        log_fields=reader.parsed(
+            ours.OTEL_TRACEBATON_LOG_FIELDS,
+            parse_log_fields,
+            ("", ()),
+            "ecs, datadog, gcp, or names such as trace_id=trace.id,level=severity",
+            "the usual names",
         ),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),

@@ -25,6 +25,8 @@ PARENT = "_OTEL_TRACEBATON_PARENT"
 STREAMS = (1, 2)
 inherited: dict[str, str] = {}
 """The parent's word, as this process has found it."""
+streams: list[str] = []
+"""Where stdout and stderr went as this process began: the identities of both."""
 _begun = False
 
 
@@ -82,9 +84,9 @@ def leave_word(environ: MutableMapping[str, str]) -> None:
 
     A child whose output somebody reads keeps its parent's word: what that one writes is the container's log.
     """
-    global inherited  # noqa: PLW0603 (it is gone from the environment then)
+    global inherited, streams  # noqa: PLW0603 (it is gone from the environment then)
     inherited = {PARENT: environ.get(PARENT, "")}
-    here = [identity_of(descriptor) for descriptor in STREAMS]
+    here = streams = [identity_of(descriptor) for descriptor in STREAMS]
     known = inherited[PARENT].split(",")[1:]
     if not known or set(here) <= set(known):
         environ[PARENT] = ",".join([str(os.getpid()), *here])

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator import settings
-from tracebaton_configurator.logs import captured, diagnostics, hook, own
+from tracebaton_configurator.logs import captured, diagnostics, hook, own, standard
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.startup import begin, family, first_thread, instrumentations, start_log
 from tracebaton_configurator.startup.quick_imports import without_collections
@@ -90,9 +90,10 @@ def _configure() -> None:
     settings.hand_down(here)
     if not begin.inherited:  # below upstream's launcher, where nobody has left word
         begin.leave_word(settings.environment())
+    standard.begun = dict(zip(begin.STREAMS, begin.streams, strict=True))
     captured.streams = family.captured_streams(begin.inherited) if here.children == "serving" else frozenset()
     registry.disable(here.disabled_patches)
-    hook.install(here.logs, here.service_name, here.log_extras)
+    hook.install(here.logs, here.service_name, here.log_extras, here.log_fields)
     diagnostics.install()
     report(here.problems, strict=here.strict)
     from tracebaton_configurator.startup.pipeline import start

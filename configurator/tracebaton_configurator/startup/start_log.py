@@ -13,7 +13,7 @@ from opentelemetry.context import Context, attach, detach
 
 from tracebaton_configurator import settings
 from tracebaton_configurator._version import __version__
-from tracebaton_configurator.logs import hook, own
+from tracebaton_configurator.logs import hook, libraries, own
 from tracebaton_configurator.logs.deduplication import is_new
 from tracebaton_configurator.startup import instrumentations
 from tracebaton_configurator.startup.state import STATE
@@ -88,7 +88,10 @@ def say_start_line() -> None:
             here = settings.current()
             # A worker may have imported more by now than the process that started it, and means the same.
             same = start_line(here, pipeline, (), ())
-            _say(start_line(here, pipeline, sorted(STATE.instrumented), STATE.skipped, waiting), same)
+            _say(
+                start_line(here, pipeline, sorted(STATE.instrumented), STATE.skipped, waiting, libraries.without_ids()),
+                same,
+            )
         finally:
             detach(token)
     except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
@@ -101,10 +104,12 @@ def start_line(
     instrumented: Sequence[str],
     skipped: Sequence[str],
     waiting: Sequence[str] = (),
+    without_ids: Sequence[str] = (),
 ) -> str:
     """What an operator wants to know of a traced process, the usual case without what goes without saying.
 
-    `waiting` are the instrumentations that are put in place when the application imports their library.
+    `waiting` are the instrumentations that are put in place when the application imports their library, `without_ids`
+    the logging libraries whose lines stay as they are.
     """
     parts = [
         f"service {here.service_name!r}"
@@ -118,6 +123,8 @@ def start_line(
         parts.append(f"skipped: {', '.join(skipped)}")
     if here.logs != "json":
         parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
+    if without_ids and here.logs != "off":
+        parts.append(f"log lines of {', '.join(without_ids)} have no ids")
     if here.spool_dir and any(name.startswith("otlp") for name in here.traces_exporters):
         parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
     if here.children == "false":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracebaton_configurator.logs import hook
+from tracebaton_configurator.logs import hook, standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,13 @@ class Log:
     @property
     def objects(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.lines]
+
+
+@pytest.fixture(autouse=True)
+def any_stream_is_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams of tests stand for the process's; test_standard.py is about those that do not."""
+    monkeypatch.setattr(standard, "is_standard", lambda _: True)
+    monkeypatch.setattr(standard, "is_in_memory", lambda _: False)
 
 
 @pytest.fixture

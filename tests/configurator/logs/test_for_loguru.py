@@ -67,6 +67,8 @@ class TestTextInModeJson:
         logger.complete()
         (line,) = sink.objects
         assert line.pop("timestamp").endswith("Z")
+        if "format" not in settings:  # the default one names them
+            assert (line.pop("function"), type(line.pop("line"))) == ("test_becomes_one_object", int)
         assert line == {
             "level": "SUCCESS",
             "logger": __name__,

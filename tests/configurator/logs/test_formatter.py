@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.values import bounded_repr
+
+# What a terminal obeys, and what reverses or hides text.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Raising:
@@ -33,8 +37,9 @@ def refused(constant: str) -> None:
 
 def formatted(made: logging.LogRecord) -> dict[str, Any]:
     line = JsonLines("shop").format(made)
-    assert line.isascii()
-    assert line.isprintable()
+    assert line.encode().decode() == line
+    assert len(line.splitlines()) == 1
+    assert not CONTROLS.search(line)
     fields: dict[str, Any] = json.loads(line, parse_constant=refused)
     return fields
 
@@ -50,7 +55,7 @@ def test_the_timestamp_is_rfc_3339_in_utc_with_microseconds() -> None:
 def test_the_fields_come_in_the_order_that_a_person_reads() -> None:
     fields = formatted(record(trace_id="t", span_id="s", trace_flags="01", room=1))
     assert list(fields) == [
-        "timestamp", "level", "logger", "message", "service.name", "trace_id", "span_id", "trace_flags", "room",
+        "timestamp", "level", "logger", "trace_id", "span_id", "trace_flags", "message", "service.name", "room",
     ]  # fmt: skip
 
 
@@ -147,6 +152,14 @@ def test_half_a_surrogate_pair_is_shown_and_a_whole_one_stays() -> None:
     fields = formatted(record("a\udc80b \U0001f600 \\ud800", **{"na\ud800me": ["\udfff"]}))
     assert fields["message"] == "a\\udc80b \U0001f600 \\ud800"
     assert fields["na\\ud800me"] == ["\\udfff"]
+
+
+def test_text_is_written_as_it_is() -> None:
+    text = "\u8ba2\u5355 \U0001f600 \ud83d\ude00 \x85\x9b\u2028\u202e"
+    for message in (text, {"message": text}):
+        line = JsonLines("shop").format(record(message, who=[text], **{text: text}))
+        assert "\u8ba2\u5355 \U0001f600 \U0001f600 \\u0085\\u009b\\u2028\\u202e" in line
+        assert json.loads(line)["message"] == text.replace("\ud83d\ude00", "\U0001f600")
 
 
 def test_names_of_loggers_are_remembered_within_bounds() -> None:

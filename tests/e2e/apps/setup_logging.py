@@ -160,3 +160,46 @@ def timed_rotating() -> None:
     handler = logging.handlers.TimedRotatingFileHandler(path, when="S", backupCount=50)
     handler.rolloverAt = 0  # long ago: the first line makes a new file
     _to_file(handler)
+
+
+def rich_handler() -> None:
+    from rich.logging import RichHandler
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_time=False)])
+
+
+def no_terminator() -> None:
+    handler = logging.StreamHandler()
+    handler.terminator = ""
+    logging.basicConfig(level=logging.INFO, format=FORMAT + "\n", handlers=[handler])
+
+
+def coloured_levels() -> None:
+    for level in (logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, f"\x1b[31m{logging.getLevelName(level)}\x1b[0m")
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+
+
+class Coloured(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"\x1b[31m{super().format(record)}\x1b[0m"
+
+
+def coloured_wrapper() -> None:
+    _everywhere(Coloured(FORMAT))
+
+
+class StructuredLogHandler(logging.StreamHandler):
+    """As google-cloud-logging 3's, which makes an object of what the formatter makes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps({"message": super().format(record), "severity": record.levelname})
+
+
+def google_handler() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[StructuredLogHandler()])
+
+
+def many_fields() -> None:
+    text = "[shop] env=prod %(threadName)s %(filename)s:%(lineno)d %(funcName)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=text)
