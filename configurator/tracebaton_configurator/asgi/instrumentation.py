@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
 
+from tracebaton_configurator.asgi.clean_context import begin_clean
 from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
@@ -38,6 +39,7 @@ class AsgiInstrumentation:
         self._event_spans = event_spans
         self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
         self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than)
+        begin_clean()
 
     def around(self) -> dict[str, Around]:
         """For the instrumentations of ASGI frameworks."""

@@ -68,6 +68,13 @@ CATALOGUE = {
             "SIGTERM loses no span where only threads have any",
         ),
         Patch(
+            "granian-context",
+            "granian",
+            "2.0 to 2.8",
+            "granian.asgi._callback_wrapper, by the names it has in granian.server.mp, .mt and .embed",
+            "a request begins in a clean OpenTelemetry context",
+        ),
+        Patch(
             "header-decoding",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",
@@ -94,6 +101,13 @@ CATALOGUE = {
             "0.28",
             "httpx._main, until somebody calls it",
             "importing httpx imports no command-line client, which no service runs",
+        ),
+        Patch(
+            "hypercorn-context",
+            "hypercorn",
+            "0.17 to 0.18",
+            "hypercorn.app_wrappers.ASGIWrapper.__init__",
+            "a request begins in a clean OpenTelemetry context",
         ),
         Patch(
             "logging",
@@ -164,6 +178,13 @@ CATALOGUE = {
             "0.63b0 to 0.66b2",
             "opentelemetry.util.http.redact_query_parameters",
             "secrets in URLs are redacted at once, and a long query costs little",
+        ),
+        Patch(
+            "uvicorn-context",
+            "uvicorn",
+            "0.34 to 0.54",
+            "uvicorn.server.Server.startup",
+            "a request begins in a clean OpenTelemetry context",
         ),
     )
 }
