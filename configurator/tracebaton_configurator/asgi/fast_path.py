@@ -55,6 +55,15 @@ class FastPath:
         """Who decides about requests without a parent."""
         return self._sampler.sampling[0]
 
+    def is_of_others(self, options: dict[str, Any]) -> bool:
+        """Whether upstream's middleware with these options makes spans, or counts, for a provider of others.
+
+        Decisions made here are not meant for it.
+        """
+        own_meter = type(options.get("meter")).__module__.startswith("opentelemetry.sdk.")
+        own_tracer = getattr(options.get("tracer"), "sampler", None) is not self._sampler
+        return own_tracer or (own_meter and not self.bypassed)
+
     def serve(self) -> None:
         """To be called when an application is about to serve."""
         if self.on_first is not None:

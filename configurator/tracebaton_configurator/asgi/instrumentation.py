@@ -48,9 +48,10 @@ class AsgiInstrumentation:
     def _after_fastapi(self) -> None:
         _survive_any_header()
         apply("fastapi", lambda: _patch_instrument_app(self))
+        apply("fastapi-class", _patch_fastapi)
 
     def _after_starlette(self) -> None:
-        from tracebaton_configurator.asgi.middleware import add_to_starlette
+        from tracebaton_configurator.asgi.starlette import add_to_starlette
 
         _survive_any_header()
         apply("starlette", lambda: add_to_starlette(self, event_spans=self._event_spans))
@@ -93,6 +94,22 @@ def _patch_instrument_app(asgi: AsgiInstrumentation) -> None:
             add_sampling_middleware(app, asgi)
 
     FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
+
+
+def _patch_fastapi() -> None:
+    """Patch FastAPI's own class: upstream's subclass only takes the place of the name `fastapi.FastAPI`."""
+    from fastapi.applications import FastAPI
+
+    from tracebaton_configurator.asgi.guard import or_uninstrumented
+    from tracebaton_configurator.asgi.upstream_contrib import instrument
+
+    original: Any = FastAPI.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        or_uninstrumented(instrument, self)
+
+    FastAPI.__init__ = __init__  # type: ignore[method-assign]
 
 
 def _propagates_w3c_only() -> bool:

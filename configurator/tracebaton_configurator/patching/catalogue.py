@@ -54,6 +54,13 @@ CATALOGUE = {
             "an application that instruments itself has its own arguments",
         ),
         Patch(
+            "fastapi-class",
+            "fastapi",
+            "0.115 to 0.165",
+            "fastapi.FastAPI.__init__",
+            "an application is instrumented whichever way its class was imported",
+        ),
+        Patch(
             "fastapi-telemetry",
             "fastapi",
             "0.142 to 0.165",
@@ -154,8 +161,8 @@ CATALOGUE = {
         Patch(
             "starlette",
             "opentelemetry-instrumentation-starlette",
-            "0.66b1",
-            "Starlette.build_middleware_stack",
+            "0.63b0 to 0.66b1",
+            "Starlette.__init__, Starlette.build_middleware_stack",
             "requests are sampled before upstream's middleware begins its work",
         ),
         Patch(
