@@ -121,7 +121,7 @@ class FastPath:
             decision.random = bool(parent.trace_flags & 2)
             return decision
         trace_id = parent.trace_id if parent is not None else self._trace_id()
-        trace_state, learn = root_sampler.request(method, scope["path"], trace_id)
+        trace_state, learn = root_sampler.request(method, scope["path"], trace_id, scope)
         recorded = trace_state is not None
         if parent is not None:  # the sampler does not follow it; its trace state goes on all the same
             trace_state = parent.trace_state

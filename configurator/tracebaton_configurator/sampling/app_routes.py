@@ -32,12 +32,9 @@ def templates(owner: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[It
         return
     for route in flattened(owner.routes):
         path = prefix + (getattr(route, "path", None) or "")
-        if not hasattr(route, "endpoint"):  # a mount, or a host
-            if getattr(route, "routes", None):
-                yield from templates(route, path, depth + 1)
-            elif hasattr(route, "path"):
-                yield None, f"{path}/{{path:path}}"
-        elif hasattr(route, "methods"):
-            yield route.methods, path
-        else:  # a WebSocket's handshake is a GET (RFC 6455, section 4.1)
-            yield ("GET",), path
+        if getattr(route, "endpoint", None) is not None:
+            yield getattr(route, "methods", None), path
+        elif getattr(route, "routes", None):  # a mount, or a host
+            yield from templates(route, path, depth + 1)
+        elif getattr(route, "path", None) is not None:
+            yield None, f"{path}/{{path:path}}"
