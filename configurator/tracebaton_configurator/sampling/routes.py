@@ -15,8 +15,8 @@ _WHOLE_SEGMENT = regex(r"\{[^{}]*\}")
 class Routes:
     """Templates such as `/agents/{name}/heartbeat`, in a tree by segments; at most 2000 of them.
 
-    `{x}` stands for one segment, or a part of one (`{x}.csv`), `{x:path}` at the end for the rest. Where two templates could be meant, the one with
-    the literal segment is; that only decides which counter a request is counted on.
+    `{x}` stands for one segment, or for a part of it (`{x}.csv`), `{x:path}` at the end for the rest. Where two templates
+    could be meant, the one with the literal segment is; that only decides which counter a request is counted on.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ def _pattern(segment: str) -> Pattern[str]:
 
 
 def _find(node: _Node, segments: list[str], depth: int) -> str | None:
-    """Literal before part before variable before rest; a template has few variables, so the ways to go wrong are few."""
+    """Literal, part, variable, rest, in this order; a template has few variables, so the ways to go wrong are few."""
     if depth == len(segments):
         return node.template
     below = node.literal.get(segments[depth])
