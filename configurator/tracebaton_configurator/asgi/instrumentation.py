@@ -67,6 +67,17 @@ class AsgiInstrumentation:
 
         on_import.after("fastapi", come)
 
+    def serve_starlette(self, on_made: Callable[[], object]) -> None:
+        """Called where upstream's instrumentation for Starlette is not installed."""
+
+        def come(_: ModuleType) -> None:
+            from tracebaton_configurator.asgi.starlette import serve_starlette
+
+            _survive_any_header()
+            apply("starlette", lambda: serve_starlette(self, on_made, event_spans=self._event_spans))
+
+        on_import.after("starlette.applications", come)
+
 
 def _survive_any_header() -> None:
     from tracebaton_configurator.asgi.header_decoding import survive_any_header

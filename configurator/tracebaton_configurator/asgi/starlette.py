@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import get_current_span, get_tracer
+from opentelemetry.util.http import get_excluded_urls
+from starlette import applications
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from tracebaton_configurator.asgi.guard import note_error, or_uninstrumented
 from tracebaton_configurator.asgi.middleware import put_on_top
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
-from tracebaton_configurator.asgi.upstream_starlette import instrument, original_class
+from tracebaton_configurator.asgi.whole_route import whole_route
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracebaton_configurator.asgi.middleware import App, Receive, Scope, Send, Shared
+
+_NO_EVENT_SPANS = {"exclude_spans": ["receive", "send"]}
 
 
 def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
@@ -25,8 +31,35 @@ def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
     gives it no way to leave the spans for ASGI events out. Here it stands on top of the stack. Checked with
     opentelemetry-instrumentation-starlette 0.63b0 to 0.66b1.
     """
+    from tracebaton_configurator.asgi.upstream_starlette import instrument, original_class
+
+    _patch(original_class(), instrument, asgi, {} if event_spans else _NO_EVENT_SPANS)
+
+
+def serve_starlette(asgi: Shared, on_made: Callable[[], object], *, event_spans: bool) -> None:
+    """The same where upstream's instrumentation for Starlette is not installed; `on_made` is called for each."""
+    excluded = get_excluded_urls("STARLETTE")
+
+    def instrument(app: Any) -> None:
+        # What `StarletteInstrumentor.instrument_app` does.
+        app.add_middleware(
+            OpenTelemetryMiddleware,
+            excluded_urls=excluded,
+            default_span_details=_name_and_route,
+            tracer=get_tracer("opentelemetry.instrumentation.asgi"),
+        )
+        on_made()
+
+    _patch(applications.Starlette, instrument, asgi, {} if event_spans else _NO_EVENT_SPANS)
+
+
+def _name_and_route(scope: Scope) -> tuple[str, dict[str, Any]]:
+    route, method = whole_route(scope["app"], scope), scope.get("method", "")
+    return f"{method} {route or ''}".strip(), {"http.route": route} if route else {}
+
+
+def _patch(starlette: Any, instrument: Callable[[Any], object], asgi: Shared, more: dict[str, Any]) -> None:
     apply("asgi-redaction", install_for_asgi)
-    starlette: Any = original_class()
     init, build = starlette.__init__, starlette.build_middleware_stack
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
@@ -47,8 +80,7 @@ def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
             self.user_middleware = middlewares
         if isinstance(stack, ServerErrorMiddleware):
             stack.app = _NotesErrors(stack.app)
-        options = upstreams[0].kwargs if event_spans else {**upstreams[0].kwargs, "exclude_spans": ["receive", "send"]}
-        middleware = OpenTelemetryMiddleware(stack, **options)
+        middleware = OpenTelemetryMiddleware(stack, **{**upstreams[0].kwargs, **more})
         return put_on_top(self, middleware, middleware, asgi)
 
     starlette.__init__ = __init__

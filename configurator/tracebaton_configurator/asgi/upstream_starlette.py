@@ -13,7 +13,7 @@ _ARGUMENTS = (
 )
 
 
-def original_class() -> type:
+def original_class() -> Any:
     """Starlette's own class, which upstream's stands in for by name."""
     return _InstrumentedStarlette.__mro__[1]
 

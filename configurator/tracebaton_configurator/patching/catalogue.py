@@ -160,8 +160,8 @@ CATALOGUE = {
         ),
         Patch(
             "starlette",
-            "opentelemetry-instrumentation-starlette",
-            "0.63b0 to 0.66b1",
+            "starlette",
+            "0.41 to 1.10",
             "Starlette.__init__, Starlette.build_middleware_stack",
             "requests are sampled before upstream's middleware begins its work",
         ),

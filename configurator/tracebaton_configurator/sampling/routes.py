@@ -15,8 +15,8 @@ _WHOLE_SEGMENT = regex(r"\{[^{}]*\}")
 class Routes:
     """Templates such as `/agents/{name}/heartbeat`, in a tree by segments; at most 2000 of them.
 
-    `{x}` stands for one segment, or for a part of it (`{x}.csv`), `{x:path}` at the end for the rest. Where two templates
-    could be meant, the one with the literal segment is; that only decides which counter a request is counted on.
+    `{x}` stands for one segment, or for a part of it (`{x}.csv`), `{x:path}` at the end for the rest. Where two
+    templates could be meant, the one with the literal segment is; that only decides on which counter a request counts.
     """
 
     def __init__(self) -> None:

@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).with_name("every_application.py")
+# See the Makefile: upstream's instrumentation for Starlette.
+OTHERS = Path(sys.prefix, "other-instrumentations")
 MADE = ("fastapi_as_usual", "fastapi_by_module", "fastapi_subclass", "starlette_as_usual", "starlette_before")
 
 
 def run(scene: str, application: str, rules: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "FASTAPI_"))}
-    env.update(OTEL_TRACES_EXPORTER="none", OTEL_TRACES_SAMPLER_ARG=rules, **variables)
+    env.update(OTEL_TRACES_EXPORTER="none", OTEL_TRACES_SAMPLER_ARG=rules, PYTHONPATH=str(OTHERS))
+    env.update(variables)
     command = [str(Path(sys.executable).with_name("tracebaton")), "run", sys.executable, str(SCRIPT)]
     done = subprocess.run(
         [*command, scene, application], capture_output=True, text=True, timeout=60, check=False, env=env
@@ -43,6 +46,20 @@ def names(found: list[dict[str, Any]]) -> list[str]:
 
 def status_codes(found: list[dict[str, Any]]) -> list[int | None]:
     return [one["attributes"].get("http.status_code") for one in found]
+
+
+@pytest.mark.parametrize("scene", ["plain", "mounted", "websockets"])
+@pytest.mark.parametrize("rules", ["*=1", "*=0"])
+def test_starlette_needs_no_instrumentation_of_upstreams(scene: str, rules: str) -> None:
+    """Upstream's is not always released together with the rest, and wants exactly its own release of it."""
+    found = spans(scene, "starlette_as_usual", rules, ("PYTHONPATH", ""))
+    assert found == spans(scene, "starlette_as_usual", rules)
+    assert found
+
+
+def test_it_can_be_disabled_all_the_same() -> None:
+    disabled = ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "starlette")
+    assert spans("plain", "starlette_as_usual", "*=1", ("PYTHONPATH", ""), disabled) == []
 
 
 @pytest.mark.parametrize("made", MADE)
@@ -124,3 +141,38 @@ def test_a_provider_of_the_applications_own_gets_its_spans(made: str) -> None:
     found = spans("own_provider", made, "*=0")
     assert [one["name"] for one in found if one["kind"] == "SERVER"] == ["GET /hello/{name}"]
     assert len(found) == 3, "with upstream's spans for ASGI events"
+
+
+@pytest.mark.parametrize("launcher", ["tracebaton run", "opentelemetry-instrument"])
+def test_the_order_in_which_instrumentations_load_does_not_matter(launcher: str, tmp_path: Path) -> None:
+    """As opentelemetry-instrumentation-mcp, which comes before Starlette's and imports its class."""
+    (tmp_path / "early.py").write_text(
+        "from starlette.applications import Starlette\n"
+        "class Instrumentor:\n"
+        "    def instrument(self, **arguments): pass\n"
+    )
+    metadata = tmp_path / "early-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: early\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[opentelemetry_instrumentor]\naearly = early:Instrumentor\n")
+    (tmp_path / "serve.py").write_text(
+        "import asyncio, sys\n"
+        f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+        "from early import Starlette\n"
+        "from rawasgi import http_scope, send\n"
+        "asyncio.run(send(Starlette(), http_scope()))\n"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    env.update(
+        OTEL_TRACES_EXPORTER="console",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+        OTEL_PYTHON_DISTRO="tracebaton",
+        OTEL_PYTHON_CONFIGURATOR="tracebaton",
+        OTEL_TRACES_SAMPLER_ARG="*=1",
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{OTHERS}",
+    )
+    program, *words = launcher.split()
+    command = [str(Path(sys.executable).with_name(program)), *words, sys.executable, str(tmp_path / "serve.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=env)
+    assert done.stdout.count("SpanKind.SERVER") == 1, done.stdout + done.stderr
