@@ -60,9 +60,10 @@ class FastPath:
 
         Decisions made here are not meant for it.
         """
-        own_meter = type(options.get("meter")).__module__.startswith("opentelemetry.sdk.")
-        own_tracer = getattr(options.get("tracer"), "sampler", None) is not self._sampler
-        return own_tracer or (own_meter and not self.bypassed)
+        tracer = options.get("tracer") or options.get("tracer_provider")
+        meter = options.get("meter") or options.get("meter_provider")
+        counts = type(meter).__module__.startswith("opentelemetry.sdk.") and not self.bypassed
+        return counts or (tracer is not None and getattr(tracer, "sampler", None) is not self._sampler)
 
     def serve(self) -> None:
         """To be called when an application is about to serve."""

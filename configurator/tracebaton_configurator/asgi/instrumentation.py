@@ -8,6 +8,7 @@ from opentelemetry import propagate
 
 from tracebaton_configurator.asgi.clean_context import begin_clean
 from tracebaton_configurator.asgi.fast_path import FastPath
+from tracebaton_configurator.asgi.guard import or_uninstrumented
 from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.around import Around
@@ -68,13 +69,27 @@ class AsgiInstrumentation:
         on_import.after("fastapi", come)
 
     def serve_starlette(self, on_made: Callable[[], object]) -> None:
-        """Called where upstream's instrumentation for Starlette is not installed."""
+        """Called where upstream's instrumentation for Starlette is not installed; `on_made` with the first application.
 
-        def come(_: ModuleType) -> None:
+        Many import Starlette who serve nothing by it, FastAPI's applications among them.
+        """
+
+        def come(applications: ModuleType) -> None:
+            original = applications.Starlette.__init__
+
+            def __init__(app: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+                applications.Starlette.__init__ = original
+                original(app, *args, **kwargs)
+                or_uninstrumented(begin, app)
+
+            applications.Starlette.__init__ = __init__
+
+        def begin(_: Any) -> None:
             from tracebaton_configurator.asgi.starlette import serve_starlette
 
             _survive_any_header()
-            apply("starlette", lambda: serve_starlette(self, on_made, event_spans=self._event_spans))
+            if apply("starlette", lambda: serve_starlette(self, event_spans=self._event_spans)):
+                on_made()
 
         on_import.after("starlette.applications", come)
 
@@ -111,7 +126,6 @@ def _patch_fastapi() -> None:
     """Patch FastAPI's own class: upstream's subclass only takes the place of the name `fastapi.FastAPI`."""
     from fastapi.applications import FastAPI
 
-    from tracebaton_configurator.asgi.guard import or_uninstrumented
     from tracebaton_configurator.asgi.upstream_contrib import instrument
 
     original: Any = FastAPI.__init__

@@ -17,11 +17,7 @@ from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracebaton_configurator.asgi.middleware import App, Receive, Scope, Send, Shared
-
-_NO_EVENT_SPANS = {"exclude_spans": ["receive", "send"]}
 
 
 def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
@@ -33,24 +29,25 @@ def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
     """
     from tracebaton_configurator.asgi.upstream_starlette import instrument, original_class
 
-    _patch(original_class(), instrument, asgi, {} if event_spans else _NO_EVENT_SPANS)
+    starlette = original_class()
+    init = starlette.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        init(self, *args, **kwargs)
+        or_uninstrumented(instrument, self)
+
+    starlette.__init__ = __init__
+    _patch_build(starlette, asgi, event_spans=event_spans)
 
 
-def serve_starlette(asgi: Shared, on_made: Callable[[], object], *, event_spans: bool) -> None:
-    """The same where upstream's instrumentation for Starlette is not installed; `on_made` is called for each."""
-    excluded = get_excluded_urls("STARLETTE")
-
-    def instrument(app: Any) -> None:
-        # What `StarletteInstrumentor.instrument_app` does.
-        app.add_middleware(
-            OpenTelemetryMiddleware,
-            excluded_urls=excluded,
-            default_span_details=_name_and_route,
-            tracer=get_tracer("opentelemetry.instrumentation.asgi"),
-        )
-        on_made()
-
-    _patch(applications.Starlette, instrument, asgi, {} if event_spans else _NO_EVENT_SPANS)
+def serve_starlette(asgi: Shared, *, event_spans: bool) -> None:
+    """The same where upstream's instrumentation for Starlette is not installed."""
+    by_default = {
+        "excluded_urls": get_excluded_urls("STARLETTE"),
+        "default_span_details": _name_and_route,
+        "tracer": get_tracer("opentelemetry.instrumentation.asgi"),
+    }
+    _patch_build(applications.Starlette, asgi, event_spans=event_spans, by_default=by_default)
 
 
 def _name_and_route(scope: Scope) -> tuple[str, dict[str, Any]]:
@@ -58,32 +55,31 @@ def _name_and_route(scope: Scope) -> tuple[str, dict[str, Any]]:
     return f"{method} {route or ''}".strip(), {"http.route": route} if route else {}
 
 
-def _patch(starlette: Any, instrument: Callable[[Any], object], asgi: Shared, more: dict[str, Any]) -> None:
+def _patch_build(starlette: Any, asgi: Shared, *, event_spans: bool, by_default: dict[str, Any] | None = None) -> None:
+    """Have upstream's middleware on top, with the options that it was added with, or those `by_default`."""
     apply("asgi-redaction", install_for_asgi)
-    init, build = starlette.__init__, starlette.build_middleware_stack
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        init(self, *args, **kwargs)
-        or_uninstrumented(instrument, self)
+    build = starlette.build_middleware_stack
 
     def build_with_sampling(self: Any) -> App:
         asgi.fast_path.serve()
         middlewares = self.user_middleware
-        upstreams = [one for one in middlewares if one.cls is OpenTelemetryMiddleware]
-        if len(upstreams) != 1 or asgi.fast_path.is_of_others(upstreams[0].kwargs):
+        added = [one.kwargs for one in middlewares if one.cls is OpenTelemetryMiddleware]
+        if not added and by_default is not None:
+            added = [by_default]
+        if len(added) != 1 or asgi.fast_path.is_of_others(added[0]):
             stack: App = build(self)
             return stack
-        self.user_middleware = [one for one in middlewares if one is not upstreams[0]]
+        self.user_middleware = [one for one in middlewares if one.cls is not OpenTelemetryMiddleware]
         try:
             stack = build(self)
         finally:
             self.user_middleware = middlewares
         if isinstance(stack, ServerErrorMiddleware):
             stack.app = _NotesErrors(stack.app)
-        middleware = OpenTelemetryMiddleware(stack, **{**upstreams[0].kwargs, **more})
+        more = {} if event_spans else {"exclude_spans": ["receive", "send"]}
+        middleware = OpenTelemetryMiddleware(stack, **{**added[0], **more})
         return put_on_top(self, middleware, middleware, asgi)
 
-    starlette.__init__ = __init__
     starlette.build_middleware_stack = build_with_sampling
 
 

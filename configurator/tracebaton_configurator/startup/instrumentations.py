@@ -57,12 +57,7 @@ def finish() -> None:
         STATE.all_taken = True
         _or_upstreams_way("fastapi", lambda: asgi.finish(lambda: "fastapi" in STATE.instrumented))
         if "starlette" not in _taken and not {"starlette", "*"} & set(settings.current().disabled_instrumentations):
-            _or_upstreams_way("starlette", lambda: asgi.serve_starlette(_note_starlette))
-
-
-def _note_starlette() -> None:
-    if "starlette" not in STATE.instrumented:
-        STATE.instrumented.append("starlette")
+            _or_upstreams_way("starlette", lambda: asgi.serve_starlette(lambda: STATE.instrumented.append("starlette")))
 
 
 def will_be_instrumented() -> list[str]:
