@@ -148,17 +148,20 @@ class Details:
         router = self._app.router
         # Routers that were included can change too; FastAPI counts that since 0.137.
         version = router._get_routes_version() if hasattr(router, "_get_routes_version") else 0  # noqa: SLF001
-        # The same objects: compared by identity first.
-        if version != self._version or any(owner.routes != routes for owner, routes in self._watched):
+        known = version == self._version
+        for owner, routes in self._watched:
+            if owner.routes != routes:  # the same objects: compared by identity first
+                known = False
+        if not known:
             self._known.clear()
             self._version = version
             self._watched, self._pure = [], True
-            self._look_at(self._app)
+            self._look_at(router)
             self._has_mounts = len(self._watched) > 1
         return self._pure
 
     def _look_at(self, owner: Any) -> None:
-        """The routes of an application or a mount, and of those mounted below."""
+        """The routes of a router or a mount, and of those mounted below."""
         routes = list(owner.routes)
         self._watched.append((owner, routes))
         self._pure = self._pure and all(
