@@ -55,6 +55,16 @@ class FastPath:
         """Who decides about requests without a parent."""
         return self._sampler.sampling[0]
 
+    def is_of_others(self, options: dict[str, Any]) -> bool:
+        """Whether upstream's middleware with these options makes spans, or counts, for a provider of others.
+
+        Decisions made here are not meant for it.
+        """
+        tracer = options.get("tracer") or options.get("tracer_provider")
+        meter = options.get("meter") or options.get("meter_provider")
+        counts = type(meter).__module__.startswith("opentelemetry.sdk.") and not self.bypassed
+        return counts or (tracer is not None and getattr(tracer, "sampler", None) is not self._sampler)
+
     def serve(self) -> None:
         """To be called when an application is about to serve."""
         if self.on_first is not None:
@@ -112,7 +122,7 @@ class FastPath:
             decision.random = bool(parent.trace_flags & 2)
             return decision
         trace_id = parent.trace_id if parent is not None else self._trace_id()
-        trace_state, learn = root_sampler.request(method, scope["path"], trace_id)
+        trace_state, learn = root_sampler.request(method, scope["path"], trace_id, scope)
         recorded = trace_state is not None
         if parent is not None:  # the sampler does not follow it; its trace state goes on all the same
             trace_state = parent.trace_state

@@ -66,6 +66,10 @@ def replace_call(fastapi: Any, fast_path: FastPath, late_spans: LateSpans) -> bo
             scope[_SWITCH] = None
             await pass_untraced(original.__get__(self), scope, receive, send)
             return
+        # As the application is about to do: whoever decides looks for its routes, and for its root path.
+        scope["app"] = self
+        if self.root_path:
+            scope["root_path"] = self.root_path
         decision = fast_path.begin(scope)
         if decision is None:
             scope[_SWITCH] = None

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Status, StatusCode
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.trace import Span
+
+# The semantic conventions have no name for it.
+_CLOSE_CODE = "websocket.close_code"
+# What a server says that fails, as it says HTTP's 5xx elsewhere: internal error, try again later, bad gateway.
+FAILURE_CODES = frozenset((1011, 1013, 1014))
 
 
 def note_error(span: Span, error: Exception, timestamp: int | None = None) -> None:
@@ -31,3 +38,18 @@ def end(span: Span) -> None:
             span.end()
     except Exception as failure:  # noqa: BLE001 (see above)
         report_error("A span could not be ended", failure)
+
+
+def set_close_code(span: Span, code: int, *, by_us: bool) -> None:
+    """A client that goes away, or finds fault, is no failure of ours."""
+    span.set_attribute(_CLOSE_CODE, code)
+    if by_us and code in FAILURE_CODES:
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def or_uninstrumented(instrument: Callable[[Any], object], app: Any) -> None:
+    """An application is made, whatever comes of instrumenting it."""
+    try:
+        instrument(app)
+    except Exception as failure:  # noqa: BLE001 (see above)
+        report_error("An application could not be instrumented and is served untraced", failure)

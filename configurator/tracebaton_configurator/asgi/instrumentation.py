@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
 
+from tracebaton_configurator.asgi.clean_context import begin_clean
 from tracebaton_configurator.asgi.fast_path import FastPath
+from tracebaton_configurator.asgi.guard import or_uninstrumented
 from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.around import Around
@@ -38,6 +40,7 @@ class AsgiInstrumentation:
         self._event_spans = event_spans
         self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
         self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than)
+        begin_clean()
 
     def around(self) -> dict[str, Around]:
         """For the instrumentations of ASGI frameworks."""
@@ -46,9 +49,10 @@ class AsgiInstrumentation:
     def _after_fastapi(self) -> None:
         _survive_any_header()
         apply("fastapi", lambda: _patch_instrument_app(self))
+        apply("fastapi-class", _patch_fastapi)
 
     def _after_starlette(self) -> None:
-        from tracebaton_configurator.asgi.middleware import add_to_starlette
+        from tracebaton_configurator.asgi.starlette import add_to_starlette
 
         _survive_any_header()
         apply("starlette", lambda: add_to_starlette(self, event_spans=self._event_spans))
@@ -63,6 +67,31 @@ class AsgiInstrumentation:
                 sample_fastapi_telemetry(self.fast_path, self.late_spans)
 
         on_import.after("fastapi", come)
+
+    def serve_starlette(self, on_made: Callable[[], object]) -> None:
+        """Called where upstream's instrumentation for Starlette is not installed; `on_made` with the first application.
+
+        Many import Starlette who serve nothing by it, FastAPI's applications among them.
+        """
+
+        def come(applications: ModuleType) -> None:
+            original = applications.Starlette.__init__
+
+            def __init__(app: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+                applications.Starlette.__init__ = original
+                original(app, *args, **kwargs)
+                or_uninstrumented(begin, app)
+
+            applications.Starlette.__init__ = __init__
+
+        def begin(_: Any) -> None:
+            from tracebaton_configurator.asgi.starlette import serve_starlette
+
+            _survive_any_header()
+            if apply("starlette", lambda: serve_starlette(self, event_spans=self._event_spans)):
+                on_made()
+
+        on_import.after("starlette.applications", come)
 
 
 def _survive_any_header() -> None:
@@ -91,6 +120,21 @@ def _patch_instrument_app(asgi: AsgiInstrumentation) -> None:
             add_sampling_middleware(app, asgi)
 
     FastAPIInstrumentor.instrument_app = staticmethod(instrument_app)  # type: ignore[method-assign]
+
+
+def _patch_fastapi() -> None:
+    """Patch FastAPI's own class: upstream's subclass only takes the place of the name `fastapi.FastAPI`."""
+    from fastapi.applications import FastAPI
+
+    from tracebaton_configurator.asgi.upstream_contrib import instrument
+
+    original: Any = FastAPI.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        or_uninstrumented(instrument, self)
+
+    FastAPI.__init__ = __init__  # type: ignore[method-assign]
 
 
 def _propagates_w3c_only() -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import note_error
+from tracebaton_configurator.asgi.guard import FAILURE_CODES, note_error, set_close_code
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
 
@@ -29,12 +29,17 @@ PER_SECOND = 10
 
 
 class Outcome(NamedTuple):
-    """How a request ended: times in ns since the epoch, status 0 for none, and what it raised."""
+    """How a request ended: times in ns since the epoch, status 0 for none, what it raised, a WebSocket's close code."""
 
     began: int
     ended: int
     status: int
     error: Exception | None
+    close_code: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None or self.status >= 500 or self.close_code in FAILURE_CODES
 
 
 class LateSpans:
@@ -65,7 +70,7 @@ class LateSpans:
         outcome: Outcome,
     ) -> None:
         """Make and end the SERVER span of a request that has ended."""
-        failed = self._errors and (outcome.error is not None or outcome.status >= 500)
+        failed = self._errors and outcome.failed
         if not failed and not self.is_slow(outcome.began, outcome.ended):
             return
         if not self._has_room():
@@ -115,6 +120,8 @@ class LateSpans:
             from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 
             set_status_code(span, outcome.status, None, details.mode)
+        if outcome.close_code:
+            set_close_code(span, outcome.close_code, by_us=True)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:
             span.set_attribute("error.type", error_type)

@@ -2,7 +2,7 @@
 
 `FastAPIInstrumentor.instrument_app` replaces `app.build_middleware_stack`; here it is replaced once more, by one that
 puts a `SamplingMiddleware` on top of what upstream has built. An unsampled request bypasses upstream's middleware and
-goes straight to the application's own.
+goes straight to the application's own. A mounted application's does nothing: its requests have been decided about.
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ class SamplingMiddleware:
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        recorded = scope.get(PASSED)
+        if PASSED in scope:  # a mounted application; where metrics are exported, upstream counts it, too
+            await (self.app if self._fast_path.bypassed else self._inner)(scope, receive, send)
+            return
         current = context_api.get_current()
-        if recorded is not None or current.get(CURRENT_SPAN) is not None or current.get(SUPPRESS_INSTRUMENTATION):
-            # A mounted application, or a request made within another's span: upstream's INTERNAL span, or nothing.
-            await (self.app if recorded is not False else self._inner)(scope, receive, send)
+        if current.get(CURRENT_SPAN) is not None or current.get(SUPPRESS_INSTRUMENTATION):
+            await self.app(scope, receive, send)  # a request made within another's span: upstream's INTERNAL one
             return
         if self._fast_path.off:
             if self._fast_path.bypassed:  # upstream counts it, and the sampler knows that nothing is recorded
@@ -88,7 +89,9 @@ class SamplingMiddleware:
             return
         scope[PASSED] = decision.recorded
         try:
-            if self._fast_path.bypassed and not decision.excluded and _is_utf8(scope.get("query_string", b"")):
+            # A WebSocket is in none of upstream's metrics.
+            counted = self._fast_path.bypassed and (kind == "http" or self._recorder is None)
+            if counted and not decision.excluded and _is_utf8(scope.get("query_string", b"")):
                 await record_by(self.app, scope, receive, send, decision, self._fast_path)
             elif not decision.recorded:
                 # As FastAPI's own `exclude` does: for an application below that upstream has not instrumented.
@@ -96,7 +99,7 @@ class SamplingMiddleware:
                 await pass_unsampled(
                     self._inner, scope, receive, send, decision, self._fast_path, self._late_spans, self._details
                 )
-            elif kind == "http" and self._recorder is not None and get_global_response_propagator() is None:
+            elif self._recorder is not None and get_global_response_propagator() is None:
                 await self._recorder(scope, receive, send, decision)
             elif _is_utf8(scope.get("query_string", b"")):
                 await record_by(self.app, scope, receive, send, decision, self._fast_path)
@@ -141,38 +144,17 @@ def add_sampling_middleware(app: Any, asgi: Shared) -> None:
         # Upstream puts its middleware right below one that handles its own errors. Anything else is not known here.
         if type(middleware) is not OpenTelemetryMiddleware:
             return stack
-        details = Details(app, middleware)
-        return SamplingMiddleware(stack, middleware.app, middleware, details, Recorder.of(middleware, details), asgi)
+        return put_on_top(app, stack, middleware, asgi)
 
     app.build_middleware_stack = build_with_sampling
     _turn_off_fastapi_telemetry(app)
 
 
-def add_to_starlette(asgi: Shared, *, event_spans: bool) -> None:
-    """Let every Starlette application that is not FastAPI's have the sampling middleware on top of its stack.
-
-    `StarletteInstrumentor` adds upstream's middleware as one of the application's own, somewhere in the stack, and
-    gives it no way to leave the spans for ASGI events out. Checked with opentelemetry-instrumentation-starlette 0.66b1.
-    """
-    from starlette.applications import Starlette
-
-    apply("asgi-redaction", install_for_asgi)
-    build = Starlette.build_middleware_stack
-
-    def build_with_sampling(self: Any) -> App:
-        asgi.fast_path.serve()
-        stack: App = build(self)
-        middleware: Any = stack
-        while middleware is not None and type(middleware) is not OpenTelemetryMiddleware:
-            middleware = getattr(middleware, "app", None)
-        if middleware is None:
-            return stack
-        if not event_spans:
-            middleware.exclude_receive_span = middleware.exclude_send_span = True
-        # The stack is the application's own: told to stand still, upstream's middleware passes a request on.
-        return SamplingMiddleware(stack, stack, middleware, Details(self, middleware), None, asgi)
-
-    Starlette.build_middleware_stack = build_with_sampling  # type: ignore[method-assign]
+def put_on_top(app: Any, stack: App, middleware: Any, asgi: Shared) -> SamplingMiddleware:
+    """What stands above upstream's `middleware`, whose application is the whole of `app`."""
+    details = Details(app, middleware)
+    middleware.default_span_details = details.name_and_route
+    return SamplingMiddleware(stack, middleware.app, middleware, details, Recorder.of(middleware, details), asgi)
 
 
 def _turn_off_fastapi_telemetry(app: Any) -> None:

@@ -18,6 +18,7 @@ from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import end, note_error
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+from tracebaton_configurator.asgi.websockets import watched
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import ended as ended_request
 from tracebaton_configurator.logs.ids import remember_ids
@@ -70,15 +71,19 @@ class Recorder:
             await self._inner(scope, receive, send)
             return
 
-        async def otel_send(message: Message) -> None:
-            last = self._take(span, message)
-            await send(message)
-            if last:
-                end(span)
+        if scope["type"] == "websocket":
+            receive, send_on = watched(span, self._details.mode, receive, send)
+        else:
+
+            async def send_on(message: Message) -> None:
+                last = self._take(span, message)
+                await send(message)
+                if last:
+                    end(span)
 
         token = context_api.attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
         try:
-            await self._inner(scope, receive, otel_send)
+            await self._inner(scope, receive, send_on)
         except Exception as error:
             remember_ids(error)
             if span.is_recording():

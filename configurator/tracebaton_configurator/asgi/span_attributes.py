@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracebaton_configurator.asgi.upstream_asgi import collect_request_attributes
+from tracebaton_configurator.asgi.whole_route import whole_route
 from tracebaton_configurator.redaction.text import current
 from tracebaton_configurator.redaction.upstream import with_redacted_query
+from tracebaton_configurator.sampling.app_routes import flattened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _KEPT = 1024
 _LONGEST_KEY = 1024
+_MOST_MOUNTS = 100
 
 
 class SpanDetails(Protocol):
@@ -43,8 +46,9 @@ class Details:
         self._app = app
         self._span_details: Callable[[Any], tuple[str, dict[str, Any]]] = middleware.default_span_details
         self._known: dict[tuple[Any, ...], tuple[str, dict[str, Any], tuple[str, ...]]] = {}
-        self._routes: list[Any] | None = None
+        self._watched: list[tuple[Any, list[Any]]] = []
         self._version = -1
+        self._has_mounts = False
         self._pure = False
 
     def of(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -116,10 +120,25 @@ class Details:
 
     def _ask(self, scope: MutableMapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Upstream, in the order of `OpenTelemetryMiddleware.__call__`."""
-        name, additional = self._span_details(scope)
+        name, additional = self.name_and_route(scope)
         attributes: dict[str, Any] = collect_request_attributes(with_redacted_query(scope), self.mode)
         attributes.update(additional)
         return name, without_secrets(attributes)
+
+    def name_and_route(self, scope: Any) -> tuple[str, dict[str, Any]]:
+        """As upstream's `default_span_details`, with the whole route of a mounted application's request.
+
+        A WebSocket, which has no method, is named by its route alone.
+        """
+        name, attributes = self._span_details(scope)
+        self._depends_on_the_key_only()  # which looks for mounts where routes have changed
+        if self._has_mounts and (whole := whole_route(self._app, scope)) is not None:
+            known = attributes.get("http.route", "")
+            name = f"{name.removesuffix(known).rstrip()} {whole}"
+            attributes = {**attributes, "http.route": whole}
+        if scope["type"] == "websocket":
+            name = attributes.get("http.route", "WebSocket")
+        return name, attributes
 
     def _depends_on_the_key_only(self) -> bool:
         """Whether no route looks at more than method and path, as `Host` does and a route class of one's own may.
@@ -127,18 +146,31 @@ class Details:
         Routes can be added while the application runs; what was remembered before is forgotten then.
         """
         router = self._app.router
-        routes = router.routes
         # Routers that were included can change too; FastAPI counts that since 0.137.
         version = router._get_routes_version() if hasattr(router, "_get_routes_version") else 0  # noqa: SLF001
-        if version != self._version or routes != self._routes:  # the same objects: compared by identity first
+        known = version == self._version
+        for owner, routes in self._watched:
+            if owner.routes != routes:  # the same objects: compared by identity first
+                known = False
+        if not known:
             self._known.clear()
             self._version = version
-            self._routes = list(routes)
-            self._pure = all(
-                type(route).__module__.startswith(("starlette.", "fastapi.")) and type(route).__name__ != "Host"
-                for route in routes
-            )
+            self._watched, self._pure = [], True
+            self._look_at(router)
+            self._has_mounts = len(self._watched) > 1
         return self._pure
+
+    def _look_at(self, owner: Any) -> None:
+        """The routes of a router or a mount, and of those mounted below."""
+        routes = list(owner.routes)
+        self._watched.append((owner, routes))
+        self._pure = self._pure and all(
+            type(route).__module__.startswith(("starlette.", "fastapi.")) and type(route).__name__ != "Host"
+            for route in routes
+        )
+        for route in flattened(routes):
+            if getattr(route, "routes", None) is not None and len(self._watched) < _MOST_MOUNTS:
+                self._look_at(route)
 
 
 def _with_headers(scope: MutableMapping[str, Any], host: bytes | None, agent: bytes | None) -> dict[str, Any]:

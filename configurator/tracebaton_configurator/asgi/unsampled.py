@@ -12,6 +12,7 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
+from tracebaton_configurator.asgi.guard import FAILURE_CODES
 from tracebaton_configurator.asgi.late_spans import Outcome
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.diagnostics import report_error
@@ -58,17 +59,21 @@ async def pass_unsampled(
     ended = 0
     # Routing writes both: a mounted application is another one, below another root.
     owner, root_path = scope.get("app"), scope.get("root_path", "")
-    status = 0
+    status = close_code = 0
 
     # No coroutine of its own: what it returns is awaited in its place.
     def watched(message: Message) -> Awaitable[None]:
-        nonlocal status, ended
+        nonlocal status, ended, close_code
         try:
             kind = message["type"]
             if kind == "http.response.start":
                 status = int(message["status"])
             elif kind == "http.response.body" and not message.get("more_body"):
                 ended = time_ns()  # what comes after it, background tasks, is not the request
+            elif kind == "websocket.close":
+                close_code = int(message.get("code") or 1000)
+            elif kind == "websocket.http.response.start":
+                status = int(message["status"])
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
         return send(message)
@@ -83,9 +88,10 @@ async def pass_unsampled(
     finally:
         context_api.detach(token)
         ended_request.set(span_context)
-        if (error is not None or status >= 500 or late_spans.is_slow(began, ended)) and not decision.excluded:
+        failed = error is not None or status >= 500 or close_code in FAILURE_CODES
+        if (failed or late_spans.is_slow(began, ended)) and not decision.excluded:
+            outcome = Outcome(began, ended or time_ns(), status, error, close_code)
             as_it_came = {**scope, "app": owner, "root_path": root_path}
-            outcome = Outcome(began, ended or time_ns(), status, error)
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
         error = None  # or it would be held by the frame in its own traceback
 

@@ -63,7 +63,8 @@ async def record_by(
         raise
     finally:
         context_api.detach(token)
-        ended_request.set(SpanContext(decision.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(1)))
+        flags = TraceFlags(int(decision.recorded))
+        ended_request.set(SpanContext(decision.trace_id, span_id, is_remote=False, trace_flags=flags))
         if refusal is not None:
             refusal()
         pending_decision.reset(pending)

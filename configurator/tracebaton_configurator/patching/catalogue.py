@@ -61,6 +61,13 @@ CATALOGUE = {
             "an application that instruments itself has its own arguments",
         ),
         Patch(
+            "fastapi-class",
+            "fastapi",
+            "0.115 to 0.165",
+            "fastapi.FastAPI.__init__",
+            "an application is instrumented whichever way its class was imported",
+        ),
+        Patch(
             "fastapi-telemetry",
             "fastapi",
             "0.142 to 0.165",
@@ -73,6 +80,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "threading.Thread.start, until the main thread has called it",
             "SIGTERM loses no span where only threads have any",
+        ),
+        Patch(
+            "granian-context",
+            "granian",
+            "2.0 to 2.8",
+            "granian.asgi._callback_wrapper, by the names it has in granian.server.mp, .mt and .embed",
+            "a request begins in a clean OpenTelemetry context",
         ),
         Patch(
             "header-decoding",
@@ -115,6 +129,13 @@ CATALOGUE = {
             "1.10",
             "nothing: a processor is pushed for the application",
             "each record has the ids of its request among its extras",
+        ),
+        Patch(
+            "hypercorn-context",
+            "hypercorn",
+            "0.17 to 0.18",
+            "hypercorn.app_wrappers.ASGIWrapper.__init__",
+            "a request begins in a clean OpenTelemetry context",
         ),
         Patch(
             "logging",
@@ -167,9 +188,9 @@ CATALOGUE = {
         ),
         Patch(
             "starlette",
-            "opentelemetry-instrumentation-starlette",
-            "0.66b1",
-            "Starlette.build_middleware_stack",
+            "starlette",
+            "0.41 to 1.10",
+            "Starlette.__init__, Starlette.build_middleware_stack",
             "requests are sampled before upstream's middleware begins its work",
         ),
         Patch(
@@ -192,6 +213,13 @@ CATALOGUE = {
             "0.63b0 to 0.66b2",
             "opentelemetry.util.http.redact_query_parameters",
             "secrets in URLs are redacted at once, and a long query costs little",
+        ),
+        Patch(
+            "uvicorn-context",
+            "uvicorn",
+            "0.34 to 0.54",
+            "uvicorn.server.Server.startup",
+            "a request begins in a clean OpenTelemetry context",
         ),
     )
 }

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, TraceState
 from tracebaton_configurator.sampling.threshold import randomness_of, th_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link
@@ -27,7 +27,9 @@ EMPTY_STATE = TraceState()
 class RootSampler(Protocol):
     """Decides about requests, and about spans, that have no parent to follow."""
 
-    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
+    def request(
+        self, method: str, path: str, trace_id: int, scope: MutableMapping[str, Any] | None = None
+    ) -> tuple[TraceState | None, bool]:
         """The trace state of a request that is to be recorded, None for one that is not; and whether to `learn`."""
 
     def learn(self, method: str, path: str, scope: dict[str, Any]) -> None: ...
@@ -53,8 +55,10 @@ class RuleRootSampler:
     def __init__(self, rule_set: RuleSet) -> None:
         self.rule_set = rule_set
 
-    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
-        counter, unknown = self.rule_set.request(method, path)
+    def request(
+        self, method: str, path: str, trace_id: int, scope: MutableMapping[str, Any] | None = None
+    ) -> tuple[TraceState | None, bool]:
+        counter, unknown = self.rule_set.request(method, path, scope)
         return _decide(counter, trace_id), unknown
 
     def learn(self, method: str, path: str, scope: dict[str, Any]) -> None:
@@ -90,7 +94,9 @@ class SdkRootSampler:
         self._sampler = sampler
         self.span = sampler.should_sample
 
-    def request(self, method: str, path: str, trace_id: int) -> tuple[TraceState | None, bool]:
+    def request(
+        self, method: str, path: str, trace_id: int, scope: MutableMapping[str, Any] | None = None
+    ) -> tuple[TraceState | None, bool]:
         """The specification's samplers look at the trace id, and at nothing else of a root."""
         result = self._sampler.should_sample(Context(), trace_id, method)
         return (EMPTY_STATE if result.decision.is_sampled() else None), False  # type: ignore[no-untyped-call]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from inspect import isclass, isroutine
+from re import DOTALL, Pattern, escape
+from re import compile as regex
 from typing import Any
 
 _LIMIT = 2000
+_WHOLE_SEGMENT = regex(r"\{[^{}]*\}")
 
 
 class Routes:
     """Templates such as `/agents/{name}/heartbeat`, in a tree by segments; at most 2000 of them.
 
-    `{x}` stands for one segment, `{x:path}` at the end for the rest. Where two templates could be meant, the one with
-    the literal segment is; that only decides which counter a request is counted on.
+    `{x}` stands for one segment, or for a part of it (`{x}.csv`), `{x:path}` at the end for the rest. Where two
+    templates could be meant, the one with the literal segment is; that only decides on which counter a request counts.
     """
 
     def __init__(self) -> None:
@@ -30,7 +33,9 @@ class Routes:
                 self._count += node.rest is None
                 node.rest = template
                 return True
-            if "{" in segment:
+            if "{" in segment and not _WHOLE_SEGMENT.fullmatch(segment):
+                node = node.partly.setdefault(segment, (_pattern(segment), _Node()))[1]
+            elif "{" in segment:
                 if node.variable is None:
                     node.variable = _Node()
                 node = node.variable
@@ -47,28 +52,36 @@ class Routes:
 
 
 class _Node:
-    __slots__ = ("literal", "rest", "template", "variable")
+    __slots__ = ("literal", "partly", "rest", "template", "variable")
 
     def __init__(self) -> None:
         self.literal: dict[str, _Node] = {}
+        self.partly: dict[str, tuple[Pattern[str], _Node]] = {}
         self.variable: _Node | None = None
         self.rest: str | None = None
         self.template: str | None = None
 
 
+def _pattern(segment: str) -> Pattern[str]:
+    return regex(".+".join(escape(literal) for literal in _WHOLE_SEGMENT.split(segment)), DOTALL)
+
+
 def _find(node: _Node, segments: list[str], depth: int) -> str | None:
-    """Literal before variable before rest; a template has few variables, so the ways to go wrong are few."""
+    """Literal, part, variable, rest, in this order; a template has few variables, so the ways to go wrong are few."""
     if depth == len(segments):
         return node.template
     below = node.literal.get(segments[depth])
     found = _find(below, segments, depth + 1) if below is not None else None
+    for pattern, below in node.partly.values():
+        if found is None and pattern.fullmatch(segments[depth]):
+            found = _find(below, segments, depth + 1)
     if found is None and node.variable is not None:
         found = _find(node.variable, segments, depth + 1)
     return found if found is not None else node.rest
 
 
 # A method that nobody serves is in no route, and of those there is any number (RFC 9110, section 9; RFC 5789; QUERY).
-_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"])
+METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"])
 
 
 def template_of(scope: dict[str, Any], path: str) -> str | None:
@@ -79,7 +92,7 @@ def template_of(scope: dict[str, Any], path: str) -> str | None:
     its own, and whoever sends many of them would use up the room for those of the application.
     """
     parameters, endpoint = scope.get("path_params"), scope.get("endpoint")
-    if parameters is None or endpoint is None or scope.get("method", "GET") not in _METHODS:
+    if parameters is None or endpoint is None or scope.get("method", "GET") not in METHODS:
         return None
     route = scope.get("route")
     methods = getattr(route, "methods", None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
+from tracebaton_configurator.sampling.app_routes import templates
 from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
-from tracebaton_configurator.sampling.routes import Routes, template_of
+from tracebaton_configurator.sampling.routes import METHODS, Routes, template_of
+from tracebaton_configurator.sampling.rules import paths_of, rule_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from tracebaton_configurator.sampling.rules import Rule
 
@@ -20,27 +24,37 @@ _NOT_ROUTED = "(route not known yet)"
 class RuleSet:
     """Finds the `RateCounter` that a request, or a span without a parent, is counted on.
 
-    Memory is bounded whatever is asked for: the answers for 4096 paths are kept, and all requests whose route is not
-    known, such as those for nothing, are counted together.
+    Each endpoint of an application has its own from its first request on. Memory is bounded whatever is asked for: the
+    answers for 4096 paths are kept, and all requests that no route is for are counted together.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._routes = Routes()
         self._counters = RateCounters()
-        self._paths: dict[tuple[str, str], tuple[RateCounter, bool]] = {}
+        self._paths: dict[tuple[str, ...], tuple[RateCounter, bool]] = {}
+        self._applications: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
-    def request(self, method: str, path: str) -> tuple[RateCounter, bool]:
-        """The counter of a request, and whether `learn` should be told its route afterwards."""
-        key = (method, path)
+    def request(
+        self, method: str, path: str, scope: MutableMapping[str, Any] | None = None
+    ) -> tuple[RateCounter, bool]:
+        """The counter of a request, and whether `learn` should be told its route afterwards.
+
+        `scope` is that of ASGI, where there is one: it has the root path, and the application with its routes.
+        """
+        root_path = scope.get("root_path") if scope is not None else None
+        key = (method, path, root_path) if root_path else (method, path)
         found = self._paths.get(key)
         if found is not None:
             return found
-        rule = next(rule for rule in self.rules if rule.matches_request(method, path))
+        rule = rule_for(self.rules, method, path, root_path or "")
         if rule.rate.per_second is None:
             found = self._counters.get(rule, ""), False
         else:
-            template = self._routes.find(method, path)
+            if scope is not None:
+                self._know(scope.get("app"))
+            candidates = (self._routes.find(method, one) for one in paths_of(path, root_path or ""))
+            template = next(filter(None, candidates), None)
             if template is None:
                 return self._counters.get(rule, _NOT_ROUTED), True
             found = self._counters.get(rule, f"{method} {template}"), False
@@ -49,6 +63,17 @@ class RuleSet:
                 self._paths.clear()
             self._paths[key] = found
         return found
+
+    def _know(self, app: Any) -> None:
+        """Take over the routes of an application, once, and anew where some have been added since."""
+        with suppress(Exception):  # one of another framework, or routes of a class of its own: `learn` is told
+            count = len(app.routes)
+            if self._applications.get(app) == count:
+                return
+            self._applications[app] = count
+            for methods, template in templates(app):
+                for method in METHODS if methods is None else methods:
+                    self._routes.add(method, template)
 
     def learn(self, method: str, path: str, scope: dict[str, Any]) -> None:
         """Learn the route of a request that has been routed by now."""

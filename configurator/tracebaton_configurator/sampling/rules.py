@@ -17,6 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from re import DOTALL, Pattern, escape
 from re import compile as regex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KINDS = ("CLIENT", "CONSUMER", "PRODUCER", "INTERNAL")
 SERVER = "SERVER"
@@ -102,6 +106,29 @@ class Rule:
         if self.kind is None:
             return True
         return self.kind == kind != SERVER and self._glob.fullmatch(name) is not None
+
+
+def paths_of(path: str, root_path: str) -> tuple[str, ...]:
+    """The path that the application's routes are for, and that which its clients ask for; one where they are the same.
+
+    A server or an application has a root path where a proxy serves it below a prefix. The proxy may take that off the
+    path or not, and the server may put it back (uvicorn since 0.26): `path` has it, or has not.
+    """
+    root = root_path.rstrip("/")
+    if not root:
+        return (path,)
+    if path == root or path.startswith(f"{root}/"):
+        return path[len(root) :] or "/", path
+    return path, f"{root}{path}"
+
+
+def rule_for(rules: Iterable[Rule], method: str, path: str, root_path: str = "") -> Rule:
+    """The rule that decides about a request: the first for its path, written with the root path or without.
+
+    `rules` end with one that matches everything, as `effective_rules` do.
+    """
+    paths = paths_of(path, root_path)
+    return next(rule for rule in rules if any(rule.matches_request(method, one) for one in paths))
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:

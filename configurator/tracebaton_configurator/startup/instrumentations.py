@@ -56,6 +56,8 @@ def finish() -> None:
     if asgi is not None and STATE.distro and not STATE.all_taken:
         STATE.all_taken = True
         _or_upstreams_way("fastapi", lambda: asgi.finish(lambda: "fastapi" in STATE.instrumented))
+        if "starlette" not in _taken and not {"starlette", "*"} & set(settings.current().disabled_instrumentations):
+            _or_upstreams_way("starlette", lambda: asgi.serve_starlette(lambda: STATE.instrumented.append("starlette")))
 
 
 def will_be_instrumented() -> list[str]:

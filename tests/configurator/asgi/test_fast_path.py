@@ -205,7 +205,7 @@ class TestRules:
         assert 50 < len(made.spans) < 150
 
     def test_endpoints_are_counted_by_their_route(self, behind: MakeBehind) -> None:
-        """The first of a route teaches it; from then on all of its paths share one counter."""
+        """All paths of a route share one counter, from the first on."""
         made, app = behind("*=3/s+0%"), FastAPI()
 
         @app.get("/agents/{name}")
@@ -224,9 +224,9 @@ class TestRules:
                 await send(app, http_scope(path=f"/other/a{number}"))
 
         asyncio.run(many())
-        # The first of each is counted with those whose route is not known, and a second may have begun in between.
-        assert 4 <= made.names.count("GET /agents/{name}") <= 8
-        assert 4 <= made.names.count("GET /other/{name}") <= 8
+        # A second may have begun in between.
+        assert 3 <= made.names.count("GET /agents/{name}") <= 6
+        assert 3 <= made.names.count("GET /other/{name}") <= 6
 
 
 class Single(textmap.TextMapPropagator):

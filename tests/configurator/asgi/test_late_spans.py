@@ -235,7 +235,7 @@ class TestErrors:
         inner, _ = app_that_fails()
         app.mount("/inner", made.put_on(inner))
         one(made.put_on(app), "/inner/raises")
-        assert made.names == ["GET /inner"]
+        assert made.names == ["GET /inner/raises"]
 
 
 class TestWebSockets:

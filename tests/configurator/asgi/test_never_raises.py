@@ -17,7 +17,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tracebaton_configurator.asgi.middleware import add_to_starlette
+from tracebaton_configurator.asgi.starlette import add_to_starlette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

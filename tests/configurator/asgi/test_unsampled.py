@@ -18,7 +18,7 @@ from rawasgi import http_scope, send, traceparent, websocket_scope
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from tracebaton_configurator.logs.ids import current_ids, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, ended, remembered_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -380,14 +380,10 @@ class TestApplications:
         asyncio.run(send(app, http_scope(path="/inner/silent")))
         assert made.spans == []
         asyncio.run(send(app, http_scope(path="/inner/recorded")))
-        assert {span.kind.name: span.name for span in made.spans} == {
-            "INTERNAL": "GET /recorded",
-            "SERVER": "GET /inner",
-        }
+        assert (made.only.kind, made.only.name) == (SpanKind.SERVER, "GET /inner/recorded")
         silent_id, recorded_id = seen
         assert silent_id["flags"] == 2
-        inner_span = next(span for span in made.spans if span.kind is SpanKind.INTERNAL)
-        assert recorded_id["span_id"] == inner_span.get_span_context().span_id  # type: ignore[union-attr]
+        assert recorded_id["span_id"] == made.only.get_span_context().span_id  # type: ignore[union-attr]
 
     def test_a_mounted_starlette_application_is_silent_too(self, behind: MakeBehind) -> None:
         made = behind("*=0")
@@ -648,3 +644,18 @@ async def _receive() -> dict[str, Any]:
 
 async def _send(message: Any) -> None:
     pass
+
+
+@pytest.mark.parametrize(("rules", "flags"), [("*=0", 0), ("*=1", 1)])
+def test_what_is_logged_behind_a_counted_request_says_whether_it_was_sampled(
+    behind: MakeBehind, rules: str, flags: int
+) -> None:
+    """As a server's access line is, where metrics are exported."""
+    made = behind(rules)
+    made.fast_path.bypassed = True
+
+    async def ask() -> Any:
+        await send(made.put_on(reporting_app()[0]), http_scope(path="/async"))
+        return ended.get()
+
+    assert asyncio.run(ask()).trace_flags & 1 == flags

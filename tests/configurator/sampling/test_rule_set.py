@@ -9,10 +9,12 @@ from itertools import count
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+from starlette.staticfiles import StaticFiles
 
 from tracebaton_configurator.sampling.rule_set import RuleSet
-from tracebaton_configurator.sampling.rules import SERVER, effective_rules
+from tracebaton_configurator.sampling.rules import SERVER, effective_rules, paths_of, rule_for
 
 COUNTED = "*=10/s+10%"
 
@@ -203,3 +205,117 @@ class TestFloods:
 def test_server_is_a_kind() -> None:
     """The rules of requests are those that `matches_request` is asked for."""
     assert {rule.kind for rule in rule_set("GET /a=1").rules} == {SERVER, "CLIENT", None}
+
+
+def shop(**arguments: Any) -> FastAPI:
+    """39 endpoints: in the application, in a router that it includes, in a mounted application."""
+    app, router, inner = FastAPI(openapi_url=None, **arguments), APIRouter(), FastAPI(openapi_url=None)
+
+    async def plain() -> None:
+        """Nothing to do."""
+
+    for number in range(13):
+        app.get(f"/own-{number}/{{item}}")(plain)
+        router.post(f"/included-{number}")(plain)
+        inner.get(f"/mounted-{number}/{{item}}")(plain)
+    app.include_router(router, prefix="/router")
+    app.mount("/mount/{tenant}", inner)
+    return app
+
+
+ENDPOINTS = [
+    one
+    for number in range(13)
+    for one in (
+        ("GET", f"/own-{number}/7"),
+        ("POST", f"/router/included-{number}"),
+        ("GET", f"/mount/acme/mounted-{number}/7"),
+    )
+]
+
+
+class TestEndpoints:
+    """Each has a budget of its own from its first request on."""
+
+    @pytest.mark.parametrize("root_path", ["", "/api"])
+    def test_their_first_requests_are_all_recorded(self, root_path: str) -> None:
+        made, scope = rule_set(), {"app": shop(), "root_path": root_path}
+        found = [made.request(method, f"{root_path}{path}", scope) for method, path in ENDPOINTS]
+        assert len({id(counter) for counter, _ in found}) == 39
+        assert [learn for _, learn in found] == [False] * 39
+        assert [counter.threshold(time.monotonic()) for counter, _ in found] == [0] * 39
+
+    def test_a_literal_is_not_taken_for_the_variable_that_was_asked_for_before(self) -> None:
+        made, app = rule_set(), FastAPI(openapi_url=None)
+        for path in ("/agents/all", "/agents/{name}", "/export/{name}.csv", "/export/{name}.json"):
+            app.get(path)(lambda: None)
+        paths = ("/agents/bob", "/agents/all", "/export/a.csv", "/export/a.json")
+        assert len({id(made.request("GET", path, {"app": app})[0]) for path in paths}) == 4
+        assert made.request("GET", "/export/b.csv", {"app": app})[0] is made.request("GET", "/export/a.csv")[0]
+
+    def test_a_route_that_is_added_later_has_its_own(self) -> None:
+        made, app = rule_set(), shop()
+        assert made.request("GET", "/later", {"app": app})[1]
+        app.get("/later")(lambda: None)
+        assert not made.request("GET", "/later", {"app": app})[1]
+
+    def test_a_websocket_and_files_have_theirs(self) -> None:
+        made, app = rule_set(), Starlette()
+        app.router.add_websocket_route("/ws/{room}", lambda websocket: None)
+        app.mount("/static", StaticFiles(directory="/"))
+        assert made.request("GET", "/ws/1", {"app": app})[0] is made.request("GET", "/ws/2", {"app": app})[0]
+        assert not made.request("GET", "/static/a/b.css", {"app": app})[1]
+
+    def test_scanners_share_one(self) -> None:
+        made, scope = rule_set(), {"app": shop()}
+        paths = [f"/wp-admin/{number}" for number in range(1000)] + [f"/mount/a/nothing-{n}" for n in range(1000)]
+        assert len({id(made.request("GET", path, scope)[0]) for path in paths}) == 1
+        assert len(made._paths) == 0
+
+    @pytest.mark.parametrize("app", [None, object(), "routes"])
+    def test_what_has_no_routes_is_learnt(self, app: Any) -> None:
+        assert rule_set().request("GET", "/a", {"app": app})[1]
+
+    def test_routes_that_raise_are_learnt(self) -> None:
+        class Own:
+            @property
+            def routes(self) -> Any:
+                raise RuntimeError("no")
+
+        assert rule_set().request("GET", "/a", {"app": Own()})[1]
+
+
+class TestRootPath:
+    """A rule is for the path with the root path and for that without."""
+
+    @pytest.mark.parametrize(
+        ("path", "root_path"),
+        [
+            ("/health", ""),
+            ("/api/health", "/api"),  # a server that puts back what the proxy took off, or one that took off nothing
+            ("/health", "/api"),  # taken off, and not put back
+            ("/api/health", "/api/"),
+        ],
+    )
+    def test_it_matches(self, path: str, root_path: str) -> None:
+        rules = effective_rules("GET /health=0, GET /api/other=0")
+        assert rule_for(rules, "GET", path, root_path).text == "GET /health=0"
+        assert rule_set("GET /health=0").request("GET", path, {"root_path": root_path})[0].threshold(0) == 1 << 56
+
+    def test_the_first_rule_wins_whichever_way_it_is_written(self) -> None:
+        rules = effective_rules("GET /api/a=0, GET /a=1, GET /b=0, GET /api/b=1")
+        assert [rule_for(rules, "GET", path, "/api").text for path in ("/a", "/api/a", "/b", "/api/b")] == [
+            *["GET /api/a=0"] * 2,
+            *["GET /b=0"] * 2,
+        ]
+
+    def test_what_only_begins_alike_is_another_path(self) -> None:
+        rules = effective_rules("GET /s=0, *=1")
+        assert rule_for(rules, "GET", "/apis", "/api").text == "*=1"
+
+    def test_the_root_itself_is_the_root(self) -> None:
+        assert paths_of("/api", "/api") == ("/", "/api")
+
+    def test_one_path_below_two_roots_is_two_requests(self) -> None:
+        made = rule_set("GET /one/a=0, *=1")
+        assert made.request("GET", "/a", {"root_path": "/one"})[0] is not made.request("GET", "/a")[0]
