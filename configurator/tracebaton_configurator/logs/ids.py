@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from opentelemetry.trace import get_current_span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
+
+
+class Request(Protocol):
+    """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
+
+    answered: float
+    span_context: SpanContext | None
 
 
 class Ids(NamedTuple):
@@ -24,21 +32,35 @@ class Ids(NamedTuple):
 
 
 def current_ids() -> Ids | None:
-    """The ids of the span that is current in this thread or task; None outside any."""
-    return _ids_of(get_current_span().get_span_context())
+    """The ids of the span that is current in this thread or task; None outside any.
+
+    What still runs long after its request was answered is no part of it, but for a span of its own.
+    """
+    span = get_current_span()
+    request = current_request.get()
+    if request is not None and request.answered and is_detached(request) and not span.is_recording():
+        return None
+    return _ids_of(span.get_span_context())
 
 
-# The request that this task has answered last, until a server's line about it is written.
-ended: ContextVar[SpanContext | None] = ContextVar("tracebaton-ended", default=None)
+# What this task, or thread, belongs to. A server's task belongs to its last request until a line about that is written.
+current_request: ContextVar[Request | None] = ContextVar("tracebaton-request", default=None)
+detach_after = 300.0
+"""Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
+
+
+def is_detached(request: Request) -> bool:
+    """Whether it was answered so long ago that what it started goes on by itself."""
+    return bool(request.answered) and monotonic() - request.answered > detach_after
 
 
 def ended_ids() -> Ids | None:
     """The ids of the request that this task has just answered; only once."""
-    context = ended.get()
-    if context is None:
+    request = current_request.get()
+    if request is None or request.span_context is None or not request.answered:
         return None
-    ended.set(None)
-    return _ids_of(context)
+    current_request.set(None)
+    return _ids_of(request.span_context)
 
 
 def _ids_of(context: SpanContext) -> Ids | None:

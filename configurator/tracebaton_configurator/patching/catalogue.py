@@ -33,6 +33,13 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "executors",
+            "CPython",
+            "3.10 to 3.14",
+            "__init__ and run of concurrent.futures.thread._WorkItem",
+            "what a request gives to an executor has its context, until it is done",
+        ),
+        Patch(
             "exit",
             "CPython",
             "3.10 to 3.14",
@@ -150,6 +157,13 @@ CATALOGUE = {
             "24.1 to 26.1",
             "the processors, and the loggers that print",
             "each line has the ids of its request",
+        ),
+        Patch(
+            "threads",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.Thread.start",
+            "a thread that a request starts has its context, and one of a library's has none",
         ),
         Patch(
             "tracer-provider",

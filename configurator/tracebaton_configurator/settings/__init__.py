@@ -84,6 +84,7 @@ class Settings:
     logs: LogMode
     log_extras: str | frozenset[str]
     shutdown_timeout: float
+    detach_after: float
     spool_dir: str | None
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
@@ -134,6 +135,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "masked",
         ),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
+        detach_after=cast("float", reader.duration(ours.OTEL_TRACEBATON_DETACH_AFTER, 300.0, "5m")),
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
         trust_parent=_read_trust(reader),
