@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import libraries, writing
+from tracebaton_configurator.logs import asyncio_reports, libraries, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
@@ -57,7 +57,13 @@ def install(mode: str, service_name: str, extras: str | frozenset[str] = "masked
     json_lines = JsonLines(service_name, extras) if mode == "json" else None
     apply("logging", lambda: _replace_methods(json_lines))
     libraries.install(json_lines)
-    return _uninstall
+    leave_asyncio = asyncio_reports.install()
+
+    def uninstall() -> None:
+        leave_asyncio()
+        _uninstall()
+
+    return uninstall
 
 
 def _replace_methods(json_lines: JsonLines | None) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from contextlib import suppress
 from contextvars import ContextVar
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from opentelemetry.trace import get_current_span
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
 
 class Request(Protocol):
@@ -97,3 +95,12 @@ def remembered_ids(error: BaseException | None) -> Ids | None:
     """What `remember_ids` noted."""
     ids = getattr(error, _REMEMBERED, None)
     return ids if isinstance(ids, Ids) else None
+
+
+def with_ids(ids: Ids | None) -> Context:
+    """A context in which these are the ids, and nothing else is set."""
+    if ids is None:
+        return Context()
+    flags = TraceFlags(int(ids.trace_flags, 16))
+    span_context = SpanContext(int(ids.trace_id, 16), int(ids.span_id, 16), is_remote=False, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(span_context), Context())

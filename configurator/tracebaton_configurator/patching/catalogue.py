@@ -26,6 +26,13 @@ CATALOGUE = {
             "secrets in a request's query are redacted before upstream decodes it",
         ),
         Patch(
+            "asyncio",
+            "CPython",
+            "3.10 to 3.14",
+            "asyncio.BaseEventLoop.call_exception_handler",
+            "what asyncio says of a task or a callback has the ids of that",
+        ),
+        Patch(
             "children",
             "CPython",
             "3.10 to 3.14",
@@ -178,6 +185,13 @@ CATALOGUE = {
             "0.63b0 to 0.66b2",
             "opentelemetry.util.http.redact_query_parameters",
             "secrets in URLs are redacted at once, and a long query costs little",
+        ),
+        Patch(
+            "uvloop",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.call_exception_handler",
+            "what uvloop says of a task or a callback has the ids of that",
         ),
     )
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from contextvars import Context, Token, copy_context
 from functools import cache, update_wrapper
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,7 @@ from opentelemetry import context as context_api
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from tracebaton_configurator.logs import ids
-from tracebaton_configurator.logs.ids import Request, current_request, is_detached
+from tracebaton_configurator.logs.ids import Request, current_request, is_detached, remember_ids
 from tracebaton_configurator.names import SERVER_MODULES
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.patching.around import Around
@@ -178,6 +179,7 @@ def _replace_work_item(module: ModuleType) -> None:
         try:
             run(self, *args)
         finally:
+            _note_where_it_failed(getattr(self, "future", None))
             _detach(tokens)
             del self  # or an exception, which has this frame, would be part of a circle
 
@@ -185,6 +187,14 @@ def _replace_work_item(module: ModuleType) -> None:
     item_class.run = update_wrapper(run_in_context, run)
     _undo.append(lambda: _put_back(item_class, "__init__", make_with_context, make))
     _undo.append(lambda: _put_back(item_class, "run", run_in_context, run))
+
+
+def _note_where_it_failed(future: Any) -> None:
+    """For what asyncio says of a future that nobody has asked for its exception."""
+    with suppress(Exception):
+        error = future.exception(0)
+        if error is not None:
+            remember_ids(error)
 
 
 def _put_back(owner: Any, name: str, ours: object, original: object) -> None:

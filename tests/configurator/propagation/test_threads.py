@@ -17,7 +17,7 @@ import pytest
 from opentelemetry import context as context_api
 from opentelemetry import trace
 
-from tracebaton_configurator.logs.ids import Ids, current_ids, current_request
+from tracebaton_configurator.logs.ids import Ids, current_ids, current_request, remembered_ids
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.propagation import threads
 
@@ -86,8 +86,8 @@ def test_a_thread_of_the_applications() -> None:
 def test_only_the_application_hands_it_on(
     path: str,
     name: str,
-    has_ids: bool,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001
+    has_ids: object,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/uvicorn", "shop.main:app", "--port", "80"])
     threads._applications.cache_clear()
@@ -142,6 +142,7 @@ def test_an_exception_in_an_executor_is_part_of_no_circle() -> None:
             gone = weakref.ref(marker)
             error = executor.submit(fail, marker).exception()
             assert isinstance(error, ValueError)
+            assert remembered_ids(error) == current_ids()  # asyncio may report it later on
             executor.submit(bool).result()
         del marker, error
         assert gone() is None
