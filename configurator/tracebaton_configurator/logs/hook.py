@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator.logs import asyncio_reports, libraries, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
-from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, ended_ids, is_placeholder, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
@@ -41,6 +41,9 @@ _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 # Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
 _WRITTEN_AFTERWARDS = ("gunicorn.access",)
 
+
+# How many frames there may be between a logger and its handler.
+_DEEPEST = 50
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
@@ -84,23 +87,51 @@ def _uninstall() -> None:
 def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     if on_server_line is not None and record.name.partition(".")[0] in _SERVERS:
         on_server_line()
-    fields = record.__dict__
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
-    if "trace_id" not in fields:
-        try:
-            ids = current_ids()
-            if ids is None and record.exc_info:
-                # A server logs the exception of a request when the request is over.
-                ids = remembered_ids(record.exc_info[1])
-            elif ids is None and record.name in _WRITTEN_AFTERWARDS:
-                ids = ended_ids()
-        except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
-            ids = None
-        if ids is not None:
-            fields["trace_id"], span_id, trace_flags = ids
-            fields.setdefault("span_id", span_id)
-            fields.setdefault("trace_flags", trace_flags)
+    told = record.__dict__.get("trace_id")
+    if told is None or is_placeholder(told):
+        _put_ids(record)
     _handle(self, record)
+
+
+def _put_ids(record: logging.LogRecord) -> None:
+    """Put the ids of the moment on it, where there are any; does not raise."""
+    fields = record.__dict__
+    try:
+        ids = current_ids()
+        if ids is None and record.exc_info:
+            # A server logs the exception of a request when the request is over.
+            ids = remembered_ids(record.exc_info[1])
+        elif ids is None and record.name in _WRITTEN_AFTERWARDS:
+            ids = ended_ids()
+    except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
+        return
+    if ids is not None:
+        fields["trace_id"], span_id, trace_flags = ids
+        told = fields.get("span_id")
+        if told is None or is_placeholder(told):
+            fields["span_id"] = span_id
+        told = fields.get("trace_flags")
+        if told is None or is_placeholder(told):
+            fields["trace_flags"] = trace_flags
+
+
+def _lacks_ids(record: logging.LogRecord) -> bool:
+    """Whether a filter of the application's has put a placeholder in their place."""
+    return is_placeholder(record.__dict__.get("trace_id", "absent")) and _is_being_logged(record)
+
+
+def _is_being_logged(record: logging.LogRecord) -> bool:
+    """Whether this is below `Logger.handle`: a record out of a queue has nothing to do with who takes it out."""
+    frame, code = sys._getframe(2), _handle_with_ids.__code__  # noqa: SLF001
+    for _ in range(_DEEPEST):
+        if frame.f_code is code:
+            logged = frame.f_locals["record"]
+            return logged is record or logged.created == record.created  # since 3.12, a filter may have copied it
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
 
 
 # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is
@@ -109,6 +140,8 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
 
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
+    if _lacks_ids(record):
+        _put_ids(record)
     text = _format(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
@@ -119,6 +152,8 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
     """`Handler.format` for mode `json`: text, except for those who write it down unchanged."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
+        if _lacks_ids(record):
+            _put_ids(record)
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
@@ -147,6 +182,8 @@ def _make_emit_json(json_lines: JsonLines, format_record: Any) -> Callable[[Any,
 
 def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines, format_record: Any) -> str:
     """What a handler is to write: a JSON line where that reaches the reader as it is."""
+    if _lacks_ids(record):
+        _put_ids(record)
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
     if is_captured(stream) or not writing.passes_on(stream) or not (is_stock or writing.is_file(stream)):

@@ -29,6 +29,17 @@ class Ids(NamedTuple):
     trace_flags: str
 
 
+_NO_ID = frozenset(("none", "null", "nil", "n/a", "unknown", "undefined"))
+
+
+def is_placeholder(value: object) -> bool:
+    """Whether it says that there is no id: None, 0, "", "-", zeros, or a word for it."""
+    if type(value) is str:
+        # No id in hexadecimal digits begins like one of the words, and few begin with a zero: each line asks.
+        return value[:1] in "0- nNuU" and (not value.strip("0- ") or value.lower() in _NO_ID)
+    return value is None or (isinstance(value, int) and value == 0)
+
+
 def current_ids() -> Ids | None:
     """The ids of the span that is current in this thread or task; None outside any.
 

@@ -7,7 +7,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs.ids import Ids
+from tracebaton_configurator.logs.ids import Ids, is_placeholder
 from tracebaton_configurator.logs.values import plain
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def with_ids(text: str, fields: dict[str, Any], record: logging.LogRecord, *, on
     """The object `text`, which holds `fields`, with the ids that the record has and it lacks.
 
     They are written behind the rest, so that its own shape stays. Ids come as one set: an object with a `trace_id` of
-    its own gains none of another trace. One that says it has none, by null or an empty string, is told. `one_line`
+    its own gains none of another trace. One that says it has none, by null or another placeholder, is told. `one_line`
     takes line breaks between the fields out.
     """
     return _extended(text, fields, _missing(fields, record.__dict__), one_line=one_line)
@@ -78,9 +78,13 @@ def _last(known: dict[str, Any]) -> str:
 
 def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     told = fields.get("trace_id")
-    if told and (told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields)):
+    if is_placeholder(told):
+        taken = [name for name in Ids._fields if is_placeholder(fields.get(name))]
+    elif told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields):
         return {}
-    return {name: known[name] for name in Ids._fields if not fields.get(name) and known.get(name) is not None}
+    else:
+        taken = [name for name in Ids._fields if not fields.get(name)]
+    return {name: known[name] for name in taken if known.get(name) is not None}
 
 
 def _extended(text: str, fields: dict[str, Any], added: dict[str, Any], *, one_line: bool) -> str:
