@@ -37,9 +37,10 @@ _emit = logging.StreamHandler.emit
 _is_replaced = not comes_from(logging.Handler, "format")
 _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 
-# The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
-# Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
-_WRITTEN_AFTERWARDS = ("gunicorn.access",)
+# What is written in the task of the request once the application has returned. gunicorn's asgi worker goes on to the
+# next request in the same task; granian says of an exception, which it turns into text, behind the access log.
+# Checked with gunicorn 27 (gunicorn/asgi/protocol.py) and granian 2.8 (granian/asgi.py).
+_WRITTEN_AFTERWARDS = {"gunicorn.access": True, "granian.access": False, "_granian.utils": False}
 
 
 # How many frames there may be between a logger and its handler.
@@ -103,7 +104,7 @@ def _put_ids(record: logging.LogRecord) -> None:
             # A server logs the exception of a request when the request is over.
             ids = remembered_ids(record.exc_info[1])
         elif ids is None and record.name in _WRITTEN_AFTERWARDS:
-            ids = ended_ids()
+            ids = ended_ids(once=_WRITTEN_AFTERWARDS[record.name])
     except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
         return
     if ids is not None:

@@ -63,12 +63,13 @@ def is_detached(request: Request) -> bool:
     return bool(request.answered) and monotonic() - request.answered > detach_after
 
 
-def ended_ids() -> Ids | None:
-    """The ids of the request that this task has just answered; only once."""
+def ended_ids(*, once: bool) -> Ids | None:
+    """The ids of the request that this task has just answered."""
     request = current_request.get()
     if request is None or request.span_context is None or not request.answered:
         return None
-    current_request.set(None)
+    if once:
+        current_request.set(None)
     return _ids_of(request.span_context)
 
 

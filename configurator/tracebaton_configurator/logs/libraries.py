@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracebaton_configurator.logs.formatter import JsonLines
 
 _SERVED_BY = {
+    "daphne.access": "tracebaton_configurator.logs.for_daphne",
     "structlog": "tracebaton_configurator.logs.for_structlog",
     "loguru": "tracebaton_configurator.logs.for_loguru",
 }
@@ -70,4 +71,4 @@ def _serve(library: str, _: ModuleType) -> None:
         _undo[library] = import_module(_SERVED_BY[library]).install(_json_lines)
 
     if _on:
-        apply(library, replace)
+        apply(library.partition(".")[0], replace)

@@ -40,6 +40,13 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "daphne",
+            "daphne",
+            "4.1 to 4.2",
+            "daphne.access.AccessLogGenerator.write_entry",
+            "each line of the access log has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
             "executors",
             "CPython",
             "3.10 to 3.14",
