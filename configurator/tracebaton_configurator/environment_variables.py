@@ -29,6 +29,9 @@ OTEL_TRACEBATON_LOG_FIELDS = "OTEL_TRACEBATON_LOG_FIELDS"
 OTEL_TRACEBATON_SHUTDOWN_TIMEOUT = "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT"
 """A duration (default `5s`): what the exit may take, flush included."""
 
+OTEL_TRACEBATON_DETACH_AFTER = "OTEL_TRACEBATON_DETACH_AFTER"
+"""A duration (default `5m`): lines of what still runs so long after its request was answered have no ids."""
+
 OTEL_TRACEBATON_SPOOL_DIR = "OTEL_TRACEBATON_SPOOL_DIR"
 """A directory where spans wait out an outage of the Collector (default: unset)."""
 

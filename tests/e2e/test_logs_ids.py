@@ -41,7 +41,7 @@ REQUESTS = {
     "/task": 6,
     "/outlives": 4,
     "/to-thread": 4,
-    "/executor": 3,
+    "/executor": 4,
     "/stream": 5,
     "/sync-stream": 5,
     "/call": 4,
@@ -60,7 +60,6 @@ class Run:
     def __init__(self, system: System, environ: dict[str, str]) -> None:
         self.sampled = environ["OTEL_TRACES_SAMPLER_ARG"] == "1"
         self.native = NATIVE.items() <= environ.items()
-        self.hands_on_to_threads = "PYTHONPATH" in environ
         with Downstream() as downstream:
             port = system.free_port()
             always = {
@@ -210,12 +209,6 @@ def test_a_line_outside_any_request_has_none(ran: Run) -> None:
     for line in outside:
         if not line["message"].startswith(about_requests):
             assert not {"trace_id", "span_id", "trace_flags"} & line.keys(), line
-
-
-def test_an_executor_gets_the_ids_by_the_instrumentation_for_threads(ran: Run) -> None:
-    """`run_in_executor` hands no context on, as `asyncio.to_thread` does; upstream has an instrumentation that does."""
-    (line,) = ran.by_path["(executor)"]
-    assert line.get("trace_id") == (ran.by_path["/executor"][0]["trace_id"] if ran.hands_on_to_threads else None)
 
 
 def test_concurrent_requests_never_mix(ran: Run) -> None:

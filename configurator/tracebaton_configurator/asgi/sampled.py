@@ -8,6 +8,7 @@ spans of both against each other.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -20,8 +21,7 @@ from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 from tracebaton_configurator.asgi.websockets import watched
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.logs.ids import ended as ended_request
-from tracebaton_configurator.logs.ids import remember_ids
+from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import pending_decision
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ class Recorder:
                 last = self._take(span, message)
                 await send(message)
                 if last:
+                    decision.answered = monotonic()
                     end(span)
 
+        decision.span_context = span.get_span_context()
+        current_request.set(decision)
         token = context_api.attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
         try:
             await self._inner(scope, receive, send_on)
@@ -91,7 +94,7 @@ class Recorder:
             raise
         finally:
             context_api.detach(token)
-            ended_request.set(span.get_span_context())
+            decision.answered = decision.answered or monotonic()
             end(span)
 
     def _start(self, scope: MutableMapping[str, Any], decision: RequestDecision) -> Span | None:

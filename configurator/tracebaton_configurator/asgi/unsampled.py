@@ -5,7 +5,7 @@ And those of a process whose tracing has been switched off, which have not even 
 
 from __future__ import annotations
 
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -16,8 +16,7 @@ from tracebaton_configurator.asgi.guard import FAILURE_CODES
 from tracebaton_configurator.asgi.late_spans import Outcome
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.logs.ids import ended as ended_request
-from tracebaton_configurator.logs.ids import remember_ids
+from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ async def pass_unsampled(
             }
         )
     )
+    decision.span_context = span_context
+    current_request.set(decision)
     began = time_ns()
     ended = 0
     # Routing writes both: a mounted application is another one, below another root.
@@ -70,6 +71,7 @@ async def pass_unsampled(
                 status = int(message["status"])
             elif kind == "http.response.body" and not message.get("more_body"):
                 ended = time_ns()  # what comes after it, background tasks, is not the request
+                decision.answered = monotonic()
             elif kind == "websocket.close":
                 close_code = int(message.get("code") or 1000)
             elif kind == "websocket.http.response.start":
@@ -87,7 +89,7 @@ async def pass_unsampled(
         raise
     finally:
         context_api.detach(token)
-        ended_request.set(span_context)
+        decision.answered = decision.answered or monotonic()
         failed = error is not None or status >= 500 or close_code in FAILURE_CODES
         if (failed or late_spans.is_slow(began, ended)) and not decision.excluded:
             outcome = Outcome(began, ended or time_ns(), status, error, close_code)

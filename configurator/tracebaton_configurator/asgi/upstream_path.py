@@ -6,14 +6,14 @@ requests go this way, too, where every one is counted.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.logs.ids import Ids, remember_ids
-from tracebaton_configurator.logs.ids import ended as ended_request
+from tracebaton_configurator.logs.ids import Ids, current_request, remember_ids
 from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
 from tracebaton_configurator.sampling.decision import pending_decision
 
@@ -40,8 +40,12 @@ async def record_by(
     refusal = refuse_callers(lambda: not decision.consumed) if decision.untrusted_parent is not None else None
     token = context_api.attach(decision.base)
     linked = decision.untrusted_parent is None
+    decision.span_context = SpanContext(
+        decision.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(int(decision.recorded))
+    )
+    current_request.set(decision)
 
-    def linking(message: Message) -> Awaitable[None]:
+    def watched(message: Message) -> Awaitable[None]:
         nonlocal linked
         if not linked:
             linked = True
@@ -51,10 +55,15 @@ async def record_by(
                     span.add_link(decision.untrusted_parent)
             except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
                 report_error("A span could not be linked", failure)
+        try:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                decision.answered = monotonic()
+        except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
+            report_error("A response could not be read", failure)
         return send(message)
 
     try:
-        await app(scope, receive, send if linked else linking)
+        await app(scope, receive, watched)
     except Exception as raised:
         remember_ids(
             raised,
@@ -63,8 +72,7 @@ async def record_by(
         raise
     finally:
         context_api.detach(token)
-        flags = TraceFlags(int(decision.recorded))
-        ended_request.set(SpanContext(decision.trace_id, span_id, is_remote=False, trace_flags=flags))
+        decision.answered = decision.answered or monotonic()
         if refusal is not None:
             refusal()
         pending_decision.reset(pending)

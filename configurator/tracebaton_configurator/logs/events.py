@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tracebaton_configurator.logs.ids import current_ids, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, is_placeholder, remembered_ids
 from tracebaton_configurator.logs.objects import as_object, with_ids
 
 if TYPE_CHECKING:
@@ -48,9 +48,14 @@ def lacking(own: Mapping[str, Any], ids: dict[str, str]) -> dict[str, str]:
     if ids.keys().isdisjoint(own):
         return ids
     told = own.get("trace_id")
-    if told and told != ids.get("trace_id"):
+    if not is_placeholder(told) and told != ids.get("trace_id"):
         return {}
-    return {name: value for name, value in ids.items() if not own.get(name)}
+    return {name: value for name, value in ids.items() if _is_lacking(name, own)}
+
+
+def _is_lacking(name: str, own: Mapping[str, Any]) -> bool:
+    # Flags of `00` are flags, where the ids beside them are ids.
+    return is_placeholder(own.get("trace_id" if name == "trace_flags" and own.get(name) else name))
 
 
 def line_of_event(json_lines: JsonLines, event: Event, fields: Mapping[str, Any], ids: Mapping[str, str]) -> str:

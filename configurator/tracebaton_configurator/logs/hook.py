@@ -16,11 +16,20 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.logs import captured, field_names, format_fields, libraries, named_ids, standard, writing
+from tracebaton_configurator.logs import (
+    asyncio_reports,
+    captured,
+    field_names,
+    format_fields,
+    libraries,
+    named_ids,
+    standard,
+    writing,
+)
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
-from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, ended_ids, is_placeholder, remembered_ids
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
@@ -40,10 +49,14 @@ _is_replaced = not comes_from(logging.Handler, "format")
 _patched_format: Any = None
 _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
 
-# The access log of gunicorn's asgi worker, written in the task of the request once the application has returned.
-# Checked with gunicorn 27 (gunicorn/asgi/protocol.py).
-_WRITTEN_AFTERWARDS = ("gunicorn.access",)
+# What is written in the task of the request once the application has returned. gunicorn's asgi worker goes on to the
+# next request in the same task; granian says of an exception, which it turns into text, behind the access log.
+# Checked with gunicorn 27 (gunicorn/asgi/protocol.py) and granian 2.8 (granian/asgi.py).
+_WRITTEN_AFTERWARDS = {"gunicorn.access": True, "granian.access": False, "_granian.utils": False}
 
+
+# How many frames there may be between a logger and its handler.
+_DEEPEST = 50
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
@@ -68,7 +81,13 @@ def install(
     named_ids.service_name = service_name
     apply("logging", lambda: _replace_methods(json_lines))
     libraries.install(json_lines)
-    return _uninstall
+    leave_asyncio = asyncio_reports.install()
+
+    def uninstall() -> None:
+        leave_asyncio()
+        _uninstall()
+
+    return uninstall
 
 
 def _replace_methods(json_lines: JsonLines | None) -> None:
@@ -90,23 +109,51 @@ def _uninstall() -> None:
 def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     if on_server_line is not None and record.name.partition(".")[0] in _SERVERS:
         on_server_line()
-    fields = record.__dict__
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
-    if "trace_id" not in fields:
-        try:
-            ids = current_ids()
-            if ids is None and record.exc_info:
-                # A server logs the exception of a request when the request is over.
-                ids = remembered_ids(record.exc_info[1])
-            elif ids is None and record.name in _WRITTEN_AFTERWARDS:
-                ids = ended_ids()
-        except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
-            ids = None
-        if ids is not None:
-            fields["trace_id"], span_id, trace_flags = ids
-            fields.setdefault("span_id", span_id)
-            fields.setdefault("trace_flags", trace_flags)
+    told = record.__dict__.get("trace_id")
+    if told is None or is_placeholder(told):
+        _put_ids(record)
     _handle(self, record)
+
+
+def _put_ids(record: logging.LogRecord) -> None:
+    """Put the ids of the moment on it, where there are any; does not raise."""
+    fields = record.__dict__
+    try:
+        ids = current_ids()
+        if ids is None and record.exc_info:
+            # A server logs the exception of a request when the request is over.
+            ids = remembered_ids(record.exc_info[1])
+        elif ids is None and record.name in _WRITTEN_AFTERWARDS:
+            ids = ended_ids(once=_WRITTEN_AFTERWARDS[record.name])
+    except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
+        return
+    if ids is not None:
+        fields["trace_id"], span_id, trace_flags = ids
+        told = fields.get("span_id")
+        if told is None or is_placeholder(told):
+            fields["span_id"] = span_id
+        told = fields.get("trace_flags")
+        if told is None or is_placeholder(told):
+            fields["trace_flags"] = trace_flags
+
+
+def _lacks_ids(record: logging.LogRecord) -> bool:
+    """Whether a filter of the application's has put a placeholder in their place."""
+    return is_placeholder(record.__dict__.get("trace_id", "absent")) and _is_being_logged(record)
+
+
+def _is_being_logged(record: logging.LogRecord) -> bool:
+    """Whether this is below `Logger.handle`: a record out of a queue has nothing to do with who takes it out."""
+    frame, code = sys._getframe(2), _handle_with_ids.__code__  # noqa: SLF001
+    for _ in range(_DEEPEST):
+        if frame.f_code is code:
+            logged = frame.f_locals["record"]
+            return logged is record or logged.created == record.created  # since 3.12, a filter may have copied it
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
 
 
 # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is
@@ -132,6 +179,8 @@ def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
 
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
+    if _lacks_ids(record):
+        _put_ids(record)
     text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
@@ -144,6 +193,8 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
     """`Handler.format` for mode `json`: text, except for those who write it down unchanged."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
+        if _lacks_ids(record):
+            _put_ids(record)
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
@@ -180,6 +231,8 @@ def _make_emit_json(json_lines: JsonLines) -> Callable[[Any, logging.LogRecord],
 
 def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
     """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
+    if _lacks_ids(record):
+        _put_ids(record)
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
     if not standard.is_standard(stream) or (captured.streams and is_captured(stream)) or not writing.passes_on(stream):

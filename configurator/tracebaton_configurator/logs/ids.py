@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from time import monotonic
+from typing import NamedTuple, Protocol
 
-from opentelemetry.trace import get_current_span
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+
+class Request(Protocol):
+    """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
+
+    answered: float
+    span_context: SpanContext | None
 
 
 class Ids(NamedTuple):
@@ -23,22 +29,48 @@ class Ids(NamedTuple):
     trace_flags: str
 
 
+_NO_ID = frozenset(("none", "null", "nil", "n/a", "unknown", "undefined"))
+
+
+def is_placeholder(value: object) -> bool:
+    """Whether it says that there is no id: None, 0, "", "-", zeros, or a word for it."""
+    if type(value) is str:
+        # No id in hexadecimal digits begins like one of the words, and few begin with a zero: each line asks.
+        return value[:1] in "0- nNuU" and (not value.strip("0- ") or value.lower() in _NO_ID)
+    return value is None or (isinstance(value, int) and value == 0)
+
+
 def current_ids() -> Ids | None:
-    """The ids of the span that is current in this thread or task; None outside any."""
-    return _ids_of(get_current_span().get_span_context())
+    """The ids of the span that is current in this thread or task; None outside any.
 
-
-# The request that this task has answered last, until a server's line about it is written.
-ended: ContextVar[SpanContext | None] = ContextVar("tracebaton-ended", default=None)
-
-
-def ended_ids() -> Ids | None:
-    """The ids of the request that this task has just answered; only once."""
-    context = ended.get()
-    if context is None:
+    What still runs long after its request was answered is no part of it, but for a span of its own.
+    """
+    span = get_current_span()
+    request = current_request.get()
+    if request is not None and request.answered and is_detached(request) and not span.is_recording():
         return None
-    ended.set(None)
-    return _ids_of(context)
+    return _ids_of(span.get_span_context())
+
+
+# What this task, or thread, belongs to. A server's task belongs to its last request until a line about that is written.
+current_request: ContextVar[Request | None] = ContextVar("tracebaton-request", default=None)
+detach_after = 300.0
+"""Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
+
+
+def is_detached(request: Request) -> bool:
+    """Whether it was answered so long ago that what it started goes on by itself."""
+    return bool(request.answered) and monotonic() - request.answered > detach_after
+
+
+def ended_ids(*, once: bool) -> Ids | None:
+    """The ids of the request that this task has just answered."""
+    request = current_request.get()
+    if request is None or request.span_context is None or not request.answered:
+        return None
+    if once:
+        current_request.set(None)
+    return _ids_of(request.span_context)
 
 
 def _ids_of(context: SpanContext) -> Ids | None:
@@ -75,3 +107,12 @@ def remembered_ids(error: BaseException | None) -> Ids | None:
     """What `remember_ids` noted."""
     ids = getattr(error, _REMEMBERED, None)
     return ids if isinstance(ids, Ids) else None
+
+
+def with_ids(ids: Ids | None) -> Context:
+    """A context in which these are the ids, and nothing else is set."""
+    if ids is None:
+        return Context()
+    flags = TraceFlags(int(ids.trace_flags, 16))
+    span_context = SpanContext(int(ids.trace_id, 16), int(ids.span_id, 16), is_remote=False, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(span_context), Context())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tracebaton_configurator.logs.formatter import JsonLines
 
 _SERVED_BY = {
+    "daphne.access": "tracebaton_configurator.logs.for_daphne",
     "eliot": "tracebaton_configurator.logs.for_eliot",
     "logbook": "tracebaton_configurator.logs.for_logbook",
     "structlog": "tracebaton_configurator.logs.for_structlog",

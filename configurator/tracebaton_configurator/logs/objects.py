@@ -8,7 +8,7 @@ from json.scanner import make_scanner
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs import field_names
-from tracebaton_configurator.logs.ids import Ids
+from tracebaton_configurator.logs.ids import Ids, is_placeholder
 from tracebaton_configurator.logs.values import plain, safe_line
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def with_ids(text: str, fields: dict[str, Any], record: logging.LogRecord, *, on
     """The object `text`, which holds `fields`, with the ids that the record has and it lacks.
 
     They are written behind the rest, so that its own shape stays. Ids come as one set: an object with a `trace_id` of
-    its own gains none of another trace. One that says it has none, by null or an empty string, is told. `one_line`
+    its own gains none of another trace. One that says it has none, by null or another placeholder, is told. `one_line`
     takes line breaks between the fields out.
     """
     return _extended(text, fields, _missing(fields, record.__dict__), one_line=one_line)
@@ -81,15 +81,19 @@ def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     names = field_names.current
     if names.are_usual:
         told = fields.get("trace_id")
-        if told and (told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields)):
+        if is_placeholder(told):
+            taken = [name for name in Ids._fields if is_placeholder(fields.get(name))]
+        elif told != known.get("trace_id") or ("span_id" in fields and "trace_flags" in fields):
             return {}
-        return {name: known[name] for name in Ids._fields if not fields.get(name) and known.get(name) is not None}
+        else:
+            taken = [name for name in Ids._fields if not fields.get(name)]
+        return {name: known[name] for name in taken if known.get(name) is not None}
     told, same = fields.get(names.name("trace_id")) or fields.get("trace_id"), known.get("trace_id")
     ids = {name: known[name] for name in Ids._fields if known.get(name) is not None}
     shown = names.ids(ids)
-    if told and told not in (same, shown.get(names.name("trace_id"))):
+    if not is_placeholder(told) and told not in (same, shown.get(names.name("trace_id"))):
         return {}
-    return {name: value for name, value in shown.items() if not fields.get(name) and fields.get(name) is not value}
+    return {name: value for name, value in shown.items() if is_placeholder(fields.get(name))}
 
 
 def _extended(text: str, fields: dict[str, Any], added: dict[str, Any], *, one_line: bool) -> str:

@@ -26,6 +26,13 @@ CATALOGUE = {
             "secrets in a request's query are redacted before upstream decodes it",
         ),
         Patch(
+            "asyncio",
+            "CPython",
+            "3.10 to 3.14",
+            "asyncio.BaseEventLoop.call_exception_handler",
+            "what asyncio says of a task or a callback has the ids of that",
+        ),
+        Patch(
             "children",
             "CPython",
             "3.10 to 3.14",
@@ -33,11 +40,25 @@ CATALOGUE = {
             "OTEL_TRACEBATON_CHILDREN=false: programs that the application runs start without the launcher",
         ),
         Patch(
+            "daphne",
+            "daphne",
+            "4.1 to 4.2",
+            "daphne.access.AccessLogGenerator.write_entry",
+            "each line of the access log has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
             "eliot",
             "eliot",
             "1.18",
             "eliot._output.Destinations.send",
             "each message has the ids of its request",
+        ),
+        Patch(
+            "executors",
+            "CPython",
+            "3.10 to 3.14",
+            "__init__ and run of concurrent.futures.thread._WorkItem",
+            "what a request gives to an executor has its context, until it is done",
         ),
         Patch(
             "exit",
@@ -117,6 +138,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "hypercorn-context",
+            "hypercorn",
+            "0.17 to 0.18",
+            "hypercorn.app_wrappers.ASGIWrapper.__init__",
+            "a request begins in a clean OpenTelemetry context",
+        ),
+        Patch(
             "log-export",
             "CPython",
             "3.10 to 3.14",
@@ -129,13 +157,6 @@ CATALOGUE = {
             "1.10",
             "nothing: a processor is pushed for the application",
             "each record has the ids of its request among its extras",
-        ),
-        Patch(
-            "hypercorn-context",
-            "hypercorn",
-            "0.17 to 0.18",
-            "hypercorn.app_wrappers.ASGIWrapper.__init__",
-            "a request begins in a clean OpenTelemetry context",
         ),
         Patch(
             "logging",
@@ -201,6 +222,13 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "threads",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.Thread.start",
+            "a thread that a request starts has its context, and one of a library's has none",
+        ),
+        Patch(
             "tracer-provider",
             "opentelemetry-api",
             "1.42.0 to 1.45.2",
@@ -220,6 +248,13 @@ CATALOGUE = {
             "0.34 to 0.54",
             "uvicorn.server.Server.startup",
             "a request begins in a clean OpenTelemetry context",
+        ),
+        Patch(
+            "uvloop",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.call_exception_handler",
+            "what uvloop says of a task or a callback has the ids of that",
         ),
     )
 }

@@ -66,6 +66,12 @@ def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], obje
     on_import.after(module, lambda imported: apply(name, lambda: replace(imported)))
 
 
+def withdraw(name: str, reason: str) -> None:
+    """Note that a patch is not in force any more, which is as it should be."""
+    if name not in _disabled:
+        _outcomes[name] = Outcome("declined", reason)
+
+
 def outcome(name: str) -> Outcome:
     """What became of the patch of that name; it waits where its library has not been imported."""
     return _outcomes.get(name) or Outcome("disabled" if name in _disabled else "waiting")

@@ -27,10 +27,13 @@ class RequestDecision:
     * `base`: the OpenTelemetry context that the request starts in: baggage and no span;
     * `learn`: whether the root sampler wants to know its route;
     * `method` and `path` by which it was made;
+    * `answered`: when the answer was complete, in seconds of the monotonic clock; 0 before that;
+    * `span_context`: that of the request, once it has one;
     * `consumed`: whether the SDK has made its span.
     """
 
     __slots__ = (
+        "answered",
         "base",
         "consumed",
         "excluded",
@@ -40,6 +43,7 @@ class RequestDecision:
         "path",
         "random",
         "recorded",
+        "span_context",
         "span_id",
         "trace_id",
         "trace_state",
@@ -61,6 +65,8 @@ class RequestDecision:
         self.random = False
         self.consumed = False
         self.method = self.path = ""
+        self.answered = 0.0
+        self.span_context: SpanContext | None = None
 
     def exclude(self) -> None:
         """Take the decision back: this request is not to be traced."""

@@ -86,6 +86,7 @@ class Settings:
     log_extras: str | frozenset[str]
     log_fields: tuple[str, tuple[tuple[str, str], ...]]
     shutdown_timeout: float
+    detach_after: float
     spool_dir: str | None
     spool_max_mb: int
     trust_parent: bool | tuple[IPv4Network | IPv6Network, ...]
@@ -143,6 +144,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
             "the usual names",
         ),
         shutdown_timeout=reader.duration(ours.OTEL_TRACEBATON_SHUTDOWN_TIMEOUT, 5.0, "5s") or 5.0,
+        detach_after=cast("float", reader.duration(ours.OTEL_TRACEBATON_DETACH_AFTER, 300.0, "5m")),
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
         trust_parent=_read_trust(reader),

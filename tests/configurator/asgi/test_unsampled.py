@@ -18,7 +18,7 @@ from rawasgi import http_scope, send, traceparent, websocket_scope
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from tracebaton_configurator.logs.ids import current_ids, ended, remembered_ids
+from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -656,6 +656,6 @@ def test_what_is_logged_behind_a_counted_request_says_whether_it_was_sampled(
 
     async def ask() -> Any:
         await send(made.put_on(reporting_app()[0]), http_scope(path="/async"))
-        return ended.get()
+        return ended_ids(once=True)
 
-    assert asyncio.run(ask()).trace_flags & 1 == flags
+    assert int(asyncio.run(ask()).trace_flags, 16) & 1 == flags

@@ -19,6 +19,7 @@ BOOLEANS = {
 DURATIONS: dict[str, tuple[str, float | None, str]] = {
     "OTEL_TRACEBATON_KEEP_SLOWER_THAN": ("keep_slower_than", None, "no threshold"),
     "OTEL_TRACEBATON_SHUTDOWN_TIMEOUT": ("shutdown_timeout", 5.0, "5s"),
+    "OTEL_TRACEBATON_DETACH_AFTER": ("detach_after", 300.0, "5m"),
 }
 NUMBERS = {
     "OTEL_BSP_SCHEDULE_DELAY": ("batch_delay_ms", 1000, 86_400_000),

@@ -149,7 +149,7 @@ async def to_thread() -> None:
 
 @app.get("/executor")
 async def executor() -> None:
-    await asyncio.get_running_loop().run_in_executor(None, log.info, "(executor) in a thread")
+    await asyncio.get_running_loop().run_in_executor(None, log.info, "/executor in a thread")
 
 
 @app.get("/stream")
