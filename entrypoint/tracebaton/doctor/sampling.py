@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
 from tracebaton_configurator.names import NAME
-from tracebaton_configurator.sampling.rules import KINDS, Rule, RuleError, effective_rules, parse_rules
+from tracebaton_configurator.sampling.rules import KINDS, Rule, RuleError, effective_rules, parse_rules, rule_for
 from tracebaton_configurator.sampling.rules import SERVER as REQUESTS
 from tracebaton_configurator.settings import Problem
 
@@ -41,7 +41,7 @@ def check(situation: Situation) -> Iterator[Finding]:
             for request in situation.explain:
                 yield ok(f"{request}: the sampler {here.sampler} decides, the same for every request")
             return
-    yield from _by_rules(argument, situation.explain)
+    yield from _by_rules(argument, situation.explain, _root_path(situation))
 
 
 def _wrong(problem: SamplerError, sampler: str, argument: str) -> Finding:
@@ -75,7 +75,7 @@ def _standard(sampler: str, argument: str | None) -> Finding:
     )
 
 
-def _by_rules(argument: str | None, explain: Sequence[str]) -> Iterator[Finding]:
+def _by_rules(argument: str | None, explain: Sequence[str], root_path: str) -> Iterator[Finding]:
     own = 0
     try:
         own = len(parse_rules(argument)) if argument is not None else 0
@@ -95,10 +95,10 @@ def _by_rules(argument: str | None, explain: Sequence[str]) -> Iterator[Finding]
                 f"write it before rule {catch_all}",
             )
     for request in explain:
-        yield _explained(request, rules, own)
+        yield _explained(request, rules, own, root_path)
 
 
-def _explained(request: str, rules: Sequence[Rule], own: int) -> Finding:
+def _explained(request: str, rules: Sequence[Rule], own: int, root_path: str) -> Finding:
     given = request.strip()
     word, _, rest = (f"GET {given}" if given.startswith("/") else given).partition(" ")
     word, rest = word.upper(), rest.strip()
@@ -106,14 +106,24 @@ def _explained(request: str, rules: Sequence[Rule], own: int) -> Finding:
         return error(
             f"--explain {request!r} is no request", "write a method and a path, 'POST /chat', or a kind and a name"
         )
-    path = rest.partition("?")[0]
-    number, rule = next(
-        (number, rule)
-        for number, rule in enumerate(rules, 1)
-        if (rule.matches_span(word, rest) if word in KINDS else rule.matches_request(word, path))
-    )
+    if word in KINDS:
+        rule = next(rule for rule in rules if rule.matches_span(word, rest))
+    else:
+        rule = rule_for(rules, word, rest.partition("?")[0], root_path)
+    number = rules.index(rule) + 1
     whose = "" if number <= own else " of the defaults"
     return ok(f"{word} {rest}: rule {number}{whose} decides, {rule}: {_in_words(rule)}. What has a parent follows it")
+
+
+def _root_path(situation: Situation) -> str:
+    """What the server is told; what an application has by itself nobody can know before it runs."""
+    program = situation.launch.program
+    for before, argument in zip(["", *program], program, strict=False):
+        if before == "--root-path":
+            return argument
+        if argument.startswith("--root-path="):
+            return argument.partition("=")[2]
+    return situation.environ.get("UVICORN_ROOT_PATH", "")
 
 
 def _in_words(rule: Rule) -> str:

@@ -57,6 +57,21 @@ def test_explain_by_the_default_rules(diagnose: Examine) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "environ"),
+    [
+        (["uvicorn", "main:app", "--root-path", "/api"], {}),
+        (["uvicorn", "main:app", "--root-path=/api"], {}),
+        (["sh", "-c", "exec uvicorn main:app --root-path /api/"], {}),
+        (["uvicorn", "main:app"], {"UVICORN_ROOT_PATH": "/api"}),
+    ],
+)
+@pytest.mark.parametrize("path", ["/health", "/api/health"])
+def test_explain_knows_the_root_path(diagnose: Examine, command: list[str], environ: dict[str, str], path: str) -> None:
+    finding = diagnose(environ, command, check="sampling", explain=(f"GET {path}",))[-1]
+    assert finding.message.startswith(f"GET {path}: rule 1 of the defaults decides")
+
+
 @pytest.mark.parametrize("nonsense", ["", "POST", "  "])
 def test_explain_nonsense(diagnose: Examine, nonsense: str) -> None:
     finding = diagnose(check="sampling", explain=(nonsense,))[-1]
