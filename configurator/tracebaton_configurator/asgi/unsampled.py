@@ -12,7 +12,7 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
-from tracebaton_configurator.asgi.late_spans import Outcome
+from tracebaton_configurator.asgi.late_spans import Failure, Outcome, is_failure
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import ended as ended_request
@@ -44,13 +44,14 @@ async def pass_unsampled(
 ) -> None:
     """Run `app` for a request that gets no span, unless it ends in a way that `late_spans` wants to record."""
     span_context = fast_path.non_recording_span_context(decision)
+    failure = Failure()
     token = context_api.attach(
         Context(
             {
                 **decision.base,
                 CURRENT_SPAN: NonRecordingSpan(span_context),
                 SUPPRESS_INSTRUMENTATION: True,
-                UNSAMPLED: True,
+                UNSAMPLED: failure,
             }
         )
     )
@@ -83,11 +84,12 @@ async def pass_unsampled(
     finally:
         context_api.detach(token)
         ended_request.set(span_context)
-        if (error is not None or status >= 500 or late_spans.is_slow(began, ended)) and not decision.excluded:
+        failed = is_failure(error) if error is not None else status >= 500
+        if (failed or failure.marked or late_spans.is_slow(began, ended)) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
-            outcome = Outcome(began, ended or time_ns(), status, error)
+            outcome = Outcome(began, ended or time_ns(), status, error or failure.error, failed or failure.marked)
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
-        error = None  # or it would be held by the frame in its own traceback
+        error = failure.error = None  # or it would be held by the frame in its own traceback
 
 
 async def pass_untraced(

@@ -44,6 +44,10 @@ _WRITTEN_AFTERWARDS = ("gunicorn.access",)
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
+# Called with the exception of a record of level ERROR and above.
+on_logged_error: Callable[[BaseException], object] | None = None
+# What these report is not about the request within which they do.
+_OF_NO_REQUEST = ("asyncio", "opentelemetry", "tracebaton")
 _SERVERS = frozenset((*SERVER_MODULES, "_granian"))
 
 
@@ -94,7 +98,18 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
             fields["trace_id"], span_id, trace_flags = ids
             fields.setdefault("span_id", span_id)
             fields.setdefault("trace_flags", trace_flags)
+    if record.levelno >= logging.ERROR and on_logged_error is not None:
+        _report_error(record)
     _handle(self, record)
+
+
+def _report_error(record: logging.LogRecord) -> None:
+    try:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and on_logged_error is not None and record.name.split(".")[0] not in _OF_NO_REQUEST:
+            on_logged_error(error)
+    except Exception:  # noqa: BLE001, S110 (an odd record, as above)
+        pass
 
 
 # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
+from tracebaton_configurator.asgi.late_spans import mark_failed
 from tracebaton_configurator.coexist import providers
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
@@ -31,7 +32,7 @@ from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
-from tracebaton_configurator.logs import diagnostics, own
+from tracebaton_configurator.logs import diagnostics, hook, own
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import http_clients
@@ -112,6 +113,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             keep_slower_than=here.keep_slower_than,
             event_spans=here.asgi_event_spans,
         )
+        if here.keep_logged_errors:
+            hook.on_logged_error = mark_failed
         if here.metrics_exporters:
             bypass_reason = "metrics are exported, and they count every request"
             asgi.fast_path.bypassed = True

@@ -104,8 +104,8 @@ class Reader:
         lower, upper, decimal = self._query.needles
         for line in self._unfold(lines) if self._unfold is not None else lines:
             counts.lines += 1
-            found = lower in line or upper in line or decimal in line
-            if (found or self._match is not None) and self._take(line.rstrip(b"\r")):
+            has_id = lower in line or upper in line or decimal in line
+            if (has_id or self._match is not None) and self._take(line.rstrip(b"\r")):
                 continue
             if line[:1] != b"{" and not _JSON.match(line):
                 counts.plain += 1
@@ -148,8 +148,8 @@ class Reader:
     def _unfolded(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         """The lines of Docker's json-file log, those whole again that it has split, with the time in front."""
         for line in lines:
-            found = any(needle in line for needle in self._query.needles)
-            if not (found or self._entry or self._match) and _JSON_FILE_END in line:
+            has_id = any(needle in line for needle in self._query.needles)
+            if not (has_id or self._entry or self._match) and _JSON_FILE_END in line:
                 yield line.removeprefix(_JSON_FILE)  # escaped, but only counted
                 continue
             try:
