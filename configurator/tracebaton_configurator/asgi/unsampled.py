@@ -5,7 +5,7 @@ And those of a process whose tracing has been switched off, which have not even 
 
 from __future__ import annotations
 
-from time import time_ns
+from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -55,7 +55,8 @@ async def pass_unsampled(
             }
         )
     )
-    began = time_ns()
+    # The time that it takes is no difference of wall clocks, which may jump.
+    began, started = time_ns(), monotonic_ns()
     ended = 0
     # Routing writes both: a mounted application is another one, below another root.
     owner, root_path = scope.get("app"), scope.get("root_path", "")
@@ -69,7 +70,7 @@ async def pass_unsampled(
             if kind == "http.response.start":
                 status = int(message["status"])
             elif kind == "http.response.body" and not message.get("more_body"):
-                ended = time_ns()  # what comes after it, background tasks, is not the request
+                ended = began + monotonic_ns() - started  # what comes after it, background tasks, is not the request
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
         return send(message)
@@ -87,7 +88,13 @@ async def pass_unsampled(
         failed = is_failure(error) if error is not None else status >= 500
         if (failed or failure.marked or late_spans.is_slow(began, ended)) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
-            outcome = Outcome(began, ended or time_ns(), status, error or failure.error, failed or failure.marked)
+            outcome = Outcome(
+                began,
+                ended or began + monotonic_ns() - started,
+                status,
+                error or failure.error,
+                failed or failure.marked,
+            )
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
         error = failure.error = None  # or it would be held by the frame in its own traceback
 
