@@ -59,8 +59,8 @@ class QueueSpanProcessor(SpanProcessor):
         self._most = most_queued
         self._size = min(batch_size, most_queued)
         self._shutdown_timeout = shutdown_timeout
-        # In a forked child, its own open spans, by id: those that were open at the fork are the parent's. No clock tells
-        # them apart, for it may jump.
+        # In a forked child, its own open spans, by id: those that were open at the fork are the parent's. No clock
+        # tells them apart, for it may jump.
         self._opened: WeakValueDictionary[int, Span] | None = None
         self._shutdown_summary: str | None = None
         self._holder = object()

@@ -35,7 +35,7 @@ from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, hook, own
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients
+from tracebaton_configurator.propagation import http_clients, redis_scripts
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -121,7 +121,9 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     control = Control(sampler, ids, asgi.fast_path if asgi else None)
     late_spans = asgi.late_spans if asgi else None
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
-    around = merged([*([asgi.around(), http_clients.around()] if asgi else []), providers.around()])
+    around = merged(
+        [*([asgi.around(), http_clients.around()] if asgi else []), redis_scripts.around(), providers.around()]
+    )
     pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason, around)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
