@@ -20,6 +20,7 @@ from tracebaton_configurator.logs import libraries, writing
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, remembered_ids
+from tracebaton_configurator.logs.logged_errors import note_logged
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
@@ -44,10 +45,6 @@ _WRITTEN_AFTERWARDS = ("gunicorn.access",)
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
-# Called with the exception of a record of level ERROR and above.
-on_logged_error: Callable[[BaseException], object] | None = None
-# What these report is not about the request within which they do.
-_OF_NO_REQUEST = ("asyncio", "opentelemetry", "tracebaton")
 _SERVERS = frozenset((*SERVER_MODULES, "_granian"))
 
 
@@ -98,18 +95,9 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
             fields["trace_id"], span_id, trace_flags = ids
             fields.setdefault("span_id", span_id)
             fields.setdefault("trace_flags", trace_flags)
-    if record.levelno >= logging.ERROR and on_logged_error is not None:
-        _report_error(record)
+    if record.levelno >= logging.ERROR and record.exc_info:
+        note_logged(record.exc_info, record.name)
     _handle(self, record)
-
-
-def _report_error(record: logging.LogRecord) -> None:
-    try:
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None and on_logged_error is not None and record.name.split(".")[0] not in _OF_NO_REQUEST:
-            on_logged_error(error)
-    except Exception:  # noqa: BLE001, S110 (an odd record, as above)
-        pass
 
 
 # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is

@@ -32,7 +32,7 @@ from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
-from tracebaton_configurator.logs import diagnostics, hook, own
+from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import http_clients, redis_scripts
@@ -114,7 +114,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             event_spans=here.asgi_event_spans,
         )
         if here.keep_logged_errors:
-            hook.on_logged_error = mark_failed
+            logged_errors.on_logged_error = mark_failed
         if here.metrics_exporters:
             bypass_reason = "metrics are exported, and they count every request"
             asgi.fast_path.bypassed = True

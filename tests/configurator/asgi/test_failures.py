@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+import loguru
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
@@ -14,7 +15,7 @@ from rawasgi import http_scope, send, websocket_scope
 from starlette.requests import ClientDisconnect
 
 from tracebaton_configurator.asgi import late_spans
-from tracebaton_configurator.logs import hook
+from tracebaton_configurator.logs import hook, logged_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def hooked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     uninstall = hook.install("inject", "here")
-    monkeypatch.setattr(hook, "on_logged_error", late_spans.mark_failed)
+    monkeypatch.setattr(logged_errors, "on_logged_error", late_spans.mark_failed)
     yield
     uninstall()
 
@@ -72,6 +73,20 @@ def test_a_logged_error_is_kept(behind: MakeBehind) -> None:
     assert (span.events[0].attributes or {})["exception.message"] == "on purpose"
 
 
+def test_of_loguru(behind: MakeBehind) -> None:
+    made = behind("*=0")
+
+    async def endpoint() -> str:
+        try:
+            _raise()
+        except ValueError:
+            loguru.logger.exception("it failed")
+        return "fine"
+
+    ask(made, endpoint)
+    assert made.only.status.status_code is StatusCode.ERROR
+
+
 def test_in_a_thread_and_a_task_of_the_request(behind: MakeBehind) -> None:
     made = behind("*=0")
 
@@ -94,12 +109,13 @@ def test_in_a_thread_and_a_task_of_the_request(behind: MakeBehind) -> None:
         lambda: _log(level=logging.WARNING),
         lambda: _log(exc_info=False),
         lambda: logging.getLogger("app").error("nothing raised", exc_info=True),  # noqa: LOG014 (that is the case)
+        lambda: logged_errors.note_logged(True, "a record that somebody made by hand"),
         lambda: _log("asyncio"),
         lambda: _log("opentelemetry.context"),
         lambda: _log(error=_client_goes),
         lambda: _log(error=_is_cancelled),
     ],
-    ids=["warning", "no-exc-info", "no-exception", "asyncio", "opentelemetry", "client-gone", "cancelled"],
+    ids=["warning", "no-exc-info", "no-exception", "odd", "asyncio", "opentelemetry", "client-gone", "cancelled"],
 )
 def test_what_is_no_failure(behind: MakeBehind, log: Callable[[], None]) -> None:
     made = behind("*=0")
