@@ -109,7 +109,7 @@ def test_in_a_thread_and_a_task_of_the_request(behind: MakeBehind) -> None:
         lambda: _log(level=logging.WARNING),
         lambda: _log(exc_info=False),
         lambda: logging.getLogger("app").error("nothing raised", exc_info=True),  # noqa: LOG014 (that is the case)
-        lambda: logged_errors.note_logged(True, "a record that somebody made by hand"),
+        lambda: logged_errors.note_logged("no tuple", "a record that somebody made by hand"),
         lambda: _log("asyncio"),
         lambda: _log("opentelemetry.context"),
         lambda: _log(error=_client_goes),
