@@ -88,8 +88,10 @@ def _record(line: str) -> dict[str, Any] | None:
         record = json.loads(line)
     except ValueError:
         return None
-    is_one = isinstance(record, dict) and tuple(record)[:4] == _MADE_OF_A_RECORD
-    return record if is_one else None
+    if not isinstance(record, dict):
+        return None
+    names = tuple(name for name in record if name not in TRACED_FIELDS)
+    return record if names[:4] == _MADE_OF_A_RECORD else None
 
 
 def _without_ids(line: str) -> str:

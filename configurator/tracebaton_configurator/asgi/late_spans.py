@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opentelemetry import context as context_api
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import FAILURE_CODES, note_error, set_close_code
+from tracebaton_configurator.asgi.guard import note_error, set_close_code
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -26,20 +27,47 @@ if TYPE_CHECKING:
 # Says why a span is there although its request was not sampled: `error` or `slow`.
 REASON = "tracebaton.kept"
 PER_SECOND = 10
+_DISCONNECTS = ("ClientDisconnect", "WebSocketDisconnect")
 
 
 class Outcome(NamedTuple):
-    """How a request ended: times in ns since the epoch, status 0 for none, what it raised, a WebSocket's close code."""
+    """How a request ended: times in ns since the epoch, status and close code 0 for none, what it raised or logged."""
 
     began: int
     ended: int
     status: int
     error: Exception | None
+    failed: bool
     close_code: int = 0
 
-    @property
-    def failed(self) -> bool:
-        return self.error is not None or self.status >= 500 or self.close_code in FAILURE_CODES
+
+class Failure:
+    """Whether an unsampled request has failed in a way that its answer does not show; `error` is with what."""
+
+    __slots__ = ("error", "marked")
+
+    def __init__(self) -> None:
+        self.marked = False
+        self.error: Exception | None = None
+
+
+def mark_failed(error: BaseException | None = None) -> None:
+    """Have the request within which this is called kept as a failed one, whatever it answers.
+
+    Nothing outside a request, in a sampled one, and for an `error` that is none: see `is_failure`.
+    """
+    failure = context_api.get_current().get(UNSAMPLED)
+    if isinstance(failure, Failure) and (error is None or is_failure(error)):
+        failure.marked = True
+        if isinstance(error, Exception):
+            failure.error = error
+
+
+def is_failure(error: BaseException) -> bool:
+    """Not that a task is cancelled, nor that a client has gone, for which Starlette has two classes."""
+    return isinstance(error, Exception) and not any(
+        kind.__name__ in _DISCONNECTS and kind.__module__.startswith("starlette.") for kind in type(error).__mro__
+    )
 
 
 class LateSpans:

@@ -5,7 +5,7 @@ And those of a process whose tracing has been switched off, which have not even 
 
 from __future__ import annotations
 
-from time import monotonic, time_ns
+from time import monotonic, monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
-from tracebaton_configurator.asgi.late_spans import Outcome
+from tracebaton_configurator.asgi.late_spans import Failure, Outcome, is_failure
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
@@ -44,19 +44,21 @@ async def pass_unsampled(
 ) -> None:
     """Run `app` for a request that gets no span, unless it ends in a way that `late_spans` wants to record."""
     span_context = fast_path.non_recording_span_context(decision)
+    failure = Failure()
     token = context_api.attach(
         Context(
             {
                 **decision.base,
                 CURRENT_SPAN: NonRecordingSpan(span_context),
                 SUPPRESS_INSTRUMENTATION: True,
-                UNSAMPLED: True,
+                UNSAMPLED: failure,
             }
         )
     )
     decision.span_context = span_context
     current_request.set(decision)
-    began = time_ns()
+    # The time that it takes is no difference of wall clocks, which may jump.
+    began, started = time_ns(), monotonic_ns()
     ended = 0
     # Routing writes both: a mounted application is another one, below another root.
     owner, root_path = scope.get("app"), scope.get("root_path", "")
@@ -70,7 +72,7 @@ async def pass_unsampled(
             if kind == "http.response.start":
                 status = int(message["status"])
             elif kind == "http.response.body" and not message.get("more_body"):
-                ended = time_ns()  # what comes after it, background tasks, is not the request
+                ended = began + monotonic_ns() - started  # what comes after it, background tasks, is not the request
                 decision.answered = monotonic()
             elif kind == "websocket.close":
                 close_code = int(message.get("code") or 1000)
@@ -90,12 +92,14 @@ async def pass_unsampled(
     finally:
         context_api.detach(token)
         decision.answered = decision.answered or monotonic()
-        failed = error is not None or status >= 500 or close_code in FAILURE_CODES
+        failed = is_failure(error) if error is not None else status >= 500 or close_code in FAILURE_CODES
+        failed = failed or failure.marked
         if (failed or late_spans.is_slow(began, ended)) and not decision.excluded:
-            outcome = Outcome(began, ended or time_ns(), status, error, close_code)
             as_it_came = {**scope, "app": owner, "root_path": root_path}
+            ended = ended or began + monotonic_ns() - started
+            outcome = Outcome(began, ended, status, error or failure.error, failed, close_code)
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
-        error = None  # or it would be held by the frame in its own traceback
+        error = failure.error = None  # or it would be held by the frame in its own traceback
 
 
 async def pass_untraced(

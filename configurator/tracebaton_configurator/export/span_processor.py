@@ -10,6 +10,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -58,7 +59,9 @@ class QueueSpanProcessor(SpanProcessor):
         self._most = most_queued
         self._size = min(batch_size, most_queued)
         self._shutdown_timeout = shutdown_timeout
-        self._born = 0
+        # In a forked child, its own open spans, by id: those that were open at the fork are the parent's. No clock
+        # tells them apart, for it may jump.
+        self._opened: WeakValueDictionary[int, Span] | None = None
         self._shutdown_summary: str | None = None
         self._holder = object()
         self._held = False
@@ -80,17 +83,18 @@ class QueueSpanProcessor(SpanProcessor):
         return len(self._queue)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        pass
+        if self._opened is not None:
+            self._opened[span.get_span_context().span_id] = span
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.context
         if context is None or not context.trace_flags & 1:
             return
+        if self._opened is not None and self._opened.pop(context.span_id, None) is None:
+            return
         queue = self._queue
         if len(queue) >= self._most or self._closed:
             self._overflow.add()
-            return
-        if self._born and (span.start_time or 0) < self._born:
             return
         queue.append(span)
         if not self._held:
@@ -156,7 +160,7 @@ class QueueSpanProcessor(SpanProcessor):
         self._limit = RateLimit(_QUIET_SECONDS)
 
     def _begin_in_child(self) -> None:
-        self._born = time.time_ns()
+        self._opened = WeakValueDictionary()
         self.export_queue.forget()
         self._begin()
 

@@ -29,6 +29,7 @@ from tracebaton_configurator.logs.events import (
     object_with_ids,
     without_colours,
 )
+from tracebaton_configurator.logs.logged_errors import note_logged
 from tracebaton_configurator.logs.loguru_sinks import ids_on, writing_to_function, writing_to_logging
 from tracebaton_configurator.logs.shown import shown_fields
 from tracebaton_configurator.logs.values import encodable
@@ -57,6 +58,8 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
         self: Any, record: dict[str, Any], level_id: Any, from_decorator: Any, is_raw: Any, colored_message: Any
     ) -> None:
         stand_in = self
+        if record["level"].no >= logging.ERROR and record["exception"]:
+            note_logged(record["exception"], record["name"])
         stream = getattr(self._sink, "_stream", None) or getattr(self._sink, "_file", None)
         if is_captured(stream):
             emit(self, record, level_id, from_decorator, is_raw, colored_message)

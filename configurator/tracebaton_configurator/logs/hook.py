@@ -30,6 +30,7 @@ from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import current_ids, ended_ids, is_placeholder, remembered_ids
+from tracebaton_configurator.logs.logged_errors import note_logged
 from tracebaton_configurator.logs.objects import object_with_ids
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
@@ -113,6 +114,8 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     told = record.__dict__.get("trace_id")
     if told is None or is_placeholder(told):
         _put_ids(record)
+    if record.levelno >= logging.ERROR and record.exc_info:
+        note_logged(record.exc_info, record.name)
     _handle(self, record)
 
 

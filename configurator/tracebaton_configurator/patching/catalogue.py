@@ -194,6 +194,13 @@ CATALOGUE = {
             "nothing of a trace follows a redirect to a host on the excluded list",
         ),
         Patch(
+            "redis-scripts",
+            "opentelemetry-instrumentation-redis",
+            "0.66b2",
+            "_traced_execute_factory, _async_traced_execute_factory",
+            "a Lua script that the server has not seen yet is no error",
+        ),
+        Patch(
             "rich",
             "rich",
             "13.0 to 15.0",

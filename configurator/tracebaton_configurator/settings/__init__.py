@@ -80,6 +80,7 @@ class Settings:
     sampler: str
     sampler_arg: str | None
     keep_errors: bool
+    keep_logged_errors: bool
     keep_slower_than: float | None
     asgi_event_spans: bool
     logs: LogMode
@@ -126,6 +127,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         sampler=reader.text("OTEL_TRACES_SAMPLER") or NAME,
         sampler_arg=reader.text("OTEL_TRACES_SAMPLER_ARG"),
         keep_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_ERRORS, default=True),
+        keep_logged_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_LOGGED_ERRORS, default=True),
         keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
         asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
+from tracebaton_configurator.asgi.late_spans import mark_failed
 from tracebaton_configurator.coexist import providers
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
@@ -31,10 +32,10 @@ from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
-from tracebaton_configurator.logs import diagnostics, own
+from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, threads
+from tracebaton_configurator.propagation import http_clients, redis_scripts, threads
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -112,13 +113,21 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             keep_slower_than=here.keep_slower_than,
             event_spans=here.asgi_event_spans,
         )
+        if here.keep_logged_errors:
+            logged_errors.on_logged_error = mark_failed
         if here.metrics_exporters:
             bypass_reason = "metrics are exported, and they count every request"
             asgi.fast_path.bypassed = True
     control = Control(sampler, ids, asgi.fast_path if asgi else None)
     late_spans = asgi.late_spans if asgi else None
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
-    around = merged([*([asgi.around(), http_clients.around(), threads.around()] if asgi else []), providers.around()])
+    around = merged(
+        [
+            *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            redis_scripts.around(),
+            providers.around(),
+        ]
+    )
     pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason, around)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)

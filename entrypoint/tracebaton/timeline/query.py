@@ -7,13 +7,16 @@ import re
 __all__ = ["Query"]
 
 _DIGITS = 32
+# Shorter, a decimal number is no sign of an id.
+_FEWEST_DECIMAL = 12
 _HEX = frozenset("0123456789abcdef")
 
 
 class Query:
     """The digits of a trace id, in lower case: all 32 of them, or the first ones; times are ns since 1970.
 
-    An id may be in upper case, which hardly any logger prints. A line without one of the `needles` holds no id.
+    An id may be in upper case, which hardly any logger prints; Datadog's is the low half in decimal. A line without
+    one of the `needles` holds no id.
     """
 
     longest = _DIGITS + 2  # bytes: an id, and one on each side of it
@@ -23,10 +26,14 @@ class Query:
         self.is_whole = len(digits) == _DIGITS
         # A prefix is looked for where a JSON string begins: elsewhere it would occur too often.
         before = b"" if self.is_whole else b'"'
-        self.needles = before + digits.encode(), before + digits.upper().encode()
+        low = str(int(digits[_DIGITS // 2 :], 16)) if self.is_whole else ""
+        self._decimal = low if len(low) >= _FEWEST_DECIMAL else digits
+        decimal = self._decimal.encode() if self.is_whole else before + digits.encode()
+        self.needles = before + digits.encode(), before + digits.upper().encode(), decimal
         rest = b"[0-9a-f]{%d}" % (_DIGITS - len(digits))
         # No part of a longer number.
-        self.find = re.compile(rb"(?i)(?<![0-9a-f])%s%s%s(?![0-9a-f])" % (before, digits.encode(), rest)).search
+        pattern = rb"(?i)(?<![0-9a-f])(?:%s%s%s|%s)(?![0-9a-f])"
+        self.find = re.compile(pattern % (before, digits.encode(), rest, decimal if self.is_whole else b"(?!)")).search
         self.is_bounded = since_ns is not None or until_ns is not None
         self._since_ns = since_ns or 0
         self._until_ns = float("inf") if until_ns is None else until_ns
@@ -36,6 +43,8 @@ class Query:
 
     def matching_id(self, value: object) -> str | None:
         """The trace id that a field holds, in lower case, if it is one of those that are looked for."""
+        if self.is_whole and str(value) == self._decimal:
+            return self.digits
         if not isinstance(value, str):
             return None
         digits = value.rpartition("/")[2].lower()  # Google's form is projects/NAME/traces/ID

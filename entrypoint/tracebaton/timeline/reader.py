@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING
 
+from tracebaton.timeline.envelopes import JOURNAL, OTLP, from_journal, from_otlp
 from tracebaton.timeline.merge import Match
 from tracebaton.timeline.record import read_line
 from tracebaton.timeline.timestamps import to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracebaton.timeline.merge import Merge
     from tracebaton.timeline.query import Query
@@ -32,6 +33,9 @@ _JSON = re.compile(_PREFIX.pattern + rb"\{")
 _PIECE = re.compile(STAMP + rb"(.{16000,16600}?(?=%s)|.*)" % STAMP, re.DOTALL)
 _JSON_FILE = b'{"log":"'
 _JSON_FILE_END = rb'\n",'  # of the text of a line that is whole
+# Kubernetes: `2026-11-22T20:17:09.013Z stdout F LINE`, or `P` for a piece of one that goes on.
+_CRI = re.compile(STAMP + rb"(stdout|stderr) ([PF])(?::[^ ]*)? ")
+_JOURNAL_BYTES = re.compile(rb'"MESSAGE" ?: ?\[')
 # `agent-a` of the container `agent-a-1` (Compose v2) or `agent-a_1` (docker-compose 1.29).
 _NUMBER = re.compile(rb"[-_][0-9]+$")
 # Compose mixes the lines of its containers: so many of others may stand between a line and its traceback.
@@ -75,8 +79,9 @@ class Reader:
         self._source = source
         self._service = service
         self._carry = b""  # the line that has not ended yet
-        self._is_json_file: bool | None = None
+        self._unfold: Callable[[Iterable[bytes]], Iterable[bytes]] | None = None
         self._entry = b""  # a line of which Docker's json-file log has only shown a part
+        self._pieces: dict[bytes, bytes] = {}  # the same of Kubernetes', by stream
         self._last_ns = 0
         self._match: Match | None = None  # the last one, as long as lines may belong to it
         self._container = b""
@@ -93,13 +98,14 @@ class Reader:
             self._carry = (
                 bytes(LONGEST_LINE) + (found[0] if found else b"") + b" " + self._carry[-self._query.longest :]
             )
-        if self._is_json_file is None and lines:
-            self._is_json_file = lines[0].startswith(_JSON_FILE)
+        if self._unfold is None and lines:
+            self._unfold = self._unfolding(lines[0])
         counts = self.counts
-        lower, upper = self._query.needles
-        for line in self._unfolded(lines) if self._is_json_file else lines:
+        lower, upper, decimal = self._query.needles
+        for line in self._unfold(lines) if self._unfold is not None else lines:
             counts.lines += 1
-            if (lower in line or upper in line or self._match is not None) and self._take(line.rstrip(b"\r")):
+            has_id = lower in line or upper in line or decimal in line
+            if (has_id or self._match is not None) and self._take(line.rstrip(b"\r")):
                 continue
             if line[:1] != b"{" and not _JSON.match(line):
                 counts.plain += 1
@@ -108,16 +114,42 @@ class Reader:
         """The source has ended; a last line without a newline is one."""
         if self._carry:
             self.feed(b"\n")
-        if self._entry:
-            self._is_json_file, self._carry, self._entry = False, self._entry, b""
+        for rest in filter(None, (self._entry, *self._pieces.values())):
+            self._unfold, self._carry = iter, rest
             self.feed(b"\n")
         self._match = None
 
+    def _unfolding(self, line: bytes) -> Callable[[Iterable[bytes]], Iterable[bytes]]:
+        """What makes lines of those of a file that begins so."""
+        if line.startswith(_JSON_FILE):
+            return self._unfolded
+        if _CRI.match(line):
+            return self._joined
+        if line.startswith(OTLP):
+            return lambda lines: (one for line in lines for one in from_otlp(line))
+        if line.startswith(b"{") and JOURNAL in line:
+            return lambda lines: (from_journal(line) if _JOURNAL_BYTES.search(line) else line for line in lines)
+        return iter
+
+    def _joined(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines of a log of Kubernetes', those whole again that the runtime has split, with the time in front."""
+        for line in lines:
+            found = _CRI.match(line)
+            if found is None:
+                yield line
+                continue
+            stamp, stream, tag = found.groups()
+            whole = (self._pieces.pop(stream, b"") or stamp + b" ") + line[found.end() :]
+            if tag == b"P" and len(whole) <= LONGEST_LINE:
+                self._pieces[stream] = whole
+            else:
+                yield whole
+
     def _unfolded(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         """The lines of Docker's json-file log, those whole again that it has split, with the time in front."""
-        lower, upper = self._query.needles
         for line in lines:
-            if not (self._entry or self._match or lower in line or upper in line) and _JSON_FILE_END in line:
+            has_id = any(needle in line for needle in self._query.needles)
+            if not (has_id or self._entry or self._match) and _JSON_FILE_END in line:
                 yield line.removeprefix(_JSON_FILE)  # escaped, but only counted
                 continue
             try:

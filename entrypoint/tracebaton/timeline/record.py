@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracebaton.timeline.envelopes import Inside, inside, without_labels
 from tracebaton.timeline.timestamps import leading_ns, to_ns
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _TRACE_ID = (
     *("trace_id", "traceId", "traceID", "traceid", "TraceId", "trace.id", "otelTraceID"),
     *("dd.trace_id", "logging.googleapis.com/trace"),
 )
-_SPAN_ID = ("span_id", "spanId", "spanID", "spanid", "SpanId", "span.id", "otelSpanID", "dd.span_id")
+_SPAN_ID = ("span_id", "spanId", "spanID", "spanid", "SpanId", "span.id", "otelSpanID")
 _PARENT_ID = ("parent_span_id", "parentSpanId", "parentSpanID", "parent_id", "parentId", "parent.id")
 _TIME = ("timestamp", "time", "@timestamp", "ts", "asctime", "datetime", "date", "created", "t", "time.timestamp")
 _LEVEL = ("level", "severity", "levelname", "log.level", "level.name", "severity_text", "lvl", "loglevel", "level_name")
@@ -62,9 +63,26 @@ class Record:
 
 def read_line(line: bytes) -> Record:
     """Read a line: the JSON object that it is or ends with, else text."""
-    text = decode(line)
+    return _read(decode(line))
+
+
+def _read(text: str, *, may_have_labels: bool = True) -> Record:
     fields = _json_object(text)
-    return _from_text(text) if fields is None else _from_fields(fields)
+    if fields is None:
+        found = without_labels(text) if may_have_labels else None
+        return _from_text(text) if found is None else _opened(found)
+    # A line with ids of its own is the application's, whatever its message holds.
+    found = None if any(_values(_holders(fields), (*_TRACE_ID, "traceparent"))) else inside(fields)
+    return _from_fields(fields) if found is None else _opened(found)
+
+
+def _opened(found: Inside) -> Record:
+    """What the application's line does not say itself, its envelope may."""
+    record = _read(found.text, may_have_labels=False)
+    if record.time_ns is None:
+        record.time_ns = to_ns(found.time)
+    record.service = record.service or found.service
+    return record
 
 
 def decode(line: bytes) -> str:
@@ -95,6 +113,8 @@ def _from_fields(fields: dict[str, Any]) -> Record:
         # loguru's text is what its format makes of the record, and below it the traceback.
         exception = str(fields.get("text", "")).partition("\n")[2]
     times = map(to_ns, _values([own, fields], _TIME))
+    # W3C's 00-TRACE-PARENT-FLAGS.
+    _, trace, parent, *_ = (*_text(_first(holders, ("traceparent",))).split("-"), "", "", "")
     return Record(
         time_ns=next((ns for ns in times if ns is not None), None),
         service=_name(_first(holders, _SERVICE)),
@@ -102,10 +122,10 @@ def _from_fields(fields: dict[str, Any]) -> Record:
         logger=_name(_first([own], _LOGGER)),
         message=_message(own),
         exception=exception.strip("\n"),
-        span_id=_id(_first(holders, _SPAN_ID)),
+        span_id=_id(_first(holders, _SPAN_ID)) or _from_decimal(_first(holders, ("dd.span_id",))) or _id(parent),
         parent_id=_id(_first(holders, _PARENT_ID)),
         original=fields,
-        trace_ids=list(_values(holders, _TRACE_ID)),
+        trace_ids=[*_values(holders, _TRACE_ID), *filter(None, (trace,))],
     )
 
 
@@ -168,6 +188,12 @@ def _name(value: object) -> str:
 
 def _id(value: object) -> str:
     return value.lower() if isinstance(value, str) and value.strip("0") else ""
+
+
+def _from_decimal(value: object) -> str:
+    """Datadog writes 64 bits in decimal."""
+    digits = str(value)
+    return f"{int(digits):016x}" if digits.isascii() and digits.isdigit() and 0 < len(digits) <= 20 else _id(value)
 
 
 def _text(value: object) -> str:

@@ -305,6 +305,9 @@ class Clock:
     def time_ns(self) -> int:
         return time.time_ns() + self.offset
 
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns() + self.offset
+
     def monotonic(self) -> float:
         return self.now
 
@@ -314,6 +317,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(late_spans, "time", made)
     monkeypatch.setattr(unsampled, "time_ns", made.time_ns)
+    monkeypatch.setattr(unsampled, "monotonic_ns", made.monotonic_ns, raising=False)
     return made
 
 
@@ -384,6 +388,23 @@ class TestSlow:
         scope = websocket_scope("/ws")
         asyncio.run(send(made.put_on(app), scope, incoming=[{"type": "websocket.connect"}]))
         assert made.spans == []
+
+    @pytest.mark.parametrize(("step", "kept"), [(-3600, ["slow"]), (3600, ["slow"]), (3600, [])])
+    def test_the_wall_clock_may_jump(
+        self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch, clock: Clock, step: int, kept: list[str]
+    ) -> None:
+        made, app, jumped = behind("*=0", keep_slower_than=2.0), FastAPI(), [0]
+        monkeypatch.setattr(unsampled, "time_ns", lambda: clock.time_ns() + jumped[0])
+
+        @app.get("/")
+        async def endpoint() -> None:
+            jumped[0] = step * 1_000_000_000
+            clock.offset += 2_500_000_000 if kept else 0
+
+        one(made.put_on(app), "/")
+        assert [(span.attributes or {})[late_spans.REASON] for span in made.spans] == kept
+        for span in made.spans:
+            assert 2.5 <= ((span.end_time or 0) - (span.start_time or 0)) / 1e9 < 60
 
 
 class TestCap:

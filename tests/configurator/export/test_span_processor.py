@@ -434,6 +434,30 @@ def run(code: str, delay: float = 0.05) -> tuple[dict[str, int], Any]:
 
 
 class TestForks:
+    @pytest.mark.parametrize("seconds", [-3600, 3600])
+    def test_a_clock_that_jumps_in_a_child_loses_no_span(self, seconds: int) -> None:
+        """In the process as a whole, as time.time_ns is where the SDK and this package read the wall clock."""
+        names, _ = run(
+            f"""
+open_then = tracer.start_span("open")
+real = time.time_ns
+child = os.fork()
+if child == 0:
+    time.time_ns = lambda: real() + {seconds} * 10**9
+    import opentelemetry.sdk.trace
+    opentelemetry.sdk.trace.time_ns = time.time_ns
+    end("child", 3)
+    open_then.end()
+    processor.shutdown()
+    os._exit(0)
+os.waitpid(child, 0)
+open_then.end()
+processor.shutdown()
+""",
+            delay=3600.0,
+        )
+        assert names == {"open": 1, "child": 3}
+
     def test_a_child_begins_anew(self) -> None:
         """What was queued is the parent's, and so is what was open; its own spans are the child's."""
         names, printed = run(

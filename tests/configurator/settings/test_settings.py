@@ -47,6 +47,7 @@ def test_it_is_frozen() -> None:
         ("OTEL_TRACES_SAMPLER", "always_off", "sampler", "always_off"),
         ("OTEL_TRACES_SAMPLER_ARG", " 10% ", "sampler_arg", "10%"),
         ("OTEL_TRACEBATON_KEEP_ERRORS", "false", "keep_errors", False),
+        ("OTEL_TRACEBATON_KEEP_LOGGED_ERRORS", "false", "keep_logged_errors", False),
         ("OTEL_TRACEBATON_KEEP_SLOWER_THAN", "250ms", "keep_slower_than", 0.25),
         ("OTEL_TRACEBATON_ASGI_EVENT_SPANS", "true", "asgi_event_spans", True),
         ("OTEL_TRACEBATON_LOGS", "Inject", "logs", "inject"),

@@ -13,6 +13,7 @@ from tracebaton_configurator.settings.propagators import VARIABLE, as_upstream_t
 BOOLEANS = {
     "OTEL_SDK_DISABLED": ("disabled", False),
     "OTEL_TRACEBATON_KEEP_ERRORS": ("keep_errors", True),
+    "OTEL_TRACEBATON_KEEP_LOGGED_ERRORS": ("keep_logged_errors", True),
     "OTEL_TRACEBATON_ASGI_EVENT_SPANS": ("asgi_event_spans", False),
     "OTEL_TRACEBATON_STRICT": ("strict", False),
 }
