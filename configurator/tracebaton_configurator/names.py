@@ -14,6 +14,14 @@ NAME = "tracebaton"
 SERVER_MODULES = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "waitress")
 SERVER_COMMANDS = ("daphne", "fastapi", "granian", "gunicorn", "hypercorn", "uvicorn")
 
+# The exporters in whose place this project delivers.
+_OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
+
+
+def is_otlp(exporter: str) -> bool:
+    """Whether this project delivers for an exporter of that name itself; `otlp_json_file`, say, is another one."""
+    return exporter in _OTLP
+
 
 def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
     """The two variables that make upstream's loader take this distro and configurator, where the user chose none."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tracebaton_configurator.logs import diagnostics
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.redaction.spans import redact
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class SharedSpans(SpanProcessor):
 
     def __init__(self, provider: TracerProvider, here: Settings) -> None:
         self._provider = provider
-        self._host = _host(str(here.endpoint)) if any(name.startswith("otlp") for name in here.traces_exporters) else ""
+        self._host = _host(str(here.endpoint)) if any(is_otlp(name) for name in here.traces_exporters) else ""
         self._console = "console" in here.traces_exporters
         self._guests: list[Any] = []
         self._wanted: dict[int, tuple[Any, bool]] = {}

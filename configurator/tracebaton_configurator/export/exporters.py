@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tracebaton_configurator.export.export_result import ExportResult
     from tracebaton_configurator.settings.endpoint import Endpoint
 
-_OTLP = ("otlp", "otlp_proto_grpc", "otlp_proto_http")
 _GROUP = "opentelemetry_{}_exporter"
 
 
@@ -28,11 +27,6 @@ class Client(Protocol):
 
 class UnknownExporterError(ValueError):
     """No installed package provides an exporter of that name; `str()` says which names there are."""
-
-
-def is_otlp(name: str) -> bool:
-    """Whether this project delivers for that name itself."""
-    return name in _OTLP
 
 
 def make_client(name: str, endpoint: Endpoint) -> Client:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.live.container import container
-from tracebaton_configurator.names import SERVER_COMMANDS
+from tracebaton_configurator.names import SERVER_COMMANDS, is_otlp
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.patching.registry import outcome
 
@@ -37,7 +37,7 @@ def describe(
         "container": container()._asdict(),
         **control.describe(),
         "exporters": [_exporter(here, processor) for processor in export_queues],
-        "other_exporters": [name for name in here.traces_exporters if not name.startswith("otlp")],
+        "other_exporters": [name for name in here.traces_exporters if not is_otlp(name)],
         "patches": {name: list(outcome(name)) for name in CATALOGUE},
         "kept": {"kept": late_spans.kept, "over_the_cap": late_spans.dropped} if late_spans is not None else None,
     }

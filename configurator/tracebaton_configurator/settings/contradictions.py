@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator import environment_variables as ours
+from tracebaton_configurator.names import is_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -66,7 +67,7 @@ def check_spool(reader: Reader, directory: str | None, exporters: Sequence[str])
             "a size together with OTEL_TRACEBATON_SPOOL_DIR",
             "spans wait in memory",
         )
-    elif directory is not None and not any(name.startswith("otlp") for name in exporters):
+    elif directory is not None and not any(is_otlp(name) for name in exporters):
         reader.wrong(
             ours.OTEL_TRACEBATON_SPOOL_DIR,
             "applies to the exporter otlp, which is not selected",

@@ -22,7 +22,6 @@ from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.export.exporters import (
     UnknownExporterError,
     import_all,
-    is_otlp,
     load,
     make_client,
     make_encode,
@@ -33,6 +32,7 @@ from tracebaton_configurator.live.control import Control
 from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, logged_errors, own
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import http_clients, redis_scripts, threads

@@ -15,6 +15,7 @@ from tracebaton_configurator import settings
 from tracebaton_configurator._version import __version__
 from tracebaton_configurator.logs import hook, libraries, own
 from tracebaton_configurator.logs.deduplication import is_new
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.startup import instrumentations
 from tracebaton_configurator.startup.state import STATE
 
@@ -125,7 +126,7 @@ def start_line(
         parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
     if without_ids and here.logs != "off":
         parts.append(f"log lines of {', '.join(without_ids)} have no ids")
-    if here.spool_dir and any(name.startswith("otlp") for name in here.traces_exporters):
+    if here.spool_dir and any(is_otlp(name) for name in here.traces_exporters):
         parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
     if here.children == "false":
         parts.append("programs that it runs are not instrumented")
@@ -153,7 +154,7 @@ def _versions() -> str:
 def _destination(here: settings.Settings) -> str:
     if not here.traces_exporters:
         return "spans are not exported (OTEL_TRACES_EXPORTER=none)"
-    others = [name for name in here.traces_exporters if not name.startswith("otlp")]
+    others = [name for name in here.traces_exporters if not is_otlp(name)]
     if len(others) == len(here.traces_exporters):
         return f"spans go to {', '.join(others)}"
     also = f" and {', '.join(others)}" if others else ""

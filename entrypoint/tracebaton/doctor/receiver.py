@@ -13,7 +13,8 @@ from tracebaton.doctor.network import Clock, GaveUpError, lookup, open_connectio
 from tracebaton.doctor.tls import check_tls, speaks_tls
 from tracebaton_configurator.export.address import Address
 from tracebaton_configurator.export.export_result import Outcome
-from tracebaton_configurator.export.exporters import is_otlp, make_client, make_encode
+from tracebaton_configurator.export.exporters import make_client, make_encode
+from tracebaton_configurator.names import is_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, ok, warning
-from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.settings.service_name import says_nothing
 
 if TYPE_CHECKING:

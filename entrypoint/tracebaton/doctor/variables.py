@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tracebaton.doctor.finding import Finding, error, installed, names_in, nearest, ok, warning
 from tracebaton.doctor.secrets import shown
 from tracebaton_configurator import environment_variables as ours
-from tracebaton_configurator.export.exporters import is_otlp
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.settings import Problem
 from tracebaton_configurator.settings.known import is_of_instrumentation, known_variables
 

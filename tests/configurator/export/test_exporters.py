@@ -2,7 +2,8 @@
 
 import pytest
 
-from tracebaton_configurator.export.exporters import UnknownExporterError, is_otlp, load, make_client
+from tracebaton_configurator.export.exporters import UnknownExporterError, load, make_client
+from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.settings.endpoint import Endpoint
 
 

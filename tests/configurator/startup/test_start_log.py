@@ -54,6 +54,7 @@ def test_the_usual_case() -> None:
         ({"OTEL_SERVICE_NAME": ""}, "service 'agent-a' (derived from the command; OTEL_SERVICE_NAME sets another)"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "spans are not exported (OTEL_TRACES_EXPORTER=none)"),
         ({"OTEL_TRACES_EXPORTER": "console"}, ", spans go to console, "),
+        ({"OTEL_TRACES_EXPORTER": "otlp_json_file"}, ", spans go to otlp_json_file, "),
         ({"OTEL_TRACES_EXPORTER": "otlp,console"}, "spans go to http://localhost:4317 over grpc and console"),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://user:secret@c:4318"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from re import compile as regex
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,8 @@ def parse_baggage(values: Sequence[bytes]) -> dict[str, str]:
     """Names and values, percent-decoded, of all baggage headers of a request. Never raises.
 
     A member that breaks the grammar is left out, and so is what lies beyond the limits: the first members stay. Of a
-    name that occurs twice the last value counts. Properties stay part of the value ("v;p=1"), as upstream has it.
+    name that occurs twice the last value counts. Properties stay part of the value ("v;p=1"), as upstream has it. A `+`
+    is one: upstream takes it for a space, of which the specification says nothing.
     """
     found: dict[str, str] = {}
     members = 0
@@ -52,7 +53,7 @@ def format_baggage(entries: Mapping[str, object]) -> str:
     length = 0
     for name, value in entries.items():
         try:
-            member = f"{quote_plus(str(name))}={quote_plus(str(value))}"
+            member = f"{quote(str(name), safe='')}={quote(str(value), safe='')}"
         except Exception:  # noqa: BLE001, S112 (an application's __str__, lone surrogates)
             continue
         added = len(member) + bool(members)
@@ -88,8 +89,8 @@ def _parse_member(member: bytes) -> tuple[str, str] | None:
     value, *properties = rest.split(b";")
     if not _VALUE(value.rstrip(_OWS)) or not all(map(_is_property, properties)):
         return None
-    name = unquote_plus(key.decode("ascii")).strip()
-    return (name, unquote_plus(rest.decode("ascii")).strip()) if name else None
+    name = unquote(key.decode("ascii")).strip()
+    return (name, unquote(rest.decode("ascii")).strip()) if name else None
 
 
 def _is_property(text: bytes) -> bool:

@@ -33,6 +33,7 @@ class TestParse:
             (b"a=", {"a": ""}),
             (b"a=1=2", {"a": "1=2"}),
             (b"a=DF%2028,b=%C3%A9", {"a": "DF 28", "b": "é"}),
+            (b"tz=+02:00,a+b=c%2Bd", {"tz": "+02:00", "a+b": "c+d"}),
             (b"a=%ff,b=%zz", {"a": "\ufffd", "b": "%zz"}),
             (b"a=1;p;q = 2 ; r", {"a": "1;p;q = 2 ; r"}),
             (b"a=1,a=2", {"a": "2"}),
@@ -79,7 +80,7 @@ class TestParse:
 
 class TestFormat:
     def test_names_and_values_are_encoded(self) -> None:
-        assert format_baggage({"a b": "1,2", "é": 3}) == "a+b=1%2C2,%C3%A9=3"
+        assert format_baggage({"a b": "1,2", "é": 3, "tz": "+02:00"}) == "a%20b=1%2C2,%C3%A9=3,tz=%2B02%3A00"
 
     def test_what_is_written_can_be_read(self) -> None:
         entries = {"a": "1", "b c": "x=y;z", "d": "é\ufffd"}
