@@ -30,11 +30,11 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 	@$(PIP) --no-deps --upgrade --target $(VENV)/threading-instrumentation opentelemetry-instrumentation-threading
 	@$(PIP) --no-deps --upgrade --target $(VENV)/other-json-loggers/3 'python-json-logger>=3,<4'
 	@$(PIP) --no-deps --upgrade --target $(VENV)/other-json-loggers/2.0.7 python-json-logger==2.0.7
-	@$(PIP) --upgrade --target $(VENV)/servers/daphne daphne || echo "no daphne"
+	@$(PIP) --upgrade --only-binary :all: --target $(VENV)/servers/daphne daphne || echo "no daphne"
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logging opentelemetry-instrumentation-logging
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/logfire 'logfire>=4,<5.3' executing || echo "no logfire"
 	@$(PIP) --no-deps --upgrade --target $(VENV)/company/sentry 'sentry-sdk>=2' || echo "no sentry-sdk"
-	@for name in logbook eliot picologging; do $(PIP) --upgrade --target $(VENV)/other-loggers/$$name $$name || echo "no $$name"; done
+	@for name in logbook eliot picologging; do $(PIP) --upgrade --only-binary :all: --target $(VENV)/other-loggers/$$name $$name || echo "no $$name"; done
 	@touch $@ $(VENV)/demo.installed
 
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
