@@ -97,7 +97,7 @@ IN_THE_LOG = [
     Mistake(
         "a timeout in milliseconds where seconds are read",
         {"OTEL_EXPORTER_OTLP_TIMEOUT": "10000"},
-        ("OTEL_EXPORTER_OTLP_TIMEOUT='10000' is not a number of seconds", "using 10"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT=10000 is read as milliseconds, 10s",),
     ),
     Mistake(
         "a boolean is written as a number",

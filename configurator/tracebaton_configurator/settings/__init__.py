@@ -61,7 +61,7 @@ class Settings:
 
     `helper` is true in the process that multiprocessing starts beside every spawned worker to clean up after it: it
     runs no code of the application, so nothing is traced there and nothing is said. `given` names the variables of
-    this project's own that are set.
+    this project's own that are set. `notes` are what is no mistake, and yet to be said: a variable and a sentence.
     """
 
     disabled: bool
@@ -97,6 +97,7 @@ class Settings:
     redact: tuple[str, ...]
     given: frozenset[str]
     problems: tuple[Problem, ...]
+    notes: tuple[tuple[str, str], ...] = ()
     changes: tuple[tuple[str, str | None], ...] = field(default=(), compare=False, repr=False)
 
 
@@ -166,7 +167,10 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
     contradictions.check_propagators(reader)
     batch_size = contradictions.check_batch(reader, settings.batch_size, settings.queue_size)
     changes = upstream.judge(reader, settings.endpoint, batch_size)
-    return replace(settings, batch_size=batch_size, problems=tuple(reader.problems), changes=changes)
+    contradictions.check_names(reader)
+    return replace(
+        settings, batch_size=batch_size, problems=tuple(reader.problems), notes=tuple(reader.notes), changes=changes
+    )
 
 
 def environment() -> MutableMapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from re import compile as regex
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator import environment_variables as ours
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tracebaton_configurator.settings.reader import Reader
 
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
+_PREFIX = "OTEL_TRACEBATON_"
+_OURS = regex(rf"{_PREFIX}\w+")
 _BATCH = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 # They take no argument (SDK specification, "General SDK Configuration").
 _WITHOUT_ARGUMENT = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off")
@@ -98,3 +101,17 @@ def check_propagators(reader: Reader) -> None:
             "none, or names without it",
             "trace context is not propagated",
         )
+
+
+def check_names(reader: Reader) -> None:
+    """Variables of this project's own that there are not. Their values may be anything, and are not shown."""
+    known = [name for name in vars(ours) if name.startswith("OTEL_")]
+    unknown = [name for name in reader.names_like(_OURS) if name not in known]
+    if unknown:
+        from difflib import get_close_matches
+
+        words = {name.removeprefix(_PREFIX): name for name in known}
+        for name in unknown:
+            near = get_close_matches(name.removeprefix(_PREFIX), words, 1, 0.7)
+            hint = f" (did you mean {words[near[0]]}?)" if near else ""
+            reader.note(name, f"{name} is unknown{hint}: nothing reads it.")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GRPC = "grpc"
 HTTP = "http/protobuf"
 SECONDS = "a number of seconds above 0"
+# Upstream's exporters read seconds, and nobody waits longer for one export.
+_MOST_SECONDS = 120.0
 _ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
@@ -172,14 +174,29 @@ def _read_tls(reader: Reader) -> tuple[str | None, str | None, str | None]:
 
 
 def parse_seconds(value: str) -> float:
-    """Up to an hour (ValueError)."""
+    """Up to an hour (ValueError). Numbers above `_MOST_SECONDS` are milliseconds, which is the specification's unit."""
     try:
-        seconds = float(value)
+        number = float(value)
     except ValueError:
-        seconds = 0.0
+        number = 0.0
+    seconds = number / 1000 if number > _MOST_SECONDS else number
     if not 0.0 < seconds <= 3600.0:
         raise ValueError("is not a number of seconds")
     return seconds
+
+
+def note_milliseconds(reader: Reader, variable: str) -> str | None:
+    """Say that a timeout is one in milliseconds; the seconds that upstream's exporters are to read in its place."""
+    text = reader.text(variable)
+    try:
+        number = float(text or 0)
+        seconds = parse_seconds(text or "")
+    except ValueError:
+        return None
+    if number <= _MOST_SECONDS:
+        return None
+    reader.note(variable, f"{variable}={text} is read as milliseconds, {seconds:g}s: numbers up to 120 are seconds.")
+    return f"{seconds:g}"
 
 
 def _read_protocol(reader: Reader) -> str | None:

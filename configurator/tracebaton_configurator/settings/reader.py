@@ -40,6 +40,7 @@ class Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[Problem] = []
+        self.notes: list[tuple[str, str]] = []
 
     def text(self, *variables: str) -> str | None:
         """The first of the variables that is set, without surrounding white space."""
@@ -67,6 +68,10 @@ class Reader:
     def wrong(self, variable: str, reason: str, accepted: str, effect: str) -> None:
         value = self._environ.get(variable, "").strip()
         self.problems.append(Problem(variable, value, reason, accepted, effect))
+
+    def note(self, variable: str, sentence: str) -> None:
+        """What is no mistake, and yet to be said of a variable."""
+        self.notes.append((variable, sentence))
 
     def parsed(self, variable: str, parse: Callable[[str], T], default: D, accepted: str, shown: str) -> T | D:
         """`parse` the variable; where it raises ValueError, keep the default and remember the problem."""

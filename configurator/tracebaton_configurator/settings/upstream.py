@@ -12,7 +12,14 @@ from __future__ import annotations
 from re import compile as regex
 from typing import TYPE_CHECKING
 
-from tracebaton_configurator.settings.endpoint import GRPC, SECONDS, checked_url, is_target, parse_seconds
+from tracebaton_configurator.settings.endpoint import (
+    GRPC,
+    SECONDS,
+    checked_url,
+    is_target,
+    note_milliseconds,
+    parse_seconds,
+)
 from tracebaton_configurator.settings.headers import read_headers, without_wrong_parts
 from tracebaton_configurator.settings.patterns import judge_patterns
 from tracebaton_configurator.settings.registered import judge_names
@@ -99,6 +106,9 @@ def judge(reader: Reader, endpoint: Endpoint, batch_size: int) -> tuple[tuple[st
         _judge_exporter(reader, endpoint, changes, signal)
     for signal in ("", "TRACES_", "METRICS_", "LOGS_"):
         _judge_headers(reader, changes, f"{_OTLP}{signal}HEADERS")
+        seconds = note_milliseconds(reader, f"{_OTLP}{signal}TIMEOUT")
+        if seconds is not None:
+            changes[f"{_OTLP}{signal}TIMEOUT"] = seconds
     judge_names(reader, changes)
     judge_patterns(reader, changes)
     return tuple((name, value) for name, value in changes.items() if reader.raw(name) != value)

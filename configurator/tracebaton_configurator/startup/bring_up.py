@@ -11,7 +11,7 @@ from tracebaton_configurator.logs import captured, diagnostics, hook, own, stand
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.startup import begin, family, first_thread, instrumentations, start_log
 from tracebaton_configurator.startup.quick_imports import without_collections
-from tracebaton_configurator.startup.reporting import report, report_failure
+from tracebaton_configurator.startup.reporting import report, report_failure, report_notes
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _configure() -> None:
     hook.install(here.logs, here.service_name, here.log_extras, here.log_fields)
     diagnostics.install()
     report(here.problems, strict=here.strict)
+    report_notes(here.notes)
     from tracebaton_configurator.startup.pipeline import start
 
     pipeline = start(here, STATE.launcher_version or _launcher_version())

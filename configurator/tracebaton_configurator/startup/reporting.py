@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -26,13 +27,19 @@ def report(problems: Iterable[Problem], *, strict: bool) -> None:
     found = False
     for problem in problems:
         found = True
-        line = str(problem)
-        if is_new(line):
-            own.error("%s", line)
-        else:
-            own.debug("%s", line)
+        _say(logging.ERROR, str(problem))
     if found and strict:
         _end()
+
+
+def report_notes(notes: Iterable[tuple[str, str]]) -> None:
+    """One warning for each, once for all workers; they are no mistakes."""
+    for _, sentence in notes:
+        _say(logging.WARNING, sentence)
+
+
+def _say(level: int, line: str) -> None:
+    own.log(level if is_new(line) else logging.DEBUG, "%s", line)
 
 
 def report_failure(error: Exception, *, strict: bool) -> None:

@@ -55,6 +55,9 @@ def check(situation: Situation) -> Iterator[Finding]:
     problems = [*here.problems, *_unprovided(here)]
     for problem in problems:
         yield error(str(_with_hint(problem)), f"correct {problem.variable}, or unset it")
+    for variable, sentence in here.notes:
+        if variable in known:  # of the others more is said below
+            yield warning(sentence, f"write seconds into {variable}")
     wrong = {problem.variable for problem in problems}
     for name in names:
         if name in wrong:

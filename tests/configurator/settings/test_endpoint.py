@@ -2,6 +2,7 @@
 
 import pytest
 
+from tracebaton_configurator.settings import read_settings
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.reader import Reader
 
@@ -205,3 +206,29 @@ def test_certificates() -> None:
 def test_what_is_shown_of_a_url_holds_no_secret() -> None:
     shown = str(Endpoint("https://user:password@collector:4318/v1/traces?key=SECRET#SECRET", "http/protobuf"))
     assert shown == "https://collector:4318/v1/traces"
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("3000", 3.0), ("10000", 10.0), ("120.5", 0.1205), ("3600000", 3600.0)])
+def test_a_timeout_above_two_minutes_is_in_milliseconds(value: str, seconds: float) -> None:
+    """The specification's unit, where upstream's exporters for Python read seconds."""
+    settings = read_settings({"OTEL_EXPORTER_OTLP_TIMEOUT": value, "OTEL_TRACEBATON_STRICT": "true"}, [], "/")
+    assert settings.endpoint.timeout == seconds
+    assert settings.problems == ()
+    ((variable, sentence),) = settings.notes
+    assert variable == "OTEL_EXPORTER_OTLP_TIMEOUT"
+    assert sentence == (
+        f"OTEL_EXPORTER_OTLP_TIMEOUT={value} is read as milliseconds, {seconds:g}s: numbers up to 120 are seconds."
+    )
+    assert dict(settings.changes)["OTEL_EXPORTER_OTLP_TIMEOUT"] == f"{seconds:g}"
+
+
+def test_a_timeout_of_seconds_stays() -> None:
+    settings = read_settings({"OTEL_EXPORTER_OTLP_TIMEOUT": "120"}, [], "/")
+    assert (settings.endpoint.timeout, settings.notes, settings.changes) == (120.0, (), ())
+
+
+def test_the_timeout_of_each_signal_is_judged() -> None:
+    names = [f"OTEL_EXPORTER_OTLP_{signal}TIMEOUT" for signal in ("", "LOGS_", "METRICS_", "TRACES_")]
+    settings = read_settings(dict.fromkeys(names, "2500"), [], "/")
+    assert sorted(variable for variable, _ in settings.notes) == sorted(names)
+    assert dict(settings.changes) == dict.fromkeys(names, "2.5")

@@ -172,3 +172,12 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="duration|between"):
         parse_duration(text)
+
+
+def test_variables_of_ours_that_there_are_not_are_named_without_their_values() -> None:
+    settings = read_settings({"OTEL_TRACEBATON_LGOS": "secret", "OTEL_TRACEBATON_COLOUR": "x"}, [], "/")
+    assert settings.problems == ()
+    assert [sentence for _, sentence in settings.notes] == [
+        "OTEL_TRACEBATON_COLOUR is unknown: nothing reads it.",
+        "OTEL_TRACEBATON_LGOS is unknown (did you mean OTEL_TRACEBATON_LOGS?): nothing reads it.",
+    ]
