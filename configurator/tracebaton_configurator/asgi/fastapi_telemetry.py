@@ -56,6 +56,8 @@ def replace_call(fastapi: Any, fast_path: FastPath, late_spans: LateSpans) -> bo
             or current.get(CURRENT_SPAN) is not None
             or current.get(SUPPRESS_INSTRUMENTATION)
         ):
+            if PASSED in scope:  # mounted in an application that is traced: the request has its SERVER span
+                scope.setdefault(_SWITCH, None)
             await original(self, scope, receive, send)
             return
         if fast_path.off:

@@ -76,11 +76,16 @@ class AsgiInstrumentation:
 
         def come(applications: ModuleType) -> None:
             original = applications.Starlette.__init__
+            begun = False
 
             def __init__(app: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-                applications.Starlette.__init__ = original
+                nonlocal begun
+                if applications.Starlette.__init__ is __init__:  # else somebody has put something around it
+                    applications.Starlette.__init__ = original
                 original(app, *args, **kwargs)
-                or_uninstrumented(begin, app)
+                if not begun:
+                    begun = True
+                    or_uninstrumented(begin, app)
 
             applications.Starlette.__init__ = __init__
 

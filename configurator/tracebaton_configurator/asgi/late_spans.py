@@ -38,16 +38,17 @@ class Outcome(NamedTuple):
     status: int
     error: Exception | None
     failed: bool
+    slow: bool
     close_code: int = 0
 
 
 class Failure:
     """Whether an unsampled request has failed in a way that its answer does not show; `error` is with what."""
 
-    __slots__ = ("error", "marked")
+    __slots__ = ("ended", "error", "marked")
 
     def __init__(self) -> None:
-        self.marked = False
+        self.marked = self.ended = False
         self.error: Exception | None = None
 
 
@@ -57,7 +58,8 @@ def mark_failed(error: BaseException | None = None) -> None:
     Nothing outside a request, in a sampled one, and for an `error` that is none: see `is_failure`.
     """
     failure = context_api.get_current().get(UNSAMPLED)
-    if isinstance(failure, Failure) and (error is None or is_failure(error)):
+    # What goes on after the request has its context, and nobody would let go of the error.
+    if isinstance(failure, Failure) and not failure.ended and (error is None or is_failure(error)):
         failure.marked = True
         if isinstance(error, Exception):
             failure.error = error
@@ -99,7 +101,7 @@ class LateSpans:
     ) -> None:
         """Make and end the SERVER span of a request that has ended."""
         failed = self._errors and outcome.failed
-        if not failed and not self.is_slow(outcome.began, outcome.ended):
+        if not failed and not outcome.slow:
             return
         if not self._has_room():
             self.dropped += 1

@@ -162,7 +162,12 @@ class Details:
 
     def _look_at(self, owner: Any) -> None:
         """The routes of a router or a mount, and of those mounted below."""
-        routes = list(owner.routes)
+        routes = owner.routes
+        # What is mounted may be of another framework, with a `routes` that is something else.
+        if not isinstance(routes, list) or not all(hasattr(route, "matches") for route in routes):
+            self._pure = False
+            return
+        routes = routes.copy()
         self._watched.append((owner, routes))
         self._pure = self._pure and all(
             type(route).__module__.startswith(("starlette.", "fastapi.")) and type(route).__name__ != "Host"

@@ -94,11 +94,13 @@ async def pass_unsampled(
         decision.answered = decision.answered or monotonic()
         failed = is_failure(error) if error is not None else status >= 500 or close_code in FAILURE_CODES
         failed = failed or failure.marked
-        if (failed or late_spans.is_slow(began, ended)) and not decision.excluded:
+        slow = late_spans.is_slow(began, ended)
+        if (failed or slow) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             ended = ended or began + monotonic_ns() - started
-            outcome = Outcome(began, ended, status, error or failure.error, failed, close_code)
+            outcome = Outcome(began, ended, status, error or failure.error, failed, slow, close_code)
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
+        failure.ended = True
         error = failure.error = None  # or it would be held by the frame in its own traceback
 
 

@@ -16,7 +16,17 @@ _FULL, _PARTIAL = 2, 1
 
 
 def whole_route(owner: Any, scope: MutableMapping[str, Any]) -> str | None:
-    """`owner` has the routes: an application, or a mount. None where nothing matches. Raises what a route raises."""
+    """`owner` has the routes: an application, or a mount. None where nothing matches.
+
+    Never raises: what is mounted may have a `routes` that is something else, and a route may be of any class.
+    """
+    try:
+        return _whole_route(owner, scope)
+    except Exception:  # noqa: BLE001 (see above; whoever is above it has a route all the same)
+        return None
+
+
+def _whole_route(owner: Any, scope: MutableMapping[str, Any]) -> str | None:
     partial = None
     for route in flattened(owner.routes):
         match, child = route.matches(scope)

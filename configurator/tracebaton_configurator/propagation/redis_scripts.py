@@ -48,10 +48,11 @@ def _replace_factories() -> bool:
                 except NoScriptError as error:
                     missing.append(error)
 
-            response = traced(seen, instance, args, kwargs)
-            if missing:
-                raise missing.pop()
-            return response
+            try:
+                return traced(seen, instance, args, kwargs)
+            finally:
+                if missing:  # also where a hook of the application's does not survive that there is no response
+                    raise missing.pop() from None
 
         return execute
 
@@ -69,10 +70,11 @@ def _replace_factories() -> bool:
                 except NoScriptError as error:
                     missing.append(error)
 
-            response = await traced(seen, instance, args, kwargs)
-            if missing:
-                raise missing.pop()
-            return response
+            try:
+                return await traced(seen, instance, args, kwargs)
+            finally:
+                if missing:  # as above
+                    raise missing.pop() from None
 
         return execute
 

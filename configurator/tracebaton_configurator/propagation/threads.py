@@ -23,7 +23,7 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 from tracebaton_configurator.logs import ids
 from tracebaton_configurator.logs.ids import Request, current_request, is_detached, remember_ids
 from tracebaton_configurator.names import SERVER_MODULES
-from tracebaton_configurator.patching import registry
+from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.patching.around import Around
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _NAMES = ("threads", "executors")
 _undo: list[Callable[[], object]] = []
+_left_to_upstream: set[str] = set()
 
 
 class _Carried(NamedTuple):
@@ -54,8 +55,17 @@ def _detach(tokens: tuple[Token[Any], Token[Any]]) -> None:
 def install(detach_after: float) -> None:
     """Patch `threading` and `concurrent.futures.thread` as soon as they are imported; `detach_after` is seconds."""
     ids.detach_after = detach_after
-    registry.apply_on_import("threads", "threading", _replace_start)
-    registry.apply_on_import("executors", "concurrent.futures.thread", _replace_work_item)
+    _left_to_upstream.clear()
+    _replace_on_import("threads", "threading", _replace_start)
+    _replace_on_import("executors", "concurrent.futures.thread", _replace_work_item)
+
+
+def _replace_on_import(name: str, module: str, replace: Callable[[ModuleType], object]) -> None:
+    def come(imported: ModuleType) -> None:
+        if name not in _left_to_upstream:
+            registry.apply(name, lambda: replace(imported))
+
+    on_import.after(module, come)
 
 
 def around() -> dict[str, Around]:
@@ -66,6 +76,7 @@ def around() -> dict[str, Around]:
 def _leave_to_upstream() -> None:
     while _undo:
         _undo.pop()()
+    _left_to_upstream.update(_NAMES)
     for name in _NAMES:
         registry.withdraw(name, "opentelemetry-instrumentation-threading is installed")
 
@@ -86,10 +97,14 @@ def _replace_start(threading: ModuleType) -> bool:
         return False
 
     def start_in_context(self: Any) -> None:
-        carried = _of_request()
+        try:
+            carried = _of_request()
+            is_a_librarys = carried is not None and _is_a_librarys(self, sys._getframe(1))  # noqa: SLF001
+        except Exception:  # noqa: BLE001 (the thread is started all the same)
+            carried = None
         if carried is None:
             start(self)
-        elif _is_a_librarys(self, sys._getframe(1)):  # noqa: SLF001
+        elif is_a_librarys:
             # Greenlets, and threads of a free-threaded Python, take over the context of who starts them.
             copy_context().run(_start_clean, start, self)
         else:
@@ -135,11 +150,13 @@ def _start_in(carried: _Carried, start: Callable[[Any], None], thread: Any) -> N
 def _is_a_librarys(thread: Any, frame: FrameType | None) -> bool:
     """Whether it is a library, Python's own among them, that starts the thread, and not the application.
 
-    Methods of the thread itself and wrappers of `start` are passed over: they have the thread as their first argument.
+    Its own `start` and wrappers of that are passed over: they are called so, and the thread is their first argument.
     """
     while frame is not None:
         code = frame.f_code
-        if not code.co_argcount or frame.f_locals.get(code.co_varnames[0]) is not thread:
+        # Whoever reads `f_locals` keeps them alive, before Python 3.13.
+        named = "start" in code.co_name and code.co_argcount
+        if not named or frame.f_locals.get(code.co_varnames[0]) is not thread:
             break
         frame = frame.f_back
     if frame is None:
@@ -156,7 +173,7 @@ _STANDARD_LIBRARY = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120
 @cache
 def _applications() -> frozenset[str]:
     """The packages that the command line names: an application may be installed beside its libraries."""
-    words = (word.partition(":")[0].partition(".")[0] for word in (*sys.orig_argv, *sys.argv))
+    words = (str(word).partition(":")[0].partition(".")[0] for word in (*sys.orig_argv, *getattr(sys, "argv", ())))
     return frozenset(word for word in words if word.isidentifier()) - {*SERVER_MODULES, "fastapi"}
 
 
@@ -166,9 +183,10 @@ def _replace_work_item(module: ModuleType) -> None:
 
     def make_with_context(self: Any, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        carried = _of_request()
-        if carried is not None:
-            self._tracebaton_carried = carried
+        with suppress(Exception):
+            carried = _of_request()
+            if carried is not None:
+                self._tracebaton_carried = carried
 
     def run_in_context(self: Any, *args: Any) -> None:
         carried = self.__dict__.pop("_tracebaton_carried", None)

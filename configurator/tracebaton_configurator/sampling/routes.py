@@ -21,16 +21,17 @@ class Routes:
 
     def __init__(self) -> None:
         self._by_method: dict[str, _Node] = {}
-        self._count = 0
+        self._templates: set[str] = set()
 
     def add(self, method: str, template: str) -> bool:
         """Learn a template; False when there are too many already, which a program with that many routes survives."""
-        if self._count >= _LIMIT:
-            return False
+        if template not in self._templates:
+            if len(self._templates) >= _LIMIT:
+                return False
+            self._templates.add(template)
         node = self._by_method.setdefault(method, _Node())
         for segment in template.split("/"):
             if segment.startswith("{") and segment.endswith(":path}"):
-                self._count += node.rest is None
                 node.rest = template
                 return True
             if "{" in segment and not _WHOLE_SEGMENT.fullmatch(segment):
@@ -41,7 +42,6 @@ class Routes:
                 node = node.variable
             else:
                 node = node.literal.setdefault(segment, _Node())
-        self._count += node.template is None
         node.template = template
         return True
 

@@ -10,12 +10,15 @@ import loguru
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
+from opentelemetry import context as context_api
 from opentelemetry.trace import StatusCode
 from rawasgi import http_scope, send, websocket_scope
 from starlette.requests import ClientDisconnect
 
 from tracebaton_configurator.asgi import late_spans
+from tracebaton_configurator.asgi.late_spans import Failure, mark_failed
 from tracebaton_configurator.logs import hook, logged_errors
+from tracebaton_configurator.sampling.decision import UNSAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,3 +187,14 @@ def test_a_websocket_that_is_closed_is_no_failure(behind: MakeBehind) -> None:
     incoming = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
     asyncio.run(send(made.put_on(app), websocket_scope("/ws"), incoming=incoming))
     assert made.spans == []
+
+
+def test_what_goes_on_after_the_request_keeps_no_error_alive() -> None:
+    failure = Failure()
+    token = context_api.attach(context_api.Context({UNSAMPLED: failure}))
+    try:
+        failure.ended = True
+        mark_failed(ValueError("later"))
+    finally:
+        context_api.detach(token)
+    assert (failure.marked, failure.error) == (False, None)

@@ -238,3 +238,41 @@ def test_greenlets(model: str, moment: str) -> None:
         [sys.executable, "-c", GREENLETS, model, moment], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_librarys_thread_that_starts_itself_when_it_is_made_has_no_context(request_here: Any) -> None:
+    found: list[Ids | None] = []
+    made: dict[str, Any] = {
+        "__name__": "client.pool",
+        "Thread": threading.Thread,
+        "look": lambda: found.append(current_ids()),
+    }
+    code = "class Client(Thread):\n def __init__(self):\n  super().__init__()\n  self.start()\n def run(self): look()"
+    exec(compile(code, "/x/site-packages/client/pool.py", "exec"), made)  # noqa: S102
+    made["Client"]().join()
+    assert found == [None]
+
+
+@pytest.mark.parametrize("argv", [[SimpleNamespace()], None])
+def test_an_odd_command_line_starts_threads_all_the_same(
+    request_here: Any, monkeypatch: pytest.MonkeyPatch, argv: list[Any] | None
+) -> None:
+    threads._applications.cache_clear()
+    if argv is None:
+        monkeypatch.delattr(sys, "argv")
+    else:
+        monkeypatch.setattr(sys, "argv", argv)
+    assert len(in_thread(as_library("/x/site-packages/y/z.py", "y.z"))) == 1
+    threads._applications.cache_clear()
+
+
+def test_executors_that_are_imported_later_are_left_to_upstream_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Callable[[Any], object]] = []
+    monkeypatch.setattr(threads.on_import, "after", lambda _, come: waiting.append(come))
+    threads.install(300.0)
+    threads._leave_to_upstream()
+    from concurrent.futures import thread
+
+    run = thread._WorkItem.run
+    waiting[-1](thread)
+    assert thread._WorkItem.run is run

@@ -79,6 +79,12 @@ class TestRoutes:
         assert routes.find("GET", "/1999") == "/1999"
         assert routes.find("GET", "/2000") is None
 
+    def test_a_template_counts_once_for_all_methods(self) -> None:
+        routes = Routes()
+        added = [routes.add(method, f"/{number}") for number in range(2000) for method in ("GET", "PUT", "HEAD")]
+        assert all(added)
+        assert not routes.add("GET", "/2000")
+
     def test_a_template_counts_once(self) -> None:
         routes = Routes()
         assert all(routes.add("GET", "/agents/{name}") for _ in range(5000))
