@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,3 +41,31 @@ def test_the_mount_is_the_route(routes: Any) -> None:
 def test_a_route_that_raises_names_nothing() -> None:
     app = Starlette(routes=[Broken("/o", Other([]))])
     assert whole_route(app, scope(app, "/o")) is None
+
+
+NATIVE_BELOW = """
+import asyncio, httpx
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+sub = FastAPI()
+sub.get("/items/{i}")(lambda i: i)
+app = Starlette(routes=[Mount("/f", sub)])
+async def ask():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        (await client.get("/f/items/3")).raise_for_status()
+asyncio.run(ask())
+"""
+
+
+def test_a_fastapi_that_traces_itself_makes_no_second_server_span_below_starlette() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    env |= {
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "fastapi,httpx",
+        "OTEL_TRACES_SAMPLER_ARG": "*=1",
+        "OTEL_TRACES_EXPORTER": "console",
+    }
+    command = [str(Path(sys.executable).with_name("tracebaton")), "run", sys.executable, "-c", NATIVE_BELOW]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count('"kind": "SpanKind.SERVER"') == 1
+    assert '"name": "GET /f/items/{i}"' in done.stdout
