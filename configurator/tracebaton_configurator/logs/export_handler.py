@@ -66,6 +66,11 @@ def _make(provider: Any, extras: Extras) -> logging.Handler:
 def _emit_once(emit: Callable[[logging.LogRecord], None], record: logging.LogRecord, extras: Extras) -> None:
     shown, fields = copy(record), record.__dict__
     ids = tuple(fields.get(name) for name in Ids._fields)
+    made = fields.get("getMessage") or type(record).getMessage
+    if made is not logging.LogRecord.getMessage:  # it may redact, by what is on the record
+        text, shown = record.getMessage(), logging.LogRecord("", 0, "", 0, "", None, None)
+        shown.__dict__.update(fields, msg=text, args=None)
+        shown.__dict__.pop("getMessage", None)
     context = None
     if ids[0] is not None:
         context = _context_of(ids)

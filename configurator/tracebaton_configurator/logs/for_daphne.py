@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.ids import current_ids
+from tracebaton_configurator.logs.values import encodable
 from tracebaton_configurator.logs.writing import passes_on
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def install(json_lines: JsonLines | None) -> Callable[[], None]:
         except Exception:  # noqa: BLE001 (daphne itself says what is wrong with what it was given)
             line = ""
         if line:
-            self.stream.write(f"{line}\n")
+            self.stream.write(f"{encodable(line, self.stream)}\n")
         else:
             write_entry(self, *args, **kwargs)
 

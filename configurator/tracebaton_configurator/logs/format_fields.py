@@ -65,15 +65,18 @@ def of(formatter: Any, fields: dict[str, Any], json_lines: JsonLines, text: str 
         names, literals = parts
         defaults = getattr(style, "_defaults", None) or {}
         made: dict[str, Any] = {}
+        logged = fields.get("msg")
+        taken = fields.keys() | logged.keys() if isinstance(logged, dict) else fields.keys()
         for name in names:
             short = NAMES.get(name)
             if short is not None:
-                if fields.get(name) is not None:
-                    made[short if short not in fields or short == name else name] = fields[name]
-            elif name in defaults and name not in fields and name not in _OURS:
+                shown_as = short if short not in taken or short == name else name
+                if fields.get(name) is not None and (not isinstance(logged, dict) or shown_as not in logged):
+                    made[shown_as] = fields[name]
+            elif name in defaults and name not in taken and name not in _OURS:
                 made[name] = json_lines.extras.shown(name, defaults[name])
         for name, value in literals:
-            if name not in fields and name not in made:
+            if name not in taken and name not in made:
                 made[name] = json_lines.extras.shown(name, value)
     except Exception:  # noqa: BLE001 (whatever has a method `format` may be a formatter)
         return ""

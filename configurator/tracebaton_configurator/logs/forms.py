@@ -54,7 +54,13 @@ def _shows_itself_like(kind: type, known: type) -> bool:
 
 
 def _has_made_repr(kind: Any) -> bool:
-    """Whether `dataclasses` has made the class's repr, which is the only way it shows itself."""
+    """Whether `dataclasses` has made the class's repr, which is the only way it shows itself.
+
+    One that is inherited shows the fields of another class.
+    """
+    owner = next(one for one in kind.__mro__ if "__repr__" in vars(one))
+    if vars(owner).get("__dataclass_fields__") is not kind.__dataclass_fields__:
+        return False
     code = getattr(getattr(kind.__repr__, "__wrapped__", None), "__code__", None)
     return code is not None and code.co_filename == "<string>" and kind.__str__ is object.__str__
 

@@ -166,8 +166,11 @@ def _is_being_logged(record: logging.LogRecord) -> bool:
 def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
     """The application's own text. Ids that only its format asks for are on the record for as long as that is made."""
     formatter: Any = handler.formatter
-    # Most formats name none.
-    if formatter is None or getattr(formatter, "_fmt", None) in named_ids.without:
+    try:
+        names_none = formatter is None or formatter._fmt in named_ids.without  # noqa: SLF001
+    except Exception:  # noqa: BLE001 (a formatter of the application's own, which may keep anything there)
+        names_none = False
+    if names_none:  # as most formats
         return _format(handler, record)
     lent = named_ids.missing(formatter, record.__dict__)
     if not lent:

@@ -28,19 +28,21 @@ def _identity_of(descriptor: int) -> str:
 
 # Where they led as the process began; `startup` knows better than this module, which is imported later.
 begun = {descriptor: _identity_of(descriptor) for descriptor in _DESCRIPTORS}
-_known: dict[int, tuple[ref[Any], bool]] = {}
-_UNKNOWN: Any = (object, False)
+# By stream: its outcome, and what it led to then, where a program may lead its descriptor elsewhere.
+_known: dict[int, tuple[ref[Any], bool, str]] = {}
+_UNKNOWN: Any = (object, False, "")
 
 
 def is_standard(stream: Any) -> bool:
     known = _known.get(id(stream), _UNKNOWN)
-    if known[0]() is stream:
-        return bool(known[1])
     try:
+        if known[0]() is stream and (not known[2] or _identity_of(stream.fileno()) == known[2]):
+            return bool(known[1])
         outcome = _is_standard(stream)
         if type(stream) is TextIOWrapper:  # others may lead elsewhere later on
-            number = id(stream)
-            _known[number] = ref(stream, lambda _: _known.pop(number, None)), outcome
+            number, descriptor = id(stream), stream.fileno()
+            led_to = _identity_of(descriptor) if descriptor in _DESCRIPTORS else ""
+            _known[number] = ref(stream, lambda _: _known.pop(number, None)), outcome, led_to
     except Exception:  # noqa: BLE001 (a stream of the application's own may be anything)
         return False
     return outcome

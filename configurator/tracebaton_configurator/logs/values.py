@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 LONGEST_REPR = 1000  # characters
 _DEEPEST = 50
+# Objects with a form, in one value: those that refer to each other have many more ways through them than there are.
+_MOST_FORMS = 500
+_LEFT_OUT = "..."
 _MOST_BITS = 4096  # CPython refuses to write numbers of more than 4300 digits
 
 
@@ -38,13 +41,15 @@ def plain(
     above: tuple[int, ...] = (),
     shown_repr: Callable[[object], str] = bounded_repr,
     shown_form: Callable[[Any], Any] = bounded_form,
+    left: list[int] | None = None,
 ) -> Any:
     """`value` with everything that strict JSON has no form for as its bounded repr, keys included.
 
     That is numbers too long to write, what contains itself or nests deeper than 50 levels, and any other object that
     `json_form` has none for; NaN and the infinities are null. `above` holds the ids of what this value is in,
-    `shown_repr` makes the bounded repr.
+    `shown_repr` makes the bounded repr, `left` how many more forms of objects there may be.
     """
+    left = [_MOST_FORMS] if left is None else left
     try:
         if value is None or isinstance(value, (str, bool)):
             return value
@@ -53,15 +58,18 @@ def plain(
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if id(value) in above or len(above) >= _DEEPEST:
-            return shown_repr(value)
+            # The repr of objects that refer to each other would take as many ways.
+            return shown_repr(value) if left[0] == _MOST_FORMS else _LEFT_OUT
         inside = (*above, id(value))
         if isinstance(value, (dict, list, tuple)):
             if isinstance(value, dict):
                 return {
-                    _key(name, shown_form): plain(item, inside, shown_repr, shown_form) for name, item in value.items()
+                    _key(name, shown_form): plain(item, inside, shown_repr, shown_form, left)
+                    for name, item in value.items()
                 }
-            return [plain(item, inside, shown_repr, shown_form) for item in value]
-        return plain(shown_form(value), inside, shown_repr, shown_form)
+            return [plain(item, inside, shown_repr, shown_form, left) for item in value]
+        left[0] -= 1
+        return plain(shown_form(value), inside, shown_repr, shown_form, left) if left[0] >= 0 else _LEFT_OUT
     except Exception:  # noqa: BLE001, S110 (a container of the application's own may raise anything)
         pass
     return shown_repr(value)
