@@ -95,7 +95,32 @@ def test_an_object_that_leads_to_itself() -> None:
 
     node = Node()
     node.to = [node, node]
-    assert "Node" in json.dumps(line(k=node))
+    assert line(k=node)["k"] == {"to": ["...", "..."]}
+
+
+def test_objects_that_refer_to_each_other_are_written_in_bounds() -> None:
+    """As many ways lead through eight of them as no line could hold."""
+
+    @dataclasses.dataclass
+    class Node:
+        to: list[Any] = dataclasses.field(default_factory=list)
+
+    nodes = [Node() for _ in range(8)]
+    for node in nodes:
+        node.to = nodes
+    assert len(json.dumps(line(k=nodes[0]))) < 100_000
+
+
+def test_a_field_that_an_inherited_repr_does_not_show_stays_hidden() -> None:
+    @dataclasses.dataclass
+    class Shown:
+        name: str
+
+    @dataclasses.dataclass(repr=False)
+    class Hiding(Shown):
+        iban: str
+
+    assert "DE-HIDDEN" not in json.dumps(line(k=Hiding("n", "DE-HIDDEN")))
 
 
 class Generic:
