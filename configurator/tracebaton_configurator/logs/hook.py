@@ -29,9 +29,10 @@ from tracebaton_configurator.logs import (
 from tracebaton_configurator.logs.captured import is_captured
 from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
-from tracebaton_configurator.logs.ids import current_ids, ended_ids, is_placeholder, remembered_ids
+from tracebaton_configurator.logs.ids import is_placeholder
 from tracebaton_configurator.logs.logged_errors import note_logged
 from tracebaton_configurator.logs.objects import object_with_ids
+from tracebaton_configurator.logs.record_ids import put_ids, put_ids_where_lacking
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
 from tracebaton_configurator.logs.values import encodable
@@ -49,15 +50,6 @@ _emit = logging.StreamHandler.emit
 _is_replaced = not comes_from(logging.Handler, "format")
 _patched_format: Any = None
 _emit_is_replaced = not comes_from(logging.StreamHandler, "emit")
-
-# What is written in the task of the request once the application has returned. gunicorn's asgi worker goes on to the
-# next request in the same task; granian says of an exception, which it turns into text, behind the access log.
-# Checked with gunicorn 27 (gunicorn/asgi/protocol.py) and granian 2.8 (granian/asgi.py).
-_WRITTEN_AFTERWARDS = {"gunicorn.access": True, "granian.access": False, "_granian.utils": False}
-
-
-# How many frames there may be between a logger and its handler.
-_DEEPEST = 50
 
 # Called with the first line of a server: it is about to serve, whereas a tool may have imported one for something else.
 on_server_line: Callable[[], object] | None = None
@@ -113,50 +105,10 @@ def _handle_with_ids(self: logging.Logger, record: logging.LogRecord) -> None:
     # A record that comes with ids, from another process or the application's own `extra`, keeps them.
     told = record.__dict__.get("trace_id")
     if told is None or is_placeholder(told):
-        _put_ids(record)
+        put_ids(record)
     if record.levelno >= logging.ERROR and record.exc_info:
         note_logged(record.exc_info, record.name)
     _handle(self, record)
-
-
-def _put_ids(record: logging.LogRecord) -> None:
-    """Put the ids of the moment on it, where there are any; does not raise."""
-    fields = record.__dict__
-    try:
-        ids = current_ids()
-        if ids is None and record.exc_info:
-            # A server logs the exception of a request when the request is over.
-            ids = remembered_ids(record.exc_info[1])
-        elif ids is None and record.name in _WRITTEN_AFTERWARDS:
-            ids = ended_ids(once=_WRITTEN_AFTERWARDS[record.name])
-    except Exception:  # noqa: BLE001 (an odd record, an odd exception: the line is printed all the same)
-        return
-    if ids is not None:
-        fields["trace_id"], span_id, trace_flags = ids
-        told = fields.get("span_id")
-        if told is None or is_placeholder(told):
-            fields["span_id"] = span_id
-        told = fields.get("trace_flags")
-        if told is None or is_placeholder(told):
-            fields["trace_flags"] = trace_flags
-
-
-def _lacks_ids(record: logging.LogRecord) -> bool:
-    """Whether a filter of the application's has put a placeholder in their place."""
-    return is_placeholder(record.__dict__.get("trace_id", "absent")) and _is_being_logged(record)
-
-
-def _is_being_logged(record: logging.LogRecord) -> bool:
-    """Whether this is below `Logger.handle`: a record out of a queue has nothing to do with who takes it out."""
-    frame, code = sys._getframe(2), _handle_with_ids.__code__  # noqa: SLF001
-    for _ in range(_DEEPEST):
-        if frame.f_code is code:
-            logged = frame.f_locals["record"]
-            return logged is record or logged.created == record.created  # since 3.12, a filter may have copied it
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return False
 
 
 # Handlers that send mail, speak syslog or feed a queue have a reader who expects what they sent before: what follows is
@@ -185,8 +137,7 @@ def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
 
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
-    if _lacks_ids(record):
-        _put_ids(record)
+    put_ids_where_lacking(record, _handle_with_ids)
     text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
@@ -199,8 +150,7 @@ def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, loggi
     """`Handler.format` for mode `json`: text, except for those who write it down unchanged."""
 
     def format_record(self: logging.Handler, record: logging.LogRecord) -> str:
-        if _lacks_ids(record):
-            _put_ids(record)
+        put_ids_where_lacking(record, _handle_with_ids)
         if not isinstance(self, logging.StreamHandler):
             return _format_to_hand_on(self, record)
         if sys._getframe(1).f_globals.get("__name__") in writing.MODULES:  # noqa: SLF001
@@ -237,8 +187,7 @@ def _make_emit_json(json_lines: JsonLines) -> Callable[[Any, logging.LogRecord],
 
 def _line(self: Any, record: logging.LogRecord, json_lines: JsonLines) -> str | None:
     """The JSON line that a handler is to write; None where its own text stays, or its stream writes something else."""
-    if _lacks_ids(record):
-        _put_ids(record)
+    put_ids_where_lacking(record, _handle_with_ids)
     is_stock, tells = writing.methods_of(self)
     stream = self.stream
     if not standard.is_standard(stream) or (captured.streams and is_captured(stream)) or not writing.passes_on(stream):

@@ -49,10 +49,14 @@ def _replace_factories() -> bool:
                     missing.append(error)
 
             try:
-                return traced(seen, instance, args, kwargs)
-            finally:
-                if missing:  # also where a hook of the application's does not survive that there is no response
-                    raise missing.pop() from None
+                response = traced(seen, instance, args, kwargs)
+            except Exception:
+                if not missing:  # else a hook of the application's did not survive that there is no response
+                    raise
+                response = None
+            if missing:
+                raise missing.pop()
+            return response
 
         return execute
 
@@ -71,10 +75,14 @@ def _replace_factories() -> bool:
                     missing.append(error)
 
             try:
-                return await traced(seen, instance, args, kwargs)
-            finally:
-                if missing:  # as above
-                    raise missing.pop() from None
+                response = await traced(seen, instance, args, kwargs)
+            except Exception:
+                if not missing:  # as above
+                    raise
+                response = None
+            if missing:
+                raise missing.pop()
+            return response
 
         return execute
 

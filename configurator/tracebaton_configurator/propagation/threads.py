@@ -177,8 +177,10 @@ def _applications() -> frozenset[str]:
     return frozenset(word for word in words if word.isidentifier()) - {*SERVER_MODULES, "fastapi"}
 
 
-def _replace_work_item(module: ModuleType) -> None:
+def _replace_work_item(module: ModuleType) -> bool:
     item_class: Any = vars(module)["_WorkItem"]
+    if "__slots__" in vars(item_class):  # where nothing could be put
+        return False
     make, run = item_class.__init__, item_class.run
 
     def make_with_context(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -205,6 +207,7 @@ def _replace_work_item(module: ModuleType) -> None:
     item_class.run = update_wrapper(run_in_context, run)
     _undo.append(lambda: _put_back(item_class, "__init__", make_with_context, make))
     _undo.append(lambda: _put_back(item_class, "run", run_in_context, run))
+    return True
 
 
 def _note_where_it_failed(future: Any) -> None:

@@ -10,13 +10,13 @@ import os
 import sys
 from dataclasses import dataclass, field, replace
 from functools import cache
-from re import compile as regex
 from typing import TYPE_CHECKING, Literal, cast
 
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
+from tracebaton_configurator.settings.lists import parse_extras, read_redact, read_trust
 from tracebaton_configurator.settings.log_fields import parse as parse_log_fields
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
@@ -48,11 +48,6 @@ Children = Literal["serving", "true", "false"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
-
-
-_NAME = regex(r"-?[\w.$\[\]-]*\w[\w.$\[\]-]*")
-# Meant as a switch, which there is not: what is written would only be the name of a parameter.
-_NO_NAMES = ("none", "off", "on", "true", "false", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +129,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
         log_extras=reader.parsed(
             ours.OTEL_TRACEBATON_LOG_EXTRAS,
-            _parse_extras,
+            parse_extras,
             "masked",
             "masked, all, none, or names such as room,tenant.id",
             "masked",
@@ -150,8 +145,8 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         detach_after=cast("float", reader.duration(ours.OTEL_TRACEBATON_DETACH_AFTER, 300.0, "5m")),
         spool_dir=reader.text(ours.OTEL_TRACEBATON_SPOOL_DIR),
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
-        trust_parent=_read_trust(reader),
-        redact=_read_redact(reader),
+        trust_parent=read_trust(reader),
+        redact=read_redact(reader),
         children=cast(
             "Children", reader.choice(ours.OTEL_TRACEBATON_CHILDREN, ("serving", "true", "false"), "serving")
         ),
@@ -246,60 +241,3 @@ def _service_name_in_resource(reader: Reader) -> str | None:
 
 def _listed(reader: Reader, variable: str) -> frozenset[str]:
     return frozenset(name.strip() for name in (reader.text(variable) or "").split(",") if name.strip())
-
-
-def _parse_extras(value: str) -> str | frozenset[str]:
-    if value.lower() in ("masked", "all", "none"):
-        return value.lower()
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    # Whoever writes `true` or `off` means no extra of that name, and would lose all others.
-    is_word = value.lower() in ("true", "false", "on", "off", "yes", "no", "mask", "redact")
-    if is_word or not names or not all(name.replace(".", "_").replace("-", "_").isidentifier() for name in names):
-        raise ValueError("is neither a mode nor a list of names")
-    reserved = sorted({"masked", "all", "none"} & {name.lower() for name in names})
-    if reserved:
-        raise ValueError(f"combines {reserved[0]} with names")
-    return frozenset(names)
-
-
-def _read_trust(reader: Reader) -> bool | tuple[IPv4Network | IPv6Network, ...]:
-    """Whoever sets it means to keep somebody out, so a mistake closes: it lets nobody in."""
-    variable = ours.OTEL_TRACEBATON_TRUST_PARENT
-    value = reader.text(variable)
-    if value is None:
-        return True
-    try:
-        return _parse_trust(value)
-    except ValueError as error:
-        accepted = "true, false or networks such as 10.0.0.0/8,127.0.0.1"
-        reader.wrong(variable, str(error), accepted, "using false, no caller is trusted")
-        return False
-
-
-def _read_redact(reader: Reader) -> tuple[str, ...]:
-    """Names that are added to the built-in list; one that begins with `-` is taken off it."""
-    variable = ours.OTEL_TRACEBATON_REDACT
-    names = [name.strip() for name in (reader.text(variable) or "").split(",") if name.strip()]
-    right = [name for name in names if _NAME.fullmatch(name) and name.lower() not in _NO_NAMES]
-    if len(right) < len(names):
-        wrong = ", ".join(repr(name) for name in names if name not in right)
-        accepted = "names of query parameters and headers, -name for one that is not to be hidden"
-        reader.wrong(
-            variable, f"has {wrong}, which is not a name", accepted, "using the built-in names and the valid ones"
-        )
-    return tuple(right)
-
-
-def _parse_trust(value: str) -> bool | tuple[IPv4Network | IPv6Network, ...]:
-    lowered = value.lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    from ipaddress import ip_network
-
-    networks = [part.strip() for part in value.split(",") if part.strip()]
-    try:
-        if not networks:
-            raise ValueError
-        return tuple(ip_network(part, strict=False) for part in networks)
-    except ValueError:
-        raise ValueError("is neither a boolean nor a list of networks") from None

@@ -80,7 +80,7 @@ class ComposeProject:
 class ContainerSource:
     """Yields lines in the form of `docker compose logs --timestamps`.
 
-    The number behind the service is that of the stream, for a traceback on one is not torn by lines of the other.
+    The number behind the service is that of the stream, for lines of one do not cut a traceback on the other.
     """
 
     def __init__(self, container: Container, since_ns: int | None) -> None:
