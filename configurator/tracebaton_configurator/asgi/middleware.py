@@ -18,6 +18,7 @@ from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.asgi.upstream_path import record_by
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 
@@ -150,11 +151,17 @@ def add_sampling_middleware(app: Any, asgi: Shared) -> None:
     _turn_off_fastapi_telemetry(app)
 
 
-def put_on_top(app: Any, stack: App, middleware: Any, asgi: Shared) -> SamplingMiddleware:
-    """What stands above upstream's `middleware`, whose application is the whole of `app`."""
-    details = Details(app, middleware)
-    middleware.default_span_details = details.name_and_route
-    return SamplingMiddleware(stack, middleware.app, middleware, details, Recorder.of(middleware, details), asgi)
+def put_on_top(app: Any, stack: App, middleware: Any, asgi: Shared) -> App:
+    """What stands above upstream's `middleware`, whose application is the whole of `app`; `stack` where that fails."""
+    try:
+        details = Details(app, middleware)
+        recorder = Recorder.of(middleware, details)
+        sampling = SamplingMiddleware(stack, middleware.app, middleware, details, recorder, asgi)
+        middleware.default_span_details = details.name_and_route
+    except Exception as error:  # noqa: BLE001 (an application is served, whatever comes of instrumenting it)
+        report_error("The sampling middleware does not fit an application, upstream's serves it", error)
+        return stack
+    return sampling
 
 
 def _turn_off_fastapi_telemetry(app: Any) -> None:

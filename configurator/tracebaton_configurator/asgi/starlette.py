@@ -13,6 +13,7 @@ from tracebaton_configurator.asgi.guard import note_error, or_uninstrumented
 from tracebaton_configurator.asgi.middleware import put_on_top
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.asgi.whole_route import whole_route
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 
@@ -77,7 +78,11 @@ def _patch_build(starlette: Any, asgi: Shared, *, event_spans: bool, by_default:
         if isinstance(stack, ServerErrorMiddleware):
             stack.app = _NotesErrors(stack.app)
         more = {} if event_spans else {"exclude_spans": ["receive", "send"]}
-        middleware = OpenTelemetryMiddleware(stack, **{**added[0], **more})
+        try:
+            middleware = OpenTelemetryMiddleware(stack, **{**added[0], **more})
+        except Exception as error:  # noqa: BLE001 (an application is served, whatever comes of instrumenting it)
+            report_error("An application could not be instrumented and is served untraced", error)
+            return stack
         return put_on_top(self, middleware, middleware, asgi)
 
     starlette.build_middleware_stack = build_with_sampling

@@ -69,3 +69,27 @@ def test_a_fastapi_that_traces_itself_makes_no_second_server_span_below_starlett
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count('"kind": "SpanKind.SERVER"') == 1
     assert '"name": "GET /f/items/{i}"' in done.stdout
+
+
+IN_MIDDLEWARE = (
+    "import tracebaton_configurator.asgi.middleware as part; part.Details.__init__ = lambda *_, **__: 1 / 0\n"
+)
+IN_UPSTREAMS = (
+    "import tracebaton_configurator.asgi.starlette as part; part.OpenTelemetryMiddleware = lambda *_, **__: 1 / 0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (IN_MIDDLEWARE, "The sampling middleware does not fit an application, upstream's serves it: ZeroDivisionError"),
+        (IN_UPSTREAMS, "An application could not be instrumented and is served untraced: ZeroDivisionError"),
+    ],
+)
+def test_an_application_is_served_where_it_cannot_be_instrumented(broken: str, said: str) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    env |= {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "fastapi,httpx", "OTEL_TRACES_EXPORTER": "console"}
+    command = [str(Path(sys.executable).with_name("tracebaton")), "run", sys.executable, "-c", broken + NATIVE_BELOW]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr
