@@ -44,7 +44,7 @@ CONFIGURE = {
 
 def run(configure: str, **environ: str) -> tuple[list[dict[str, Any]], list[str]]:
     variables = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "console", **environ}
-    command = [PROGRAM, "run", Path(sys.executable).name, "-c", SCRIPT.format(configure=configure)]
+    command = [PROGRAM, "run", sys.executable, "-c", SCRIPT.format(configure=configure)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables, timeout=60)
     decoder, text, found = json.JSONDecoder(), done.stdout.strip(), []
     while text:

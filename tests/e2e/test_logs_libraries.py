@@ -47,7 +47,7 @@ def run(library: str, script: str, **environ: str) -> tuple[list[str], list[str]
     if not (LIBRARIES / library).is_dir():
         pytest.skip(f"{library} is not there: NOT tested")
     variables = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "PYTHONPATH": str(LIBRARIES / library), **environ}
-    command = [PROGRAM, "run", Path(sys.executable).name, "-c", START + script]
+    command = [PROGRAM, "run", sys.executable, "-c", START + script]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables, timeout=60)
     return done.stdout.splitlines(), done.stderr.splitlines()
 

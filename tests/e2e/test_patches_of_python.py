@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 
 import pytest
 from launches import TRACED
@@ -39,7 +38,7 @@ def outcomes(disabled: str) -> dict[str, tuple[bool, str]]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     environ["PATH"] = f"{sysconfig.get_path('scripts')}{os.pathsep}{environ['PATH']}"
     environ |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_TRACEBATON_DISABLED_PATCHES": disabled}
-    command = [*TRACED, Path(sys.executable).name, "-c", SCRIPT]
+    command = [*TRACED, sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
     return {name: (replaced, status) for name, (replaced, status) in json.loads(done.stdout).items()}
 

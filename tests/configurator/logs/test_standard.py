@@ -126,7 +126,7 @@ def test_what_pytest_captures_stays(tmp_path: Path) -> None:
         "    assert capture.readouterr().out == 'INFO x\\n'\n"
     )
     program = Path(sysconfig.get_path("scripts"), "tracebaton")
-    command = [program, "run", Path(sys.executable).name, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [program, "run", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environ)
     assert done.returncode == 0, done.stdout
