@@ -28,24 +28,31 @@ def _identity_of(descriptor: int) -> str:
 
 # Where they led as the process began; `startup` knows better than this module, which is imported later.
 begun = {descriptor: _identity_of(descriptor) for descriptor in _DESCRIPTORS}
-# By stream: its outcome, and what it led to then, where a program may lead its descriptor elsewhere.
-_known: dict[int, tuple[ref[Any], bool, str]] = {}
-_UNKNOWN: Any = (object, False, "")
+# By stream: its outcome; its descriptor, where a program may lead that elsewhere, and which file it led to then.
+_known: dict[int, tuple[ref[Any], bool, int, int, int]] = {}
+_UNKNOWN: Any = (object, False, 0, 0, 0)
 
 
 def is_standard(stream: Any) -> bool:
-    known = _known.get(id(stream), _UNKNOWN)
+    of, outcome, descriptor, device, number = _known.get(id(stream), _UNKNOWN)
     try:
-        if known[0]() is stream and (not known[2] or _identity_of(stream.fileno()) == known[2]):
-            return bool(known[1])
+        if of() is stream:
+            found = os.fstat(descriptor) if descriptor else None
+            if found is None or (found.st_ino == number and found.st_dev == device):
+                return bool(outcome)
         outcome = _is_standard(stream)
         if type(stream) is TextIOWrapper:  # others may lead elsewhere later on
-            number, descriptor = id(stream), stream.fileno()
-            led_to = _identity_of(descriptor) if descriptor in _DESCRIPTORS else ""
-            _known[number] = ref(stream, lambda _: _known.pop(number, None)), outcome, led_to
+            _remember(stream, outcome)
     except Exception:  # noqa: BLE001 (a stream of the application's own may be anything)
         return False
-    return outcome
+    return bool(outcome)
+
+
+def _remember(stream: Any, outcome: bool) -> None:  # noqa: FBT001
+    key, descriptor = id(stream), stream.fileno()
+    found = os.fstat(descriptor)
+    standard = descriptor if descriptor in _DESCRIPTORS else 0
+    _known[key] = ref(stream, lambda _: _known.pop(key, None)), outcome, standard, found.st_dev, found.st_ino
 
 
 def is_in_memory(stream: Any) -> bool:
