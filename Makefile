@@ -44,7 +44,7 @@ test: $(VENV)/dev.installed  ## everything, in two processes; ARGS='-k sigterm' 
 	@$(VENV)/bin/python -m pytest $(if $(filter -s --pdb,$(ARGS)),,$(IN_TWO_PROCESSES)) $(ARGS)
 
 test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute
-	@$(VENV)/bin/python -m pytest -q --fast tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
+	@$(VENV)/bin/python -m pytest -q --fast $(IN_TWO_PROCESSES) tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
 
 matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Python; CELL='oldest' those with that in their name
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)

@@ -39,7 +39,10 @@ for _number, _default in (
         signal.signal(_number, _default)
 
 # Of tests without a process, the files that take longest, waiting for receivers or taking in anything at all.
-SLOW = ("test_bad_batch.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py", "test_view_hostile.py")
+SLOW = (
+    *("test_bad_batch.py", "test_doctor_receiver.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py"),
+    *("test_view_hostile.py", "test_view_http_receiver.py"),
+)
 # Two processes share the tests file by file, those of equality one by one. What builds images and starts containers
 # stays in one of them, and the longest come first, so that both end at about the same time.
 _FIRST = ("docker", "e2e", "duty", "matrix", "equality")
@@ -102,8 +105,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="skip what starts a process, and the slow files")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--fast"):
+def pytest_collection(session: pytest.Session) -> None:
+    # Whoever shares the tests among other processes starts those.
+    config = session.config
+    shares = not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None)
+    if config.getoption("--fast") and not shares:
         sys.addaudithook(_skip_processes)
 
 
