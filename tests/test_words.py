@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_it_notices(tmp_path: Path) -> None:
     names = names_of(path)
     assert names & CLASSES == {"Gate"}
     assert {name for name in names if NAMES.search(name)} == {"verdict", "_in_hand"}
+
+
+def test_one_name_is_one_class() -> None:
+    names = Counter(
+        node.name
+        for package in ("configurator", "entrypoint")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []

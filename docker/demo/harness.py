@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from processes import HOST, Child, ChildFailedError, Port, is_listening, stop, wait_for
 
-from tracebaton.view.spans import Event, Link, Span
+from tracebaton.view.spans import Link, Span, SpanEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,6 +196,6 @@ def _span(record: dict[str, Any]) -> Span:
     """The span that `tracebaton view --json` made this record of."""
     values = {field.name: record[field.name] for field in fields(Span) if field.name in record}
     values["scope_name"], values["scope_version"] = record["scope"]["name"], record["scope"]["version"]
-    values["events"] = tuple(Event(**event) for event in record["events"])
+    values["events"] = tuple(SpanEvent(**event) for event in record["events"])
     values["links"] = tuple(Link(**link) for link in record["links"])
     return Span(**values)

@@ -16,7 +16,7 @@ from checks import (
     find_request,
 )
 
-from tracebaton.view.spans import Event, Span
+from tracebaton.view.spans import Span, SpanEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def chat(status: int = 200) -> dict[str, Span]:
         path = "/agents/agent-b/chat"
         server = span(service, "server", parent, "SERVER", url__path=path, http__response__status_code=status)
         if service == CHAIN[-1] and status >= 400:
-            server = replace(server, status="ERROR", events=(Event("exception", 0, {}),))
+            server = replace(server, status="ERROR", events=(SpanEvent("exception", 0, {}),))
         redis = span(service, "redis", server.span_id, "CLIENT", db__system="redis")
         call = span(service, "call", server.span_id, "CLIENT")
         spans += [server, redis] if service == CHAIN[-1] else [server, redis, call]

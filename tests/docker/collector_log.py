@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tracebaton.view.spans import Event, Link, Span
+from tracebaton.view.spans import Link, Span, SpanEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def _span(read: dict[str, Any], resource: dict[str, Any], scope: tuple[str, str]
         resource=resource,
         scope_name=scope[0],
         scope_version=scope[1],
-        events=tuple(Event(str(one.get("Name", "")), 0, one) for one in read["events"]),
+        events=tuple(SpanEvent(str(one.get("Name", "")), 0, one) for one in read["events"]),
         links=tuple(Link(str(one.get("Trace ID", "")), str(one.get("ID", "")), "", one) for one in read["links"]),
         trace_state=fields.get("TraceState", ""),
     )

@@ -30,7 +30,7 @@ PER_SECOND = 10
 _DISCONNECTS = ("ClientDisconnect", "WebSocketDisconnect")
 
 
-class Outcome(NamedTuple):
+class RequestOutcome(NamedTuple):
     """How a request ended: times in ns since the epoch, status and close code 0 for none, what it raised or logged."""
 
     began: int
@@ -97,7 +97,7 @@ class LateSpans:
         scope: MutableMapping[str, Any],
         decision: RequestDecision,
         span_context: SpanContext,
-        outcome: Outcome,
+        outcome: RequestOutcome,
     ) -> None:
         """Make and end the SERVER span of a request that has ended."""
         failed = self._errors and outcome.failed
@@ -118,7 +118,7 @@ class LateSpans:
         scope: MutableMapping[str, Any],
         decision: RequestDecision,
         span_context: SpanContext,
-        outcome: Outcome,
+        outcome: RequestOutcome,
         reason: str,
     ) -> None:
         name, attributes = details.of(scope)

@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan
 
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
-from tracebaton_configurator.asgi.late_spans import Failure, Outcome, is_failure
+from tracebaton_configurator.asgi.late_spans import Failure, RequestOutcome, is_failure
 from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
@@ -98,7 +98,7 @@ async def pass_unsampled(
         if (failed or slow) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             ended = ended or began + monotonic_ns() - started
-            outcome = Outcome(began, ended, status, error or failure.error, failed, slow, close_code)
+            outcome = RequestOutcome(began, ended, status, error or failure.error, failed, slow, close_code)
             late_spans.keep(details, as_it_came, decision, span_context, outcome)
         failure.ended = True
         error = failure.error = None  # or it would be held by the frame in its own traceback

@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING
 from tracebaton_configurator.export.forks import importing
 from tracebaton_configurator.export.spool_bound import BLOCK, ROUNDS, Bound
 from tracebaton_configurator.export.spool_directory import opened_root, set_aside
-from tracebaton_configurator.export.spool_file import Entry, Reader, Segment
+from tracebaton_configurator.export.spool_file import Entry, Segment, SpoolReader
 from tracebaton_configurator.export.spool_own import OwnDirectory
 from tracebaton_configurator.export.spool_segment import HEADER, MOST_BATCH
 from tracebaton_configurator.patching import os_threads
@@ -79,7 +79,7 @@ class Spool:
         self._segment_size = min(max(most_bytes // _SEGMENTS, BLOCK), _LARGEST_SEGMENT)
         self._own = OwnDirectory(self._path)
         self._segment: Segment | None = None
-        self._reader: Reader | None = None
+        self._reader: SpoolReader | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -212,7 +212,7 @@ class Spool:
                 if self._segment is not None and name.text == self._segment.name:
                     self._close_segment()
                 with importing():
-                    self._reader = Reader.open(self._own.directory, name)
+                    self._reader = SpoolReader.open(self._own.directory, name)
             if self._reader is not None:
                 return True
         return False

@@ -10,7 +10,7 @@ from tracebaton_configurator.export.spool_directory import create_file, is_remov
 from tracebaton_configurator.export.spool_segment import (
     MOST_SEGMENT,
     Name,
-    Record,
+    SpoolRecord,
     append,
     mark_delivered,
     name_of,
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
     spans: int
 
 
-class Reader:
+class SpoolReader:
     """One segment, locked for as long as it is open, so that nobody removes it to make room meanwhile.
 
     `lost` counts the spans that could not be read, one at least for whatever made no sense.
@@ -89,17 +89,17 @@ class Reader:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._at = 0
-        self._record: Record | None = None
+        self._record: SpoolRecord | None = None
         self.lost = 0
         self.corrupt = False
         self.unmarked = False
-        self._later: list[Record] = []
+        self._later: list[SpoolRecord] = []
         self._passed = 0
         if self._size > MOST_SEGMENT or not name.complete:
             self._give_up(name.spans or 1)
 
     @classmethod
-    def open(cls, directory: int, name: Name) -> Reader | None:
+    def open(cls, directory: int, name: Name) -> SpoolReader | None:
         """None where it is gone, not a file of this user's, or in use (OSError)."""
         try:
             descriptor = open_file(directory, name.text)
@@ -186,10 +186,10 @@ class Reader:
         with suppress(OSError):
             os.close(self._descriptor)
 
-    def _entry(self, record: Record) -> Entry:
+    def _entry(self, record: SpoolRecord) -> Entry:
         return Entry(self.name.text, record.at, record.size, record.spans)
 
-    def _pass(self, record: Record) -> None:
+    def _pass(self, record: SpoolRecord) -> None:
         self._at = max(self._at, record.payload_at + record.size)
         self._record = None
 

@@ -53,7 +53,7 @@ class Name(NamedTuple):
     complete: bool
 
 
-class Record(NamedTuple):
+class SpoolRecord(NamedTuple):
     """A batch in a segment; `at` is the offset of its header, `delivered` whether it has been marked as such."""
 
     at: int
@@ -87,7 +87,7 @@ def header(payload: bytes, spans: int) -> bytes:
     return _TAG + _varint(_BODY) + fields + _CHECK.pack(zlib.crc32(fields))
 
 
-def parse_header(data: bytes, at: int) -> Record | None:
+def parse_header(data: bytes, at: int) -> SpoolRecord | None:
     """The record whose header was read at the offset `at`; None where it is none."""
     fields = data[_LENGTH_AT + 4 : HEADER - _CHECK.size]
     if (
@@ -100,10 +100,10 @@ def parse_header(data: bytes, at: int) -> Record | None:
     if magic != _MAGIC or size > MOST_BATCH:
         return None
     delivered = data[_LENGTH_AT : _LENGTH_AT + 4] == _varint(_BODY + size)
-    return Record(at, at + HEADER, size, spans, crc, delivered)
+    return SpoolRecord(at, at + HEADER, size, spans, crc, delivered)
 
 
-def mark_delivered(descriptor: int, record: Record) -> None:
+def mark_delivered(descriptor: int, record: SpoolRecord) -> None:
     """Hide the batch from whoever reads the file after this (OSError)."""
     os.pwrite(descriptor, _varint(_BODY + record.size), record.at + _LENGTH_AT)
 
@@ -130,17 +130,17 @@ def append(descriptor: int, at: int, payload: bytes, spans: int) -> int:
     return end
 
 
-def read_record(descriptor: int, name: Name, at: int, size: int) -> Record | None:
+def read_record(descriptor: int, name: Name, at: int, size: int) -> SpoolRecord | None:
     """The record at the offset `at` of a file of `size` bytes; None where there is none that could be believed.
 
     Its batch may still be cut off, or changed: that is for `read_payload` to find out.
     """
     if name.spans is not None:
-        return Record(0, 0, size, name.spans, name.crc, delivered=False) if name.complete else None
+        return SpoolRecord(0, 0, size, name.spans, name.crc, delivered=False) if name.complete else None
     return parse_header(os.pread(descriptor, HEADER, at), at)
 
 
-def read_payload(descriptor: int, record: Record) -> bytes | None:
+def read_payload(descriptor: int, record: SpoolRecord) -> bytes | None:
     """None where it is not what was written (OSError)."""
     parts = []
     at, left = record.payload_at, record.size

@@ -19,7 +19,7 @@ _IN_POD = re.compile(r"/pods/[0-9a-f-]{36}/containers/([^/ ]{1,63})/")
 _ID = re.compile(r"/(?:containers|overlay-containers)/([0-9a-f]{12})[0-9a-f]{52}/")
 
 
-class Container(NamedTuple):
+class ContainerId(NamedTuple):
     """`namespace` is the number of the mount namespace, 0 where the system does not tell; `name` may be empty."""
 
     namespace: int
@@ -33,7 +33,7 @@ def namespace() -> int:
     return 0
 
 
-def container() -> Container:
+def container() -> ContainerId:
     """That of this process."""
     roots = ""
     with suppress(OSError):
@@ -41,4 +41,4 @@ def container() -> Container:
         # The fourth field is what is mounted (proc_pid_mountinfo(5)): where, a host has all containers.
         roots = "\n".join(fields[3] for fields in map(str.split, lines) if len(fields) > 3)
     found = _IN_POD.search(roots) or _ID.search(roots)
-    return Container(namespace(), found[1] if found else "")
+    return ContainerId(namespace(), found[1] if found else "")

@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
 
-class Request(Protocol):
+class OwnRequest(Protocol):
     """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
 
     answered: float
@@ -53,12 +53,12 @@ def current_ids() -> Ids | None:
 
 
 # What this task, or thread, belongs to. A server's task belongs to its last request until a line about that is written.
-current_request: ContextVar[Request | None] = ContextVar("tracebaton-request", default=None)
+current_request: ContextVar[OwnRequest | None] = ContextVar("tracebaton-request", default=None)
 detach_after = 300.0
 """Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
 
 
-def is_detached(request: Request) -> bool:
+def is_detached(request: OwnRequest) -> bool:
     """Whether it was answered so long ago that what it started goes on by itself."""
     return bool(request.answered) and monotonic() - request.answered > detach_after
 

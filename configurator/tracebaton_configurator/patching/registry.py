@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Status = Literal["waiting", "applied", "declined", "disabled"]
 
 
-class Outcome(NamedTuple):
+class PatchOutcome(NamedTuple):
     """`reason` says why a patch declined."""
 
     status: Status
     reason: str = ""
 
 
-_outcomes: dict[str, Outcome] = {}
+_outcomes: dict[str, PatchOutcome] = {}
 _disabled: frozenset[str] = frozenset()
 
 
@@ -48,14 +48,14 @@ def apply(name: str, replace: Callable[[], object]) -> bool:
     """
     patch = CATALOGUE[name]
     if name in _disabled:
-        _outcomes[name] = Outcome("disabled")
+        _outcomes[name] = PatchOutcome("disabled")
         return False
     try:
         fits = replace() is not False
         reason = "" if fits else f"{patch.replaces} is not there"
     except Exception as error:  # noqa: BLE001 (the library stays as it was)
         fits, reason = False, f"{type(error).__name__}: {error}"
-    _outcomes[name] = Outcome("applied" if fits else "declined", reason)
+    _outcomes[name] = PatchOutcome("applied" if fits else "declined", reason)
     if not fits:
         on_declined(patch, reason)
     return fits
@@ -69,9 +69,9 @@ def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], obje
 def withdraw(name: str, reason: str) -> None:
     """Note that a patch is not in force any more, which is as it should be."""
     if name not in _disabled:
-        _outcomes[name] = Outcome("declined", reason)
+        _outcomes[name] = PatchOutcome("declined", reason)
 
 
-def outcome(name: str) -> Outcome:
+def outcome(name: str) -> PatchOutcome:
     """What became of the patch of that name; it waits where its library has not been imported."""
-    return _outcomes.get(name) or Outcome("disabled" if name in _disabled else "waiting")
+    return _outcomes.get(name) or PatchOutcome("disabled" if name in _disabled else "waiting")

@@ -21,7 +21,7 @@ from opentelemetry import context as context_api
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from tracebaton_configurator.logs import ids
-from tracebaton_configurator.logs.ids import Request, current_request, is_detached, remember_ids
+from tracebaton_configurator.logs.ids import OwnRequest, current_request, is_detached, remember_ids
 from tracebaton_configurator.names import SERVER_MODULES
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.patching.around import Around
@@ -40,7 +40,7 @@ _left_to_upstream: set[str] = set()
 class _Carried(NamedTuple):
     """What a thread takes over of a request."""
 
-    request: Request
+    request: OwnRequest
     context: OpenTelemetryContext
 
     def attach(self) -> tuple[Token[Any], Token[Any]]:

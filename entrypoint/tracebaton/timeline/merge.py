@@ -14,7 +14,7 @@ from tracebaton.timeline.notes import ambiguous, summary
 from tracebaton.timeline.record import Record, decode, read_line
 
 if TYPE_CHECKING:
-    from tracebaton.timeline.output import JsonOutput, TextOutput
+    from tracebaton.timeline.output import JsonTimeline, TextOutput
 
 __all__ = ["AmbiguousError", "Match", "Merge", "Seen"]
 
@@ -78,7 +78,7 @@ class Merge:
     def __init__(
         self,
         digits: str,
-        output: JsonOutput | TextOutput,
+        output: JsonTimeline | TextOutput,
         *,
         follow: bool = False,
         most_lines: int = 50_000,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracebaton.timeline.merge import Match
     from tracebaton.timeline.record import Record
 
-__all__ = ["JsonOutput", "TextOutput"]
+__all__ = ["JsonTimeline", "TextOutput"]
 
 _LONGEST_MESSAGE = 8000
 _MOST_LINES_BELOW = 300
@@ -90,7 +90,7 @@ class TextOutput:
         return time
 
 
-class JsonOutput:
+class JsonTimeline:
     """A JSON object a line, in ASCII; `original` is the line's own object, or its text where it is none."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracebaton.timeline.merge import Merge
     from tracebaton.timeline.query import Query
 
-__all__ = ["LONGEST_LINE", "STAMP", "Counts", "Reader"]
+__all__ = ["LONGEST_LINE", "STAMP", "Counts", "LineReader"]
 
 # A longer line is counted, not read: parsed, it could take a multiple of its size in memory.
 LONGEST_LINE = 1 << 20
@@ -66,7 +66,7 @@ class Counts:
     first_too_long: int = 0
 
 
-class Reader:
+class LineReader:
     """Feed it blocks of bytes, cut anywhere; memory is bounded by the block and `LONGEST_LINE`.
 
     `service` is what lines are attributed to that name none themselves.

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from tracebaton.timeline import notes
 from tracebaton.timeline.containers import ComposeProject, ContainerSource
 from tracebaton.timeline.merge import AmbiguousError, Merge
-from tracebaton.timeline.output import JsonOutput, TextOutput
+from tracebaton.timeline.output import JsonTimeline, TextOutput
 from tracebaton.timeline.progress import progress_bar
 from tracebaton.timeline.query import Query
-from tracebaton.timeline.reader import Reader
+from tracebaton.timeline.reader import LineReader
 from tracebaton.timeline.sources import FileSource, SourceError
 from tracebaton_configurator.logs.printable import escaped_text
 
@@ -73,9 +73,9 @@ class _Session:
         self.project: ComposeProject | None = None
         self._args = args
         self._query = Query(args.trace_id, args.since, args.until)
-        output = JsonOutput(sys.stdout) if args.json else TextOutput(sys.stdout)
+        output = JsonTimeline(sys.stdout) if args.json else TextOutput(sys.stdout)
         self._merge = Merge(args.trace_id, output, follow=args.follow)
-        self._readers: dict[Source, Reader] = {}
+        self._readers: dict[Source, LineReader] = {}
         self._has_problem = False
 
     def run(self) -> int:
@@ -177,9 +177,9 @@ class _Session:
                 with suppress(SourceError):
                     start(self.project.sources())
 
-    def _reader_of(self, source: Source) -> Reader:
+    def _reader_of(self, source: Source) -> LineReader:
         if source not in self._readers:
-            self._readers[source] = Reader(self._query, self._merge, source.name, source.service)
+            self._readers[source] = LineReader(self._query, self._merge, source.name, source.service)
         return self._readers[source]
 
     def _problem(self, error: SourceError) -> None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from tracebaton.view.refusal import RefusedError
 
-__all__ = ["Connection", "Connections", "Limits", "Request"]
+__all__ = ["ClientConnection", "Connections", "Limits", "ReceivedRequest"]
 
 _FULL = "other requests fill the memory that there is for them; try again later"
 
@@ -32,8 +32,8 @@ class Connections:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.open: set[Connection] = set()
-        self.requests: dict[Request, None] = {}  # oldest first
+        self.open: set[ClientConnection] = set()
+        self.requests: dict[ReceivedRequest, None] = {}  # oldest first
         self.changed = asyncio.Event()
         """A request has given back its room."""
 
@@ -42,11 +42,11 @@ class Connections:
         """Bytes of requests."""
         return sum(one.size for one in self.requests)
 
-    def enter(self, transport: asyncio.Transport, no_room: bytes = b"") -> Connection:
+    def enter(self, transport: asyncio.Transport, no_room: bytes = b"") -> ClientConnection:
         """Take it in, for which another one may have to go; where no other one is to blame, it hears `no_room`."""
-        connection = Connection(transport, self)
+        connection = ClientConnection(transport, self)
         if len(self.open) >= self.limits.max_connections:
-            victim = min((one for one in self.open if not one.busy), key=Connection.rank, default=None)
+            victim = min((one for one in self.open if not one.busy), key=ClientConnection.rank, default=None)
             if victim is None:
                 transport.write(no_room)
                 transport.close()
@@ -56,12 +56,12 @@ class Connections:
         return connection
 
 
-class Connection:
+class ClientConnection:
     """What has to be known of a client's connection to choose the one that makes room, and how long it may hang."""
 
     def __init__(self, transport: asyncio.Transport, connections: Connections) -> None:
         self.connections = connections
-        self.requests: set[Request] = set()
+        self.requests: set[ReceivedRequest] = set()
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -77,7 +77,7 @@ class Connection:
         if self._resting:
             self._wait(self.connections.limits.request_seconds, resting=False)
 
-    def begin(self, request: Request) -> float:
+    def begin(self, request: ReceivedRequest) -> float:
         """The head of a request is complete; return how many seconds there are for its body."""
         self.receiving()
         self._cancel()
@@ -85,7 +85,7 @@ class Connection:
         self.requests.add(request)
         return begun + self.connections.limits.request_seconds - self._loop.time()
 
-    def end(self, request: Request) -> None:
+    def end(self, request: ReceivedRequest) -> None:
         self.requests.discard(request)
         if not self.requests and self in self.connections.open:
             self._wait(self.connections.limits.idle_seconds, resting=True)
@@ -113,10 +113,10 @@ class Connection:
             self._timer.cancel()
 
 
-class Request:
+class ReceivedRequest:
     """One whose head is complete: what has arrived of its body, until it is closed."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self._data = bytearray()
         self.size = 0

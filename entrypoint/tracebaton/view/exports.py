@@ -13,14 +13,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tracebaton.view.connections import Connections, Request
+from tracebaton.view.connections import Connections, ReceivedRequest
 from tracebaton.view.refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tracebaton.view.access import Access
-    from tracebaton.view.connections import Connection, Limits
+    from tracebaton.view.connections import ClientConnection, Limits
     from tracebaton.view.intake import Intake
 
     Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -41,14 +41,14 @@ class Exports:
         self._intake = intake
 
     async def take(
-        self, connection: Connection, receive: Receive, parse: Parse | None, refusal: RefusedError | None = None
+        self, connection: ClientConnection, receive: Receive, parse: Parse | None, refusal: RefusedError | None = None
     ) -> ExportTraceServiceResponse:
         """Queue the spans of a request; return its answer. Without `parse` its body is thrown away.
 
         Raises RefusedError, TimeoutError of asyncio for a body that does not arrive, and OSError where the client goes.
         """
         rejected = 0
-        with closing(Request(connection)) as request:
+        with closing(ReceivedRequest(connection)) as request:
             keeps = parse is not None and refusal is None
             await asyncio.wait_for(read(receive, request, self.limits.max_body, keeps=keeps), request.seconds)
             if refusal is not None:
@@ -63,7 +63,7 @@ class Exports:
         return ExportTraceServiceResponse(partial_success=partial)
 
 
-async def read(receive: Receive, request: Request, limit: int, *, keeps: bool) -> None:
+async def read(receive: Receive, request: ReceivedRequest, limit: int, *, keeps: bool) -> None:
     """Read a body, to keep at most `limit` bytes or nothing. Raises RefusedError and OSError.
 
     What is refused is read to its end and thrown away first: a client of HTTP listens only once it has sent all.

@@ -20,7 +20,7 @@ from tracebaton.view.refusal import RefusedError
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    from tracebaton.view.connections import Connection
+    from tracebaton.view.connections import ClientConnection
     from tracebaton.view.exports import Exports, Receive
 
 __all__ = ["export"]
@@ -31,7 +31,7 @@ _DROPPED = frozenset({_METHOD.format("metrics", "Metrics"), _METHOD.format("logs
 _PREFIX = 5  # of a message: whether it is compressed, and its length in four bytes
 
 
-async def export(exports: Exports, connection: Connection, head: dict[str, str], receive: Receive) -> bytes:
+async def export(exports: Exports, connection: ClientConnection, head: dict[str, str], receive: Receive) -> bytes:
     """Answer one call; raises as `Exports.take` does."""
     sentence = exports.access.refusal({"host": head.get(":authority", ""), **head})
     if sentence is not None:

@@ -24,7 +24,7 @@ from tracebaton.view.refusal import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tracebaton.view.connections import Connection, Connections
+    from tracebaton.view.connections import ClientConnection, Connections
     from tracebaton.view.exports import Receive
 
 __all__ = ["Http2Protocol"]
@@ -46,7 +46,7 @@ class Http2Protocol(asyncio.Protocol):
     """`call` answers the call of these headers with a message, or raises RefusedError, TimeoutError or OSError."""
 
     def __init__(
-        self, connections: Connections, call: Callable[[Connection, dict[str, str], Receive], Awaitable[bytes]]
+        self, connections: Connections, call: Callable[[ClientConnection, dict[str, str], Receive], Awaitable[bytes]]
     ) -> None:
         self._connections = connections
         self._call = call

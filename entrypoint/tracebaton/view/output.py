@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracebaton.view.spans import Span
     from tracebaton.view.store import Trace, TraceStore
 
-__all__ = ["JsonOutput", "TreeOutput", "to_json"]
+__all__ = ["JsonSpans", "TreeOutput", "to_json"]
 
 # Characters that are prepared for the stream at once.
 _PART = 65536
@@ -64,7 +64,7 @@ class TreeOutput:
         self._stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
 
 
-class JsonOutput:
+class JsonSpans:
     """Holds nothing."""
 
     def __init__(self, stream: TextIO) -> None:

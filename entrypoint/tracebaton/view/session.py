@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from tracebaton.view.output import JsonOutput, TreeOutput
+    from tracebaton.view.output import JsonSpans, TreeOutput
     from tracebaton.view.receiver import Receiver
 
 __all__ = ["run"]
@@ -37,7 +37,7 @@ async def run(args: argparse.Namespace) -> int:
     intake = Intake()
     _stop_on_signal(intake.stop)
     # Under the handler already: importing protobuf takes long enough for a signal to arrive in between.
-    from tracebaton.view.output import JsonOutput, TreeOutput
+    from tracebaton.view.output import JsonSpans, TreeOutput
     from tracebaton.view.receiver import CannotListenError, Receiver
     from tracebaton.view.store import TraceStore
 
@@ -46,7 +46,7 @@ async def run(args: argparse.Namespace) -> int:
         _say(f"tracebaton view: --http-port: {_INSTALL}")
         return 2
     store = TraceStore(quiet_after=args.quiet_after, max_traces=args.max_traces)
-    output = JsonOutput(sys.stdout) if args.json else TreeOutput(store, sys.stdout)
+    output = JsonSpans(sys.stdout) if args.json else TreeOutput(store, sys.stdout)
     receiver = Receiver(intake)
     try:
         http_port = (_HTTP_PORT if args.http_port is None else args.http_port) if has_http else None
@@ -72,7 +72,7 @@ async def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _print_until_stopped(receiver: Receiver, intake: Intake, output: JsonOutput | TreeOutput) -> None:
+async def _print_until_stopped(receiver: Receiver, intake: Intake, output: JsonSpans | TreeOutput) -> None:
     # In a thread, because whoever reads stdout may take long; those who export are told so meanwhile.
     while (spans := await intake.get(output.seconds_until_due())) is not None:
         await asyncio.to_thread(output.add, spans)

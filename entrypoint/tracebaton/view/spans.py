@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-__all__ = ["Event", "Link", "Span", "Value", "decode"]
+__all__ = ["Link", "Span", "SpanEvent", "Value", "decode"]
 
 Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | None"
 """An attribute's value, ready for JSON: bytes are base64, NaN and the infinities are their names."""
@@ -34,7 +34,7 @@ _LARGE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SpanEvent:
     name: str
     time_ns: int
     attributes: dict[str, Value]
@@ -66,7 +66,7 @@ class Span:
     resource: dict[str, Value]
     scope_name: str
     scope_version: str
-    events: tuple[Event, ...] = ()
+    events: tuple[SpanEvent, ...] = ()
     links: tuple[Link, ...] = ()
     trace_state: str = ""
     flags: int = 0
@@ -112,7 +112,7 @@ def decode(request: ExportTraceServiceRequest) -> tuple[list[Span], int]:
                         scope_name=scope.name,
                         scope_version=scope.version,
                         events=tuple(
-                            Event(event.name, event.time_unix_nano, _attributes(event.attributes))
+                            SpanEvent(event.name, event.time_unix_nano, _attributes(event.attributes))
                             for event in span.events
                         ),
                         links=tuple(

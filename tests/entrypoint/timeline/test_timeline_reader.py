@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tracebaton.timeline.merge import Match, Merge
 from tracebaton.timeline.query import Query
-from tracebaton.timeline.reader import LONGEST_LINE, Counts, Reader
+from tracebaton.timeline.reader import LONGEST_LINE, Counts, LineReader
 
 _TRACE = "391a6620fcc50438d304c4fe040d323c"
 _OURS = json.dumps({"message": "ours", "trace_id": _TRACE}).encode()
@@ -36,7 +36,7 @@ class Output:
 def scan(*blocks: bytes, digits: str = _TRACE) -> tuple[Counts, list[Match]]:
     output = Output()
     merge = Merge(digits, output)
-    reader = Reader(Query(digits), merge, "file", "file")
+    reader = LineReader(Query(digits), merge, "file", "file")
     for block in blocks:
         reader.feed(block)
     reader.finish()
@@ -96,7 +96,7 @@ class TestLongLines:
 
     def test_memory(self) -> None:
         """Only the end of a line that is too long is carried on."""
-        reader = Reader(Query(_TRACE), Merge(_TRACE, Output()), "file", "file")
+        reader = LineReader(Query(_TRACE), Merge(_TRACE, Output()), "file", "file")
         for _ in range(50):
             reader.feed(b"x" * (LONGEST_LINE // 4))
             assert len(reader._carry) <= LONGEST_LINE + LONGEST_LINE // 4

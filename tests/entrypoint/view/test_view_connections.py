@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tracebaton.view.connections import Connection, Connections, Limits, Request
+from tracebaton.view.connections import ClientConnection, Connections, Limits, ReceivedRequest
 from tracebaton.view.exports import read
 from tracebaton.view.refusal import RefusedError
 
@@ -40,9 +40,9 @@ def room(size: int) -> Connections:
     return Connections(Limits(max_body=size // 2))
 
 
-def request(connections: Connections, transport: Transport | None = None) -> Request:
+def request(connections: Connections, transport: Transport | None = None) -> ReceivedRequest:
     """The first of a connection of its own."""
-    return Request(Connection(transport or Transport(), connections))  # type: ignore[arg-type]
+    return ReceivedRequest(ClientConnection(transport or Transport(), connections))  # type: ignore[arg-type]
 
 
 async def refused(awaitable: Awaitable[None]) -> HTTPStatus:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracebaton.view.output import JsonOutput, TreeOutput, to_json
-from tracebaton.view.spans import Event, Link
+from tracebaton.view.output import JsonSpans, TreeOutput, to_json
+from tracebaton.view.spans import Link, SpanEvent
 from tracebaton.view.store import TraceStore
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TestJson:
         span = make_span(
             2,
             1,
-            events=(Event("e", 5, {"a": [1]}),),
+            events=(SpanEvent("e", 5, {"a": [1]}),),
             links=(Link("t", "s", "x=y", {}),),
             trace_state="ot=th:8",
             flags=1,
@@ -102,7 +102,7 @@ class TestJson:
     def test_at_once(self, make_span: MakeSpan) -> None:
         """Spans are written and flushed as they arrive."""
         raw = io.BytesIO()
-        output = JsonOutput(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
+        output = JsonSpans(io.TextIOWrapper(raw, encoding="utf-8", write_through=False))
         output.add([make_span(1), make_span(2, name="a\nb\u2028")])
         names = [json.loads(line)["name"] for line in raw.getvalue().decode().splitlines()]
         assert names == ["span 1", "a\nb\u2028"]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracebaton.view.render import render
-from tracebaton.view.spans import Event
+from tracebaton.view.spans import SpanEvent
 from tracebaton.view.store import Trace
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ class TestTree:
 
 
 class TestErrorMessage:
-    EXCEPTION = Event("exception", 0, {"exception.type": "KeyError", "exception.message": "'x'"})
+    EXCEPTION = SpanEvent("exception", 0, {"exception.type": "KeyError", "exception.message": "'x'"})
 
     @pytest.mark.parametrize(
         ("values", "shown"),
         [
             ({"status_message": "said", "events": (EXCEPTION,)}, "said"),
             ({"events": (EXCEPTION,), "attributes": {"error.type": "T"}}, "KeyError: 'x'"),
-            ({"events": (Event("exception", 0, {"exception.type": "KeyError"}),)}, "KeyError"),
+            ({"events": (SpanEvent("exception", 0, {"exception.type": "KeyError"}),)}, "KeyError"),
             ({"attributes": {"error.type": "timeout", "http.response.status_code": 504}}, "timeout"),
             ({"attributes": {"error.type": "503", "http.response.status_code": 503}}, "HTTP 503"),
             ({"attributes": {"http.status_code": 500}}, "HTTP 500"),

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
-from tracebaton.view.spans import Event, Link, decode
+from tracebaton.view.spans import Link, SpanEvent, decode
 
 TRACE_ID, SPAN_ID, PARENT_ID = b"\xab" * 16, b"\xcd" * 8, b"\xef" * 8
 
@@ -53,7 +53,7 @@ class TestDecode:
         assert (decoded.status, decoded.status_message) == ("ERROR", "boom")
         assert (decoded.scope_name, decoded.scope_version) == ("opentelemetry.instrumentation.httpx", "0.60b1")
         assert decoded.resource == {"service.name": "backend"}
-        assert decoded.events == (Event("exception", 7, {"exception.type": "ValueError"}),)
+        assert decoded.events == (SpanEvent("exception", 7, {"exception.type": "ValueError"}),)
         assert decoded.links == (Link("ab" * 16, "ef" * 8, "a=b", {}),)
         assert (decoded.trace_state, decoded.flags) == ("ot=th:8", 0x301)
 
