@@ -62,3 +62,26 @@ def test_extras_are_masked_as_in_a_line() -> None:
     assert SECRET not in str(shown.__dict__)
     assert exported("none", room=7)[0].__dict__.get("room") is None
     assert SECRET not in str(exported(msg={"password": SECRET})[0].__dict__)
+
+
+class Redacting(logging.LogRecord):
+    hidden = ""
+
+    def getMessage(self) -> str:  # noqa: N802 (the standard library's name)
+        return super().getMessage().replace(self.hidden, "***")
+
+
+@pytest.mark.parametrize("setting", ["masked", "none", "all"])
+@pytest.mark.parametrize("where", ["on the record", "in its class"])
+def test_a_message_that_redacts_is_exported_as_it_says(setting: str, where: str) -> None:
+    record: logging.LogRecord
+    if where == "in its class":
+        record = Redacting("app", 20, "x.py", 1, "card %s", (SECRET,), None)
+        record.hidden = SECRET
+    else:
+        record = logging.LogRecord("app", 20, "x.py", 1, "card %s", (SECRET,), None)
+        record.getMessage = lambda: "card ***"  # type: ignore[method-assign]
+    made: list[logging.LogRecord] = []
+    _emit_once(made.append, record, Extras(setting))
+    assert made[0].getMessage() == "card ***"
+    assert made[0].args is None

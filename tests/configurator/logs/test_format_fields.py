@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -116,3 +117,13 @@ class TestLoguru:
         (line,) = log.objects
         assert (line["function"], line["line"]) == ("test_its_default", "mine")
         assert "literal" not in line
+
+
+def test_fields_of_a_logged_object_are_its_own(log: Log, install: Callable[[str], None]) -> None:
+    install("json")
+    log.handler(logging.Formatter("%(process)d app env=prod %(lineno)d %(message)s"))
+    log.logger.warning({"pid": 5, "line": "A7", "env": "eu", "literal": "q"})
+    (line,) = log.lines
+    assert [line.count(f'"{name}"') for name in ("pid", "line", "env", "literal")] == [1, 1, 1, 1]
+    shown = json.loads(line)
+    assert (shown["pid"], shown["line"], shown["env"], shown["literal"]) == (5, "A7", "eu", "q")

@@ -94,3 +94,24 @@ def test_a_formatter_of_the_applications_own_in_json(log: Log, install: Callable
     (line,) = log.objects
     assert "logging_error" not in line
     assert not line.keys() & {"trace_id", "span_id"}
+
+
+@pytest.mark.parametrize("mode", ["inject", "json"])
+@pytest.mark.parametrize("odd", [{}, ["x"], 5])
+def test_a_formatter_may_keep_anything_where_its_format_would_be(
+    log: Log, install: Callable[[str], None], capsys: pytest.CaptureFixture[str], mode: str, odd: object
+) -> None:
+    class Own(logging.Formatter):
+        def __init__(self) -> None:
+            super().__init__()
+            self._fmt = odd  # type: ignore[assignment]
+
+        def format(self, record: logging.LogRecord) -> str:
+            return f"own {record.getMessage()}"
+
+    install(mode)
+    log.handler(Own())
+    log.logger.info("x")
+    assert "own x" in log.lines[0] if mode == "inject" else log.objects[0]["message"] == "x"
+    assert "logging_error" not in log.lines[0]
+    assert capsys.readouterr().err == ""

@@ -130,3 +130,16 @@ def test_what_pytest_captures_stays(tmp_path: Path) -> None:
     environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environ)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("before", ["", "log.info('before')\n"], ids=["at once", "after a line"])
+def test_a_descriptor_that_leads_elsewhere_meanwhile(tmp_path: Path, before: str) -> None:
+    """As capturing by descriptors does, while `sys.stderr` stays the same object."""
+    script = (
+        "to(logging.StreamHandler(sys.stderr))\n"
+        + before
+        + "kept, capture = os.dup(2), tempfile.TemporaryFile()\nos.dup2(capture.fileno(), 2)\nlog.info('inside')\n"
+        "os.dup2(kept, 2)\nlog.info('behind')\ncapture.seek(0)\nprint(capture.read())\n"
+    )
+    printed = run(script, tmp_path)
+    assert "b'INFO inside\\n'" in printed
