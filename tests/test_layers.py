@@ -20,7 +20,7 @@ BELOW = {
     "coexist": {"redaction", "logs", "patching"},
     "propagation": {"sampling", "redaction", "logs", "patching"},
     "export": {"logs", "patching"},
-    "sampling": set(),
+    "sampling": {"logs"},
     "redaction": {"logs"},
     "logs": {"settings", "patching"},
     "settings": {"patching"},

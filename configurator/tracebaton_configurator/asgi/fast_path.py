@@ -9,14 +9,14 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
-from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.propagation.w3c.headers import read_context
 from tracebaton_configurator.propagation.w3c.propagator import with_baggage
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
 from tracebaton_configurator.sampling.decision import RequestDecision
 from tracebaton_configurator.sampling.root_sampler import EMPTY_STATE
-from tracebaton_configurator.sampling.sampler import follow
+from tracebaton_configurator.sampling.sampler import WhileOff, follow
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -44,6 +44,7 @@ class FastPath:
         self.on_first: Callable[[], object] | None = None
         """Called when the process turns out to serve."""
         self.trust = trust
+        self.while_off = WhileOff(sampler)
         self._sampler = sampler
         self._w3c_only = w3c_only
         self._trace_id: Callable[[], int] = ids.generate_random_trace_id

@@ -15,18 +15,18 @@ from opentelemetry.trace import get_tracer
 
 from tracebaton_configurator.asgi.middleware import PASSED
 from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
-from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.asgi.upstream_asgi import StabilityMode
 from tracebaton_configurator.asgi.upstream_path import record_by
 from tracebaton_configurator.patching.registry import apply_on_import
 from tracebaton_configurator.redaction.upstream import with_redacted_query
 from tracebaton_configurator.sampling.routes import template_of
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from tracebaton_configurator.asgi.fast_path import FastPath
-    from tracebaton_configurator.asgi.late_spans import LateSpans
+    from tracebaton_configurator.sampling.late_spans import LateSpans
 
 _SWITCH = "fastapi.telemetry"
 
@@ -66,7 +66,7 @@ def replace_call(fastapi: Any, fast_path: FastPath, late_spans: LateSpans) -> bo
                 return
             scope[PASSED] = False
             scope[_SWITCH] = None
-            await pass_untraced(original.__get__(self), scope, receive, send)
+            await pass_untraced(original.__get__(self), scope, receive, send, fast_path.while_off)
             return
         # As the application is about to do: whoever decides looks for its routes, and for its root path.
         scope["app"] = self

@@ -9,12 +9,12 @@ from opentelemetry import propagate
 from tracebaton_configurator.asgi.clean_context import begin_clean
 from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.asgi.guard import or_uninstrumented
-from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation.trust import Trust
 from tracebaton_configurator.propagation.w3c.propagator import StrictBaggagePropagator, StrictTraceContextPropagator
+from tracebaton_configurator.sampling.late_spans import LateSpans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,18 +15,18 @@ from opentelemetry.instrumentation.propagators import get_global_response_propag
 from tracebaton_configurator.asgi.sampled import Recorder
 from tracebaton_configurator.asgi.span_attributes import Details
 from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
-from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.asgi.upstream_path import record_by
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from tracebaton_configurator.asgi.fast_path import FastPath
-    from tracebaton_configurator.asgi.late_spans import LateSpans
+    from tracebaton_configurator.sampling.late_spans import LateSpans
 
     Message = MutableMapping[str, Any]
     Scope = MutableMapping[str, Any]
@@ -82,7 +82,7 @@ class SamplingMiddleware:
                 return
             scope[PASSED] = False
             scope["fastapi.telemetry"] = None
-            await pass_untraced(self._inner, scope, receive, send)
+            await pass_untraced(self._inner, scope, receive, send, self._fast_path.while_off)
             return
         decision = self._fast_path.begin(scope, self._is_excluded if self._excluded else None)
         if decision is None:

@@ -17,12 +17,12 @@ from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import end, note_error
-from tracebaton_configurator.asgi.upstream import CURRENT_SPAN
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 from tracebaton_configurator.asgi.websockets import watched
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import pending_decision
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

@@ -10,26 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan
 
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
-from tracebaton_configurator.asgi.late_spans import Failure, RequestOutcome, is_failure
-from tracebaton_configurator.asgi.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.asgi.late_spans import RequestOutcome, keep
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.decision import unsampled_context
+from tracebaton_configurator.sampling.late_spans import is_failure
+from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from tracebaton_configurator.asgi.fast_path import FastPath
-    from tracebaton_configurator.asgi.late_spans import LateSpans
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
     from tracebaton_configurator.sampling.decision import RequestDecision
+    from tracebaton_configurator.sampling.late_spans import LateSpans
 
     Message = MutableMapping[str, Any]
-
-_UNTRACED = Context({SUPPRESS_INSTRUMENTATION: True})
 
 
 async def pass_unsampled(
@@ -44,17 +42,7 @@ async def pass_unsampled(
 ) -> None:
     """Run `app` for a request that gets no span, unless it ends in a way that `late_spans` wants to record."""
     span_context = fast_path.non_recording_span_context(decision)
-    failure = Failure()
-    token = context_api.attach(
-        Context(
-            {
-                **decision.base,
-                CURRENT_SPAN: NonRecordingSpan(span_context),
-                SUPPRESS_INSTRUMENTATION: True,
-                UNSAMPLED: failure,
-            }
-        )
-    )
+    token = context_api.attach(unsampled_context(decision, span_context))
     decision.span_context = span_context
     current_request.set(decision)
     # The time that it takes is no difference of wall clocks, which may jump.
@@ -93,15 +81,15 @@ async def pass_unsampled(
         context_api.detach(token)
         decision.answered = decision.answered or monotonic()
         failed = is_failure(error) if error is not None else status >= 500 or close_code in FAILURE_CODES
-        failed = failed or failure.marked
+        failed = failed or decision.failed
         slow = late_spans.is_slow(began, ended)
         if (failed or slow) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             ended = ended or began + monotonic_ns() - started
-            outcome = RequestOutcome(began, ended, status, error or failure.error, failed, slow, close_code)
-            late_spans.keep(details, as_it_came, decision, span_context, outcome)
-        failure.ended = True
-        error = failure.error = None  # or it would be held by the frame in its own traceback
+            outcome = RequestOutcome(began, ended, status, error or decision.error, failed, slow, close_code)
+            keep(late_spans, details, as_it_came, decision, span_context, outcome)
+        decision.ended = True
+        error = decision.error = None  # or it would be held by the frame in its own traceback
 
 
 async def pass_untraced(
@@ -109,10 +97,13 @@ async def pass_untraced(
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
+    suppressed: object = True,  # noqa: FBT002 (OpenTelemetry's value for it)
 ) -> None:
-    """Run `app` as if nothing were traced in this process: no ids, no headers to other services."""
-    current = context_api.get_current()
-    token = context_api.attach(Context({**current, SUPPRESS_INSTRUMENTATION: True}) if current else _UNTRACED)
+    """Run `app` as if nothing were traced in this process: no ids, no headers to other services.
+
+    `suppressed` may be an object that is true for as long as what the request starts is to have none either.
+    """
+    token = context_api.attach(Context({**context_api.get_current(), SUPPRESS_INSTRUMENTATION: suppressed}))
     try:
         await app(scope, receive, send)
     finally:

@@ -17,9 +17,9 @@ from tracebaton_configurator.patching.registry import outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracebaton_configurator.asgi.late_spans import LateSpans
     from tracebaton_configurator.export.span_processor import QueueSpanProcessor
     from tracebaton_configurator.live.control import Control
+    from tracebaton_configurator.sampling.late_spans import LateSpans
     from tracebaton_configurator.settings import Settings
 
 _APP = regex(r"[\w./-]+\.py|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")

@@ -47,9 +47,16 @@ def current_ids() -> Ids | None:
     """
     span = get_current_span()
     request = current_request.get()
-    if request is not None and request.answered and is_detached(request) and not span.is_recording():
+    context = span.get_span_context()
+    if (
+        request is not None
+        and request.answered
+        and is_detached(request)
+        and not span.is_recording()
+        and (request.span_context is None or request.span_context.trace_id == context.trace_id)
+    ):
         return None
-    return _ids_of(span.get_span_context())
+    return _ids_of(context)
 
 
 # What this task, or thread, belongs to. A server's task belongs to its last request until a line about that is written.

@@ -114,7 +114,7 @@ def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         headers = getattr(request, "headers", None)
         if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
             return None
-        if context_api.get_current().get(UNSAMPLED) is not None:
+        if context_api.get_current().get(UNSAMPLED):
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report_error("Trace headers could not be added to an httpx request", error)

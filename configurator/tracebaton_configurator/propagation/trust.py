@@ -43,6 +43,10 @@ class Trust:
         except Exception:  # noqa: BLE001
             return False
 
+    def trusts_own(self) -> bool:
+        """Whether what comes without any caller's address, from the process's own queues and pipes, is trusted."""
+        return self._always is not False
+
     def _ask(self, address: object) -> bool:
         if not isinstance(address, str) or len(address) > _LONGEST_ADDRESS:
             return False

@@ -1,17 +1,23 @@
-"""What is decided about a request before its span exists, and how the SDK's sampler and id generator come upon it."""
+"""What is decided about a request before its span exists, and how the SDK's sampler and id generator come upon it.
+
+What else begins by something that arrived (a job, a message) is decided about, and found, in the same way.
+"""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import create_key
+from opentelemetry.context import Context, create_key
+from opentelemetry.trace import NonRecordingSpan
+
+from tracebaton_configurator.logs.ids import is_detached
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext, TraceState
 
-# Set in the context of a request that is not recorded; nothing below it is, whatever a sampler would say.
+# The decision, in the context of a request that is not recorded: nothing below it is, whatever a sampler would say.
 UNSAMPLED = create_key("tracebaton-unsampled")
 
 
@@ -29,14 +35,21 @@ class RequestDecision:
     * `method` and `path` by which it was made;
     * `answered`: when the answer was complete, in seconds of the monotonic clock; 0 before that;
     * `span_context`: that of the request, once it has one;
-    * `consumed`: whether the SDK has made its span.
+    * `consumed`: whether the SDK has made its span;
+    * `failed`, in a way that the answer does not show, and the `error` with which;
+    * `ended`: whether that is of no interest any more.
+
+    It is true for as long as what the request has started belongs to it.
     """
 
     __slots__ = (
         "answered",
         "base",
         "consumed",
+        "ended",
+        "error",
         "excluded",
+        "failed",
         "learn",
         "method",
         "parent",
@@ -63,16 +76,32 @@ class RequestDecision:
         self.excluded = False
         self.learn = False
         self.random = False
-        self.consumed = False
+        self.consumed = self.failed = self.ended = False
+        self.error: Exception | None = None
         self.method = self.path = ""
         self.answered = 0.0
         self.span_context: SpanContext | None = None
+
+    def __bool__(self) -> bool:
+        return not self.answered or not is_detached(self)
 
     def exclude(self) -> None:
         """Take the decision back: this request is not to be traced."""
         self.recorded = False
         self.excluded = True
         self.trace_state = self.parent.trace_state if self.parent is not None else None
+
+
+def unsampled_context(decision: RequestDecision, span_context: SpanContext) -> Context:
+    """What a request that is not recorded runs in: its ids, and no instrumentation that would make spans of no use."""
+    return Context(
+        {
+            **decision.base,
+            CURRENT_SPAN: NonRecordingSpan(span_context),
+            SUPPRESS_INSTRUMENTATION: decision,
+            UNSAMPLED: decision,
+        }
+    )
 
 
 # What the next span of its trace is made by. It is not in OpenTelemetry's own context: upstream's middleware starts

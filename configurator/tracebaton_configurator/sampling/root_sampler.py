@@ -75,7 +75,8 @@ class RuleRootSampler:
         trace_state: TraceState | None,
     ) -> SamplingResult:
         if kind is SpanKind.SERVER:
-            counter, _ = self.rule_set.request(*_request_of(name, attributes))
+            method, path = _request_of(name, attributes)
+            counter = self.rule_set.request(method, path)[0] if method else self.rule_set.call(path)
         else:
             counter = self.rule_set.span(kind.name if kind is not None else "INTERNAL", name)
         state = _decide(counter, trace_id)

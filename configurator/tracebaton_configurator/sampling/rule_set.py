@@ -81,6 +81,10 @@ class RuleSet:
         if template is not None:
             self._routes.add(method, template)
 
+    def call(self, path: str) -> RateCounter:
+        """The counter of a SERVER span that is no HTTP request; `path` is its name behind a slash."""
+        return self._counters.get(rule_for(self.rules, "", path, ""), f"SERVER {path}")
+
     def span(self, kind: str, name: str) -> RateCounter:
         """The counter of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on."""
         rule = next(rule for rule in self.rules if rule.matches_span(kind, name))

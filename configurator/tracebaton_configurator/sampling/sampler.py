@@ -63,7 +63,7 @@ class TracebatonSampler(Sampler):
         span = get_current_span(context)
         parent = span.get_span_context()
         # Without a trace id: `DecisionIdGenerator` was off a moment ago.
-        if UNSAMPLED in context or not trace_id or (self.off and not span.is_recording()):
+        if context.get(UNSAMPLED) or not trace_id or (self.off and not span.is_recording()):
             return SamplingResult(Decision.DROP, None, parent.trace_state)
         root_sampler, follows_parents = self.sampling
         if follows_parents and parent.is_valid:
@@ -81,6 +81,16 @@ class TracebatonSampler(Sampler):
     def get_description(self) -> str:
         root_sampler, follows_parents = self.sampling
         return root_sampler.describe(follows_parents=follows_parents)
+
+
+class WhileOff:
+    """True while the sampler is off: what was started then is traced from when it is on again."""
+
+    def __init__(self, sampler: TracebatonSampler) -> None:
+        self._sampler = sampler
+
+    def __bool__(self) -> bool:
+        return self._sampler.off
 
 
 class DecisionIdGenerator(IdGenerator):

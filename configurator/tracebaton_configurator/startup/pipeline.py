@@ -7,13 +7,11 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
-from tracebaton_configurator.asgi.late_spans import mark_failed
 from tracebaton_configurator.coexist import providers
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
@@ -35,10 +33,12 @@ from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, redis_scripts, threads
+from tracebaton_configurator.propagation import http_clients, incoming, redis_scripts, threads
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
+from tracebaton_configurator.sampling.detached import DetachingTracerProvider
+from tracebaton_configurator.sampling.late_spans import mark_failed
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler, SdkRootSampler
 from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
@@ -87,7 +87,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     ids = DecisionIdGenerator(_id_generator(here))
     resource = build_resource(here.service_name, launcher_version)
     processors = SpanProcessors()
-    provider = TracerProvider(
+    provider = DetachingTracerProvider(
         sampler=sampler, id_generator=ids, resource=resource, shutdown_on_exit=False, active_span_processor=processors
     )
     redaction.use(here.redact)
@@ -139,6 +139,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     _or_without("Live control", server.start)
     if asgi:
+        incoming.use(provider.get_tracer(settings.NAME), sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
     return pipeline
 
@@ -203,7 +204,7 @@ def _id_generator(here: Settings) -> IdGenerator:
     return generator
 
 
-def _add_exporter(provider: TracerProvider, name: str, here: Settings) -> QueueSpanProcessor | None:
+def _add_exporter(provider: DetachingTracerProvider, name: str, here: Settings) -> QueueSpanProcessor | None:
     """Have spans sent to the exporter `name`; returns the processor where it is this project's own."""
     if is_otlp(name):
         processor = _deliver(name, here)

@@ -26,10 +26,10 @@ from starlette.background import BackgroundTask
 
 from tracebaton_configurator.asgi.fast_path import FastPath
 from tracebaton_configurator.asgi.instrumentation import _propagates_w3c_only
-from tracebaton_configurator.asgi.late_spans import LateSpans
 from tracebaton_configurator.asgi.middleware import add_sampling_middleware
 from tracebaton_configurator.propagation.trust import Trust
 from tracebaton_configurator.propagation.w3c import propagator
+from tracebaton_configurator.sampling.late_spans import LateSpans
 from tracebaton_configurator.sampling.root_sampler import RootSampler, RuleRootSampler, SdkRootSampler
 from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import effective_rules

@@ -111,10 +111,10 @@ def main() -> int:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-    from tracebaton_configurator.asgi.upstream import SUPPRESS_INSTRUMENTATION
     from tracebaton_configurator.propagation import http_clients
     from tracebaton_configurator.propagation.w3c import propagator
     from tracebaton_configurator.sampling.decision import UNSAMPLED
+    from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
     propagator.install()
     module, instrumentor = INSTRUMENTOR[name]

@@ -15,10 +15,10 @@ from opentelemetry.trace import StatusCode
 from rawasgi import http_scope, send, websocket_scope
 from starlette.requests import ClientDisconnect
 
-from tracebaton_configurator.asgi import late_spans
-from tracebaton_configurator.asgi.late_spans import Failure, mark_failed
 from tracebaton_configurator.logs import hook, logged_errors
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling import late_spans
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision
+from tracebaton_configurator.sampling.late_spans import mark_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,11 +190,11 @@ def test_a_websocket_that_is_closed_is_no_failure(behind: MakeBehind) -> None:
 
 
 def test_what_goes_on_after_the_request_keeps_no_error_alive() -> None:
-    failure = Failure()
-    token = context_api.attach(context_api.Context({UNSAMPLED: failure}))
+    decision = RequestDecision(context_api.Context(), recorded=False, trace_id=1, trace_state=None)
+    token = context_api.attach(context_api.Context({UNSAMPLED: decision}))
     try:
-        failure.ended = True
+        decision.ended = True
         mark_failed(ValueError("later"))
     finally:
         context_api.detach(token)
-    assert (failure.marked, failure.error) == (False, None)
+    assert (decision.failed, decision.error) == (False, None)

@@ -14,9 +14,10 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from rawasgi import Answer, http_scope, send, traceparent, websocket_scope
 
-from tracebaton_configurator.asgi import late_spans, unsampled
+from tracebaton_configurator.asgi import unsampled
 from tracebaton_configurator.logs import diagnostics
 from tracebaton_configurator.logs.limit import RateLimit
+from tracebaton_configurator.sampling import late_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ TRACE, PARENT = 0xABCDEF, 0x1234
 
 
 def app_that_fails() -> tuple[FastAPI, list[Any]]:
-    """RateCounters that fail in the ways there are; and the span contexts that they ran under."""
+    """Endpoints that fail in the ways there are; and the span contexts that they ran under."""
     app, seen = FastAPI(), list[Any]()
 
     def note() -> None:

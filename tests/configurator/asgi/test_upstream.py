@@ -19,7 +19,8 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from tracebaton_configurator.asgi import upstream, upstream_asgi
+from tracebaton_configurator.asgi import upstream_asgi
+from tracebaton_configurator.sampling import upstream
 
 
 def instrumented() -> FastAPI:

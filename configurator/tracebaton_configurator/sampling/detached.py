@@ -1,0 +1,65 @@
+"""What still runs long after its request was answered has left it, and its spans begin traces of their own.
+
+See `OTEL_TRACEBATON_DETACH_AFTER`. A span of its own that such work has open stays what it works in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.trace import Tracer, TracerProvider
+from opentelemetry.trace import Link, SpanKind, get_current_span
+
+from tracebaton_configurator.logs.ids import current_request, is_detached
+from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.trace import Span, SpanContext
+    from opentelemetry.util.types import Attributes
+
+_OF_THE_REQUEST = frozenset((CURRENT_SPAN, SUPPRESS_INSTRUMENTATION, UNSAMPLED))
+
+
+def left_request(context: Context | None = None) -> SpanContext | None:
+    """The span context of the request that the work in `context`, by default the current one, has left."""
+    request = current_request.get()
+    if request is None or not request.answered or request.span_context is None or not is_detached(request):
+        return None
+    span = get_current_span(context)
+    of_request = span.get_span_context().trace_id == request.span_context.trace_id and not span.is_recording()
+    return request.span_context if of_request else None
+
+
+class DetachingTracer(Tracer):
+    """The SDK's, whose spans do not stay children of a request that was left."""
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = (),
+        *args: Any,
+        **kwargs: Any,
+    ) -> Span:
+        left = left_request(context)
+        if left is not None:
+            of_now = get_current() if context is None else context
+            context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
+            links = (*(links or ()), Link(left))
+        return super().start_span(name, context, kind, attributes, links, *args, **kwargs)
+
+
+class DetachingTracerProvider(TracerProvider):
+    """The SDK's, which makes such tracers."""
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+        tracer = super().get_tracer(*args, **kwargs)
+        if type(tracer) is Tracer:  # the SDK itself says which class it makes
+            tracer.__class__ = DetachingTracer
+        return tracer

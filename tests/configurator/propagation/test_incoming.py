@@ -1,0 +1,213 @@
+"""Work that arrives other than by HTTP: whose it is, whether it is recorded, and what it leaves when it fails."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import baggage, trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import SpanKind, StatusCode
+
+from tracebaton_configurator.logs.ids import current_ids, current_request, remembered_ids
+from tracebaton_configurator.propagation import incoming
+from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
+from tracebaton_configurator.sampling.late_spans import REASON, mark_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeTraced = Callable[..., Any]
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SENDER = "b7ad6b7169203331"
+
+
+def headers(flags: str = "01") -> dict[str, str]:
+    return {"traceparent": f"00-{TRACE}-{SENDER}-{flags}", "tracestate": "a=b", "baggage": "tenant=acme"}
+
+
+def test_a_sampled_sender_is_the_parent(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    with Incoming("run job", headers(), attributes={"messaging.system": "arq"}) as work:
+        assert baggage.get_baggage("tenant") == "acme"
+        handed_on, ids = trace_headers(), current_ids()
+        work.attributes["late"] = 1
+    (span,) = made.spans()
+    assert (span.name, span.kind, span.parent.span_id) == ("run job", SpanKind.CONSUMER, int(SENDER, 16))
+    assert dict(span.attributes) == {"messaging.system": "arq", "late": 1}
+    assert handed_on == {
+        "traceparent": f"00-{TRACE}-{span.context.span_id:016x}-01",
+        "tracestate": "a=b",
+        "baggage": "tenant=acme",
+    }
+    assert ids is not None
+    assert (ids.trace_id, int(ids.span_id, 16)) == (TRACE, span.context.span_id)
+    assert (current_ids(), current_request.get()) == (None, None)
+
+
+def test_an_unsampled_sender_is_followed_without_a_span(traced: MakeTraced) -> None:
+    made = traced("*=1")
+    with Incoming("run job", headers("00")):
+        handed_on = trace_headers()["traceparent"]
+        assert not is_instrumentation_enabled()
+        with made.tracer.start_as_current_span("below"):
+            pass
+    assert made.spans() == []
+    assert handed_on.startswith(f"00-{TRACE}-")
+    assert handed_on.endswith("-00")
+    assert SENDER not in handed_on
+    assert is_instrumentation_enabled()
+
+
+def test_one_that_fails_is_kept_with_the_ids_that_it_had(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    error = ValueError("no such order")
+    with pytest.raises(ValueError, match="order"), Incoming("run job", headers("00")):  # noqa: PT012
+        handed_on = trace_headers()["traceparent"]
+        raise error
+    (span,) = made.spans()
+    assert handed_on == f"00-{TRACE}-{span.context.span_id:016x}-00"
+    assert (span.parent.span_id, span.attributes[REASON]) == (int(SENDER, 16), "error")
+    assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "ValueError")
+    assert [event.name for event in span.events] == ["exception"]
+    ids = remembered_ids(error)
+    assert ids is not None
+    assert ids.trace_id == TRACE
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("fail", [lambda work: work.fail(), lambda work: mark_failed()])
+def test_it_can_fail_without_an_exception(traced: MakeTraced, fail: Callable[[Any], None], *, recorded: bool) -> None:
+    made = traced("*=0")
+    if recorded and fail.__code__.co_names == ("mark_failed",):
+        pytest.skip("a sampled one is recorded anyway")
+    with Incoming("run job", headers("01" if recorded else "00")) as work:
+        fail(work)
+    (span,) = made.spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert (REASON in span.attributes) is not recorded
+
+
+def test_without_a_sender_the_rules_decide(traced: MakeTraced) -> None:
+    made = traced("CONSUMER run quiet=0, *=1")
+    for name in ("run quiet", "run loud"):
+        with Incoming(name):
+            assert current_ids() is not None
+    assert [span.name for span in made.spans()] == ["run loud"]
+    assert made.spans()[0].parent is None
+
+
+@pytest.mark.parametrize(
+    ("trust", "client", "is_child"),
+    [
+        (True, None, True),
+        (False, None, False),
+        (False, ("127.0.0.1", 1), False),
+        ("10.0.0.0/8", None, True),
+        ("10.0.0.0/8", ("10.1.1.1", 1), True),
+        ("10.0.0.0/8", ("127.0.0.1", 1), False),
+    ],
+)
+def test_a_stranger_is_linked_to(traced: MakeTraced, trust: Any, client: Any, *, is_child: bool) -> None:
+    from ipaddress import ip_network
+
+    made = traced("*=1", trust=trust if isinstance(trust, bool) else [ip_network(trust)])
+    with Incoming("run job", headers(), client=client):
+        assert baggage.get_baggage("tenant") == "acme"
+    (span,) = made.spans()
+    assert (f"{span.context.trace_id:032x}" == TRACE) is is_child
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == ([] if is_child else [TRACE])
+
+
+def test_one_that_does_not_follow_links(traced: MakeTraced) -> None:
+    made = traced("*=1")
+    with Incoming("run job", headers("00"), follows=False):
+        pass
+    (span,) = made.spans()
+    assert span.parent is None
+    assert [link.context.span_id for link in span.links] == [int(SENDER, 16)]
+
+
+@pytest.mark.parametrize(
+    "carrier", [None, {}, {"traceparent": "nonsense"}, {"traceparent": 5}, {1: 2}, "text", object()]
+)
+def test_what_is_no_trace_context_is_ignored(traced: MakeTraced, carrier: Any) -> None:
+    made = traced("*=1")
+    with Incoming("run job", carrier):
+        pass
+    assert made.spans()[0].parent is None
+
+
+def test_it_begins_clean_and_leaves_all_as_it_was(traced: MakeTraced) -> None:
+    made = traced("*=1")
+    with made.tracer.start_as_current_span("outer") as outer:
+        request = SimpleNamespace(answered=0.0, span_context=outer.get_span_context())
+        token = current_request.set(request)
+        with Incoming("run job"):
+            assert trace.get_current_span() is not outer
+        assert (trace.get_current_span(), current_request.get()) == (outer, request)
+        current_request.reset(token)
+    assert made.spans()[0].parent is None
+
+
+def test_while_off_there_is_nothing(traced: MakeTraced) -> None:
+    made = traced("*=1")
+    made.switch(off=True)
+    with pytest.raises(ValueError, match="x"), Incoming("run job", headers()):  # noqa: PT012
+        assert (current_ids(), trace_headers()) == (None, {})
+        assert not is_instrumentation_enabled()
+        made.switch(off=False)  # what goes on is traced from now on
+        assert is_instrumentation_enabled()
+        raise ValueError("x")
+    assert made.spans() == []
+
+
+def test_before_tracing_is_up_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incoming, "_in_use", None)
+    with Incoming("run job", headers()) as work:
+        work.fail()
+    assert work.decision is None
+
+
+def test_it_ends_once(traced: MakeTraced) -> None:
+    made = traced("*=1")
+    work = Incoming("run job").__enter__()
+    work.end()
+    work.end(ValueError("x"))
+    assert [span.status.status_code for span in made.spans()] == [StatusCode.UNSET]
+
+
+def test_only_a_server_can_be_slow(traced: MakeTraced) -> None:
+    made = traced("*=0", slower_than=0.0)
+    for kind in (SpanKind.CONSUMER, SpanKind.SERVER):
+        with Incoming(f"{kind.name}", kind=kind):
+            pass
+    assert [(span.name, span.attributes[REASON]) for span in made.spans()] == [("SERVER", "slow")]
+
+
+def test_each_call_has_a_budget_of_its_own(traced: MakeTraced) -> None:
+    made = traced("*=1/s")
+    for name in ("tools/call a", "tools/call b", "tools/call c"):
+        with Incoming(name, kind=SpanKind.SERVER):
+            pass
+    assert len(made.spans()) == 3
+
+
+def test_a_cancelled_one_has_not_failed(traced: MakeTraced) -> None:
+    from asyncio import CancelledError
+
+    made = traced("*=0")
+    with pytest.raises(CancelledError), Incoming("run job"):
+        raise CancelledError
+    assert made.spans() == []
+
+
+def test_a_span_that_cannot_be_made_fails_no_work(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = traced("*=1")
+    monkeypatch.setattr(made.sampler, "should_sample", lambda *_, **__: 1 / 0)
+    done = []
+    with Incoming("run job"):
+        done.append(1)
+    assert done == [1]
