@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests sta
 # tests/conftest.py says what is shared how.
 IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo equality footprint lint matrix test test-fast types
+.PHONY: bench clean demo edges equality footprint lint matrix test test-fast types
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -54,6 +54,9 @@ equality: $(VENV)/dev.installed  ## applications with tracing and without, on ot
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
+
+edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
+	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_TWO_PROCESSES) tests/e2e/edges $(ARGS)
 
 footprint: $(VENV)/dev.installed  ## the size of a plain installation, and what a traced process imports
 	@$(VENV)/bin/python bench/footprint.py
