@@ -48,9 +48,10 @@ def current_ids() -> Ids | None:
     span = get_current_span()
     request = current_request.get()
     context = span.get_span_context()
+    if request is None:
+        return _ids_of(context if context.is_valid else of_process() or context)
     if (
-        request is not None
-        and request.answered
+        request.answered
         and is_detached(request)
         and not span.is_recording()
         and (request.span_context is None or request.span_context.trace_id == context.trace_id)
@@ -63,6 +64,11 @@ def current_ids() -> Ids | None:
 current_request: ContextVar[OwnRequest | None] = ContextVar("tracebaton-request", default=None)
 detach_after = 300.0
 """Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
+
+
+def of_process() -> SpanContext | None:
+    """Whose ids the lines outside any request have; replaced in a process that was started within a call."""
+    return None
 
 
 def is_detached(request: OwnRequest) -> bool:

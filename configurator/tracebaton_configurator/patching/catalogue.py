@@ -180,6 +180,14 @@ CATALOGUE = {
             "metrics of the application's own count every request",
         ),
         Patch(
+            "process-pools",
+            "CPython",
+            "3.10 to 3.14",
+            "_WorkItem, _CallItem and _ResultItem of concurrent.futures.process, BaseProcess.start of multiprocessing, "
+            "and of its pools Pool.apply_async, _map_async, imap, imap_unordered and worker",
+            "what a request gives to a pool of processes has its context, and the pool's processes have none",
+        ),
+        Patch(
             "raise-signal",
             "CPython",
             "3.10 to 3.14",
@@ -215,6 +223,13 @@ CATALOGUE = {
             "the application sees SIGTERM's default action where the handler that flushes stands",
         ),
         Patch(
+            "spawned-processes",
+            "CPython",
+            "3.10 to 3.14",
+            "multiprocessing.spawn.get_preparation_data, multiprocessing.spawn.prepare",
+            "a process that a request spawns has its context",
+        ),
+        Patch(
             "starlette",
             "starlette",
             "0.41 to 1.10",
@@ -227,6 +242,13 @@ CATALOGUE = {
             "24.1 to 26.1",
             "the processors, and the loggers that print",
             "each line has the ids of its request",
+        ),
+        Patch(
+            "subprocesses",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "a program that a request starts has its trace context in its environment",
         ),
         Patch(
             "threads",
@@ -262,6 +284,13 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "uvloop-subprocesses",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
+            "programs that are started by it have the environment that those of subprocess have",
         ),
     )
 }

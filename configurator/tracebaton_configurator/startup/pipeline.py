@@ -33,7 +33,15 @@ from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, incoming, redis_scripts, threads
+from tracebaton_configurator.propagation import (
+    http_clients,
+    incoming,
+    process_context,
+    processes,
+    redis_scripts,
+    subprocesses,
+    threads,
+)
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -45,6 +53,7 @@ from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
 from tracebaton_configurator.settings import Problem, Settings
+from tracebaton_configurator.startup import started_by
 from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
 
@@ -52,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import Tracer
 
     from tracebaton_configurator.export.spool import Spool
     from tracebaton_configurator.patching.around import Around
@@ -139,9 +149,26 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     _or_without("Live control", server.start)
     if asgi:
-        incoming.use(provider.get_tracer(settings.NAME), sampler, asgi.fast_path.trust, asgi.late_spans)
+        tracer = provider.get_tracer(settings.NAME)
+        incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
     return pipeline
+
+
+def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
+    environ = settings.environment()
+    started_by.begin(tracer, sampler, asgi, processes.handed or subprocesses.headers_in(environ))
+    process_context.use(sampler, asgi.fast_path.trust, started_by.take_up)
+    processes.install(lambda: None)
+
+
+    def more(env: Mapping[str, str], is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
+        # What runs the service itself, a command line that starts a server, is no parent of that kind.
+        is_other = here.children != "false" and (is_traced or asgi.fast_path.serves)
+        return settings.word_to_programs(here, env) if is_other else {}
+
+    subprocesses.install(environ, more)
 
 
 def _or_without(what: str, begin: Callable[[], object]) -> None:

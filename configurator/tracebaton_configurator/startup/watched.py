@@ -10,6 +10,14 @@ SERVERS = SERVER_MODULES
 # What uvicorn imports there when it loads an application, one perhaps that imports nothing of what is watched.
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 
+# What starts processes of the same program, and pools of them: these may be given a trace context.
+PROCESS_MODULES = (
+    "multiprocessing.spawn",
+    "multiprocessing.process",
+    "multiprocessing.pool",
+    "concurrent.futures.process",
+)
+
 # The module of each library, and the entry points (opentelemetry_instrumentor) that are for it. Where an
 # instrumentation is not listed, its distribution's metadata says what it is for.
 INSTRUMENTATIONS = {

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def serve(edge: Edge, name: str, app: str, **env: str) -> tuple[Child, str]:
+def serve(edge: Edge, name: str, app: str, *options: str, **env: str) -> tuple[Child, str]:
     port = edge.system.free_port()
-    child = edge.start(name, "uvicorn", app, "--port", str(port), env=env)
+    child = edge.start(name, "uvicorn", app, "--port", str(port), *options, env=env)
     child.wait_until(lambda: is_listening(port), "listening", 30)
     return child, f"http://{HOST}:{port}"
 

@@ -1,0 +1,83 @@
+"""Takes up the trace context with which this process was started, and keeps what fails in an unsampled one."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, get_current_span
+
+from tracebaton_configurator.logs.diagnostics import described
+from tracebaton_configurator.propagation.incoming import context_of
+from tracebaton_configurator.sampling import caller
+from tracebaton_configurator.sampling.caller import Caller
+from tracebaton_configurator.sampling.decision import RequestDecision
+from tracebaton_configurator.sampling.late_spans import REASON, is_failure, start_late
+from tracebaton_configurator.sampling.sampler import WhileOff
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.trace import Tracer
+
+    from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
+    from tracebaton_configurator.sampling.sampler import TracebatonSampler
+
+_known: tuple[Tracer, AsgiInstrumentation, WhileOff] | None = None
+
+
+def begin(tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation, headers: Mapping[str, str]) -> None:
+    """Called once tracing is up, with what the process was given."""
+    global _known  # noqa: PLW0603 (what the process has)
+    _known = tracer, asgi, WhileOff(sampler)
+    take_up(headers)
+    atexit.register(_keep_if_failed)
+
+
+def take_up(headers: Mapping[str, str]) -> None:
+    """Let the process belong to whoever gave these; nothing where they have no valid trace context."""
+    if _known is None:
+        return
+    _, asgi, while_off = _known
+    found = context_of(headers)
+    span_context = get_current_span(found).get_span_context()
+    if span_context.is_valid:
+        base = Context({name: value for name, value in found.items() if name != CURRENT_SPAN})
+        caller.use(Caller(span_context, base, while_off, trusted=asgi.fast_path.trust.trusts_own()))
+
+
+def _keep_if_failed() -> None:
+    """Where an uncaught exception ends the process: the interpreter has noted it by the time this is called."""
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    of_process = caller.known_caller()
+    if _known is None or of_process is None or not of_process.is_followed() or of_process.span_context.trace_flags & 1:
+        return
+    tracer, asgi, while_off = _known
+    if while_off or not isinstance(error, BaseException) or not is_failure(error):
+        return
+    above = of_process.span_context
+    own = SpanContext(
+        above.trace_id, asgi.fast_path.span_id(), is_remote=False, trace_state=above.trace_state
+    )
+    decision = RequestDecision(Context(), recorded=False, trace_id=own.trace_id, trace_state=own.trace_state)
+
+    def make(reason: str) -> None:
+        # https://opentelemetry.io/docs/specs/semconv/cli/cli-spans/
+        attributes = {REASON: reason, "process.pid": os.getpid(), "process.exit.code": 1}
+        context = Context({CURRENT_SPAN: NonRecordingSpan(above)})
+        name = os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119 (pathlib would be imported for this)
+        span = start_late(
+            decision,
+            own,
+            lambda: tracer.start_span(name, context, attributes=attributes, start_time=of_process.began),
+        )
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, described(error)))
+        span.set_attribute("error.type", type(error).__qualname__)
+        span.end()
+
+    asgi.late_spans.keep(make, failed=True, slow=False)
