@@ -156,11 +156,21 @@ def _patch_pool(pool: Any) -> None:
     pool.worker = update_wrapper(worker, work)
 
 
+class _Carrying(partial):  # type: ignore[type-arg]
+    """A worker gets a `partial` that has the headers: multiprocessing's own way of sending one leaves attributes out
+    (Lib/multiprocessing/reduction.py).
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _, arguments, state = super().__reduce__()  # type: ignore[misc]
+        return partial, arguments, state
+
+
 def _with_context(original: Callable[..., Any]) -> Callable[..., Any]:
     def submit(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
         headers = TRACING.headers()
         if headers and callable(func):
-            func = partial(func)
+            func = _Carrying(func)
             setattr(func, _KEY, headers)
         return original(self, func, *args, **kwargs)
 
