@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import httpx
 import pytest
-from test_outlives_request import serve
+from test_outlives_request import serve, tracebaton, turns
 
 from conftest import assert_whole
 
@@ -71,3 +72,75 @@ def test_what_an_application_hands_on_by_itself_stays(edge: Edge) -> None:
     told = asked(url, "sampled/own-parent")
     assert told["env"]["TRACEPARENT"] == f"00-{'a' * 32}-{'b' * 16}-01"
     assert trace_id(told["called"]) == "a" * 32
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_server_that_somebodys_trace_has_started(edge: Edge, cell: Callable[..., None], *, sampled: bool) -> None:
+    """Its requests are its own; what it does besides is part of that trace, until it has left it."""
+    cell("a server that a request starts", "subprocess", style="async", sampled=sampled, outcome="then linked")
+    _, peer = serve(edge, "peer", "peer:app", **RULES)
+    env = {
+        "PEER": peer,
+        "TRACEPARENT": f"00-{TRACE}-{PARENT}-{'01' if sampled else '00'}",
+        "OTEL_TRACEBATON_DETACH_AFTER": "5s",
+        "OTEL_TRACES_SAMPLER_ARG": "GET /hello=1, CLIENT *=1",
+        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "excluded",
+    }
+    server, url = serve(edge, "loops", "long_lived:app", **env)
+    own = trace_id(httpx.get(f"{url}/hello").json())
+    assert own != TRACE
+    assert TRACE not in httpx.get(f"{url}/excluded").json()
+    server.wait_until(lambda: any(TRACE not in line["message"] for line in turns(edge)), "a turn of its own", 30)
+    found = turns(edge)
+    first = [line for line in found if TRACE in line["message"]]
+    assert first
+    assert {(line["trace_id"], line["span_id"]) for line in first} == {(TRACE, PARENT)}
+    after = found[found.index(next(line for line in found if TRACE not in line["message"])) :]
+    assert [line for line in after if line.get("trace_id")] == []
+    lines = edge.system.logs("loops")
+    assert next(line for line in lines if line["message"] == "excluded").get("trace_id") != TRACE
+
+    def complete(spans: Any) -> bool:
+        ids = {span.trace_id for span in spans if span.service == "loops" and span.kind == "CLIENT"}
+        return len(ids - {own, TRACE}) > 0 and own in ids
+
+    spans = [span for span in edge.spans(complete) if span.service == "loops"]
+    (of_request,) = [span for span in spans if span.kind == "SERVER"]
+    assert (of_request.trace_id, of_request.parent_span_id, list(of_request.links)) == (own, "", [])
+    of_caller = [span for span in spans if span.trace_id == TRACE]
+    assert {(span.kind, span.parent_span_id) for span in of_caller} == ({("CLIENT", PARENT)} if sampled else set())
+    others = [span for span in spans if span.trace_id not in (TRACE, own)]
+    assert {(span.kind, span.parent_span_id) for span in others} == {("CLIENT", "")}
+    assert {link.trace_id for span in others for link in span.links} == {TRACE}
+
+
+def test_a_caller_that_is_not_trusted_is_linked_to(edge: Edge) -> None:
+    _, peer = serve(edge, "peer", "peer:app", OTEL_TRACES_SAMPLER_ARG="*=0")
+    env = {
+        "PEER": peer,
+        "TRACEPARENT": f"00-{TRACE}-{PARENT}-01",
+        "OTEL_TRACEBATON_TRUST_PARENT": "false",
+        "OTEL_TRACES_SAMPLER_ARG": "CLIENT *=1",
+    }
+    edge.start("job", "python", "tool.py", "mine", env=env)
+    (span,) = edge.spans(lambda spans: any(span.service == "job" for span in spans))
+    assert (span.service, span.parent_span_id) == ("job", "")
+    assert [link.trace_id for link in span.links] == [TRACE]
+    assert span.trace_id != TRACE
+
+
+def test_nothing_is_handed_on_while_tracing_is_off(edge: Edge) -> None:
+    """What the process has been given itself goes on as it came, and so does what is no trace context at all."""
+    _, peer = serve(edge, "peer", "peer:app", **RULES)
+    given = {"PEER": peer, "TRACEPARENT": f"00-{TRACE}-{PARENT}-01", "BAGGAGE": "tenant=a"}
+    _, url = serve(edge, "disabled", "children:app", OTEL_SDK_DISABLED="true", **given)
+    told = asked(url, "sampled/env")
+    assert told["env"]["TRACEPARENT"] == given["TRACEPARENT"]
+    assert told["env"]["BAGGAGE"] == "tenant=a"
+    name = f"shop-{uuid4().hex[:12]}"  # the switch is for a service, wherever on this machine it runs
+    _, url = serve(edge, name, "children:app", PEER=peer, TRACEPARENT="not-one", **RULES)
+    told = asked(url, "sampled/exec")
+    assert trace_id(told["env"]["TRACEPARENT"]) == trace_id(told["called"])
+    tracebaton("off", "--service", name)
+    told = asked(url, "sampled/exec")
+    assert told["env"]["TRACEPARENT"] == "not-one"
