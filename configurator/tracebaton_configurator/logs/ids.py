@@ -18,7 +18,9 @@ class OwnRequest(Protocol):
     """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
 
     answered: float
-    span_context: SpanContext | None
+
+    @property
+    def span_context(self) -> SpanContext | None: ...
 
 
 class Ids(NamedTuple):

@@ -8,7 +8,8 @@
 Processes without these patches take no notice: what they get is picklable and calls what it called.
 
 Imports nothing of OpenTelemetry: each Python below the launcher that uses these modules has this, traced or not.
-Checked with CPython 3.10 to 3.14 (Lib/multiprocessing/spawn.py, pool.py, process.py, Lib/concurrent/futures/process.py).
+Checked with CPython 3.10 to 3.14: spawn.py, pool.py and process.py of Lib/multiprocessing, and process.py of
+Lib/concurrent/futures.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Tracing:
     """Calls a function outside any request."""
     take_up: Callable[[Mapping[str, str]], object] | None = None
     """Has the process belong to whoever gave it these headers."""
-    enter: Callable[[Mapping[str, str]], object] = staticmethod(lambda headers: None)
+    enter: Callable[[Mapping[str, str]], object] = staticmethod(lambda _: None)
     """Has what runs in this thread belong to whoever gave these headers, until it is called again."""
     come_up: Callable[[], object] = staticmethod(lambda: None)
 
@@ -162,8 +163,8 @@ class _Carrying(partial):  # type: ignore[type-arg]
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _, arguments, state = super().__reduce__()  # type: ignore[misc]
-        return partial, arguments, state
+        reduced: Any = super().__reduce__()
+        return (partial, *reduced[1:])
 
 
 def _with_context(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import propagate
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.logs.ids import is_detached
 from tracebaton_configurator.patching import child_environment
 from tracebaton_configurator.propagation.incoming import trace_headers
 from tracebaton_configurator.sampling.caller import known_caller
-from tracebaton_configurator.logs.ids import is_detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

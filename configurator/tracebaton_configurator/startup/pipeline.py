@@ -162,7 +162,6 @@ def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: A
     process_context.use(sampler, asgi.fast_path.trust, started_by.take_up)
     processes.install(lambda: None)
 
-
     def more(env: Mapping[str, str], is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
         # What runs the service itself, a command line that starts a server, is no parent of that kind.
         is_other = here.children != "false" and (is_traced or asgi.fast_path.serves)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.trace import Tracer
+    from opentelemetry.util.types import AttributeValue
 
     from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
     from tracebaton_configurator.sampling.sampler import TracebatonSampler
@@ -60,14 +61,12 @@ def _keep_if_failed() -> None:
     if while_off or not isinstance(error, BaseException) or not is_failure(error):
         return
     above = of_process.span_context
-    own = SpanContext(
-        above.trace_id, asgi.fast_path.span_id(), is_remote=False, trace_state=above.trace_state
-    )
+    own = SpanContext(above.trace_id, asgi.fast_path.span_id(), is_remote=False, trace_state=above.trace_state)
     decision = RequestDecision(Context(), recorded=False, trace_id=own.trace_id, trace_state=own.trace_state)
 
     def make(reason: str) -> None:
         # https://opentelemetry.io/docs/specs/semconv/cli/cli-spans/
-        attributes = {REASON: reason, "process.pid": os.getpid(), "process.exit.code": 1}
+        attributes: dict[str, AttributeValue] = {REASON: reason, "process.pid": os.getpid(), "process.exit.code": 1}
         context = Context({CURRENT_SPAN: NonRecordingSpan(above)})
         name = os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119 (pathlib would be imported for this)
         span = start_late(

@@ -131,8 +131,8 @@ class CallersPropagator(CompositePropagator):
     """All propagators of the process, where a caller can be refused.
 
     While `off`, nothing is extracted, and only what began before is handed on: nothing that begins has valid ids. Work
-    that has left its request (`sampling.detached`) does not hand that on. What the process does by itself hands that call on
-    in which it was started (`sampling.caller`).
+    that has left its request (`sampling.detached`) does not hand that on. What the process does by itself hands on the
+    call in which it was started (`sampling.caller`).
 
     Without any propagator (`OTEL_PROPAGATORS=none`) upstream's composite answers None for a context, which fails the
     request; this one answers an empty one.

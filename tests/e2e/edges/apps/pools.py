@@ -58,8 +58,10 @@ def process(method: str, name: str) -> str:
 
 WAYS: dict[str, Callable[[str], Any]] = {
     **{f"process-{method}": lambda name, method=method: process(method, name) for method in METHODS},
-    **{f"executor-{method}": lambda name, method=method: executor(method).submit(jobs.work, name).result(60)
-       for method in METHODS},
+    **{
+        f"executor-{method}": lambda name, method=method: executor(method).submit(jobs.work, name).result(60)
+        for method in METHODS
+    },
     **{f"pool-{method}": lambda name, method=method: pool(method).apply(jobs.work, (name,)) for method in METHODS},
     "map": lambda name: pool("fork").map(jobs.work, [name])[0],
     "imap": lambda name: next(pool("fork").imap(jobs.work, [name])),

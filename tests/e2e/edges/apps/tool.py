@@ -16,7 +16,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("tool").info("tool %s", sys.argv[1])
     answer = httpx.get(f"{os.environ['PEER']}/headers").json()
-    print(json.dumps({"env": {name: os.environ.get(name) for name in NAMES}, "called": answer["traceparent"]}))
+    told = {"env": {name: os.environ.get(name) for name in NAMES}, "called": answer["traceparent"]}
+    sys.stdout.write(json.dumps(told) + "\n")
     if "fail" in sys.argv:
         raise ValueError("no such document")
 
