@@ -138,6 +138,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "httpx-transports",
+            "httpx",
+            "0.28",
+            "Client._send_single_request, AsyncClient._send_single_request",
+            "calls through transports of the application's own carry the trace",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -178,6 +185,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.metrics._internal._set_meter_provider",
             "metrics of the application's own count every request",
+        ),
+        Patch(
+            "other-clients",
+            "requests, urllib3, aiohttp, CPython's urllib",
+            "2.32 to 2.34, 2.0 to 2.8, 3.10 to 3.14, 3.10 to 3.14",
+            "Session.send, HTTPConnectionPool.urlopen, aiohttp.ClientSession.__init__, OpenerDirector.open",
+            "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
         ),
         Patch(
             "raise-signal",
@@ -262,6 +276,13 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "websockets",
+            "websockets",
+            "13 to 16",
+            "websockets.client.ClientProtocol.send_request",
+            "the handshake carries the trace",
         ),
     )
 }

@@ -100,13 +100,13 @@ def watch_aiohttp(instrumentation: Any) -> None:
 
     def create_trace_config(*args: Any, **kwargs: Any) -> Any:
         config = original(*args, **kwargs)
-        config.on_request_redirect.append(_before_redirect)
+        config.on_request_redirect.append(before_redirect)
         return config
 
     instrumentation.create_trace_config = create_trace_config
 
 
-async def _before_redirect(_: Any, context: Any, params: Any) -> None:
+async def before_redirect(_: Any, context: Any, params: Any) -> None:
     try:
         if getattr(context, "span", None) is not None and params.headers is not None:
             location = params.response.headers.get("location") or params.response.headers.get("uri") or ""

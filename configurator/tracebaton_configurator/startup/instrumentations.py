@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator import settings
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import on_import
+from tracebaton_configurator.propagation import other_clients
 from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.state import STATE
 from tracebaton_configurator.startup.watched import INSTRUMENTATIONS
@@ -58,6 +59,10 @@ def finish() -> None:
         _or_upstreams_way("fastapi", lambda: asgi.finish(lambda: "fastapi" in STATE.instrumented))
         if "starlette" not in _taken and not {"starlette", "*"} & set(settings.current().disabled_instrumentations):
             _or_upstreams_way("starlette", lambda: asgi.serve_starlette(lambda: STATE.instrumented.append("starlette")))
+        disabled = set(settings.current().disabled_instrumentations)
+        if "*" not in disabled:
+            without = {"aiohttp-client", "requests", "urllib", "urllib3"} - _taken.keys() - disabled
+            _or_upstreams_way("HTTP clients", lambda: other_clients.serve(sorted(without), STATE.instrumented.append))
 
 
 def will_be_instrumented() -> list[str]:
