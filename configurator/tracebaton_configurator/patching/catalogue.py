@@ -54,6 +54,13 @@ CATALOGUE = {
             "each message has the ids of its request",
         ),
         Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
+        ),
+        Patch(
             "executors",
             "CPython",
             "3.10 to 3.14",
@@ -229,6 +236,13 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",
@@ -241,6 +255,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -262,6 +283,13 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
         ),
     )
 }
