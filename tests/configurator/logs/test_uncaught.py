@@ -259,10 +259,6 @@ WARNINGS = {
         warnings.formatwarning = lambda message, *_: f"own <{message}>\\n"
         warnings.warn("x")
         """,
-    "a hook that asks the one before": """
-        before = warnings.showwarning
-        warnings.warn("x")
-        """,
     "a coroutine": """
         async def f(): pass
         f()
@@ -317,6 +313,14 @@ SAME = {
     "an ignored one": "warnings.simplefilter('ignore'); warnings.warn('x')",
     "one for a file": "warnings.showwarning('x', UserWarning, 'a.py', 1, sys.stdout)",
     "one for stderr by name": "warnings.showwarning('x', UserWarning, 'a.py', 1, sys.stderr)",
+    "a hook that calls the one before": """
+        before = warnings.showwarning
+        def own(*args, **more):
+            print("own", flush=True)
+            before(*args, **more)
+        warnings.showwarning = own
+        warnings.warn("x")
+        """,
     "text in memory": """
         s = io.StringIO()
         with contextlib.redirect_stderr(s):
