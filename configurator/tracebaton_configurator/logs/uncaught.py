@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.logs.formatter import JsonLines
 
-_MOST_FRAMES = 1000  # what Python's hooks show (Python/traceback.c, PyTraceBack_LIMIT)
+# What Python's hooks show while they are written in C (Python/traceback.c, PyTraceBack_LIMIT).
+_MOST_FRAMES = None if sys.version_info >= (3, 13) else 1000
 _OF_CONSOLE = ("showtraceback", "showsyntaxerror")
 # Who writes the text that Python would, in Python: `warnings`, and on 3.10 whose the groups of exceptions are.
 _STAND_INS = frozenset(("warnings", "_py_warnings", "exceptiongroup._formatting"))
@@ -211,8 +212,9 @@ def _of_thread(args: Any) -> _Report | None:
     if args.exc_type is SystemExit:
         return None
     name = threading.get_ident() if args.thread is None else args.thread.name
-    text = _traceback_of(args.exc_value, args.exc_traceback)
-    return _Report("threading.excepthook", logging.ERROR, f"Exception in thread {name}:", text, args.exc_value)
+    error = args.exc_value
+    text = _traceback_of(error, error.__traceback__ or args.exc_traceback)
+    return _Report("threading.excepthook", logging.ERROR, f"Exception in thread {name}:", text, error)
 
 
 def _of_nobody(args: Any) -> _Report:
@@ -227,8 +229,9 @@ def _traceback_of(error: BaseException, tb: Any, *, chain: bool = True) -> str:
     """As Python's hooks write it; raises for what is no exception. A limit of theirs leaves the last frames."""
     limit = getattr(sys, "tracebacklimit", None)
     limit = limit if isinstance(limit, int) else _MOST_FRAMES
-    lines = traceback.format_exception(type(error), error, tb, limit=-limit if limit > 0 else 0, chain=chain)
-    return "".join(lines).rstrip("\n")
+    if limit is not None:
+        limit = -limit if limit > 0 else 0
+    return "".join(traceback.format_exception(type(error), error, tb, limit=limit, chain=chain)).rstrip("\n")
 
 
 def _leave_consoles_alone(code: ModuleType, hook: _Hook) -> Iterator[Callable[[], object]]:

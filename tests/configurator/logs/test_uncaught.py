@@ -51,8 +51,12 @@ def run(
 
 
 def same(text: str) -> str:
+    """Without addresses, and what differs between `traceback` and the same in C."""
     # A hook in Python refers to what it is given, which C shows where there is no stderr.
-    return re.sub(r"0x[0-9a-f]+|(?<=object refcount : )\d+", "N", text)
+    text = re.sub(r"0x[0-9a-f]+|(?<=object refcount : )\d+", "N", text)
+    if sys.version_info >= (3, 13):  # C has no marks
+        text = re.sub(r"(?m)^ *[~^]+\n", "", text)
+    return text.replace("\n__main__.", "\n")  # on 3.10, C has the module
 
 
 def told(line: dict[str, Any]) -> str:
