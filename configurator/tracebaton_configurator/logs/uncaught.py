@@ -58,16 +58,16 @@ class _Hook:
         self._ours: Any = None
         self._original: Any = None
 
-    def place(self) -> None:
-        original = getattr(self._owner, self._attribute)
+    def place(self) -> bool:
+        original = getattr(self._owner, self._attribute, None)
         if not self._is_pythons(original):
             registry.withdraw(self._name, f"{self._owner.__name__}.{self._attribute} is not Python's own")
-            return
+            return False
         self._original, self._ours = original, self._make(original)
-        registry.apply(self._name, lambda: setattr(self._owner, self._attribute, self._ours))
+        return registry.apply(self._name, lambda: setattr(self._owner, self._attribute, self._ours))
 
     def _is_pythons(self, hook: Any) -> bool:
-        if hook is getattr(self._owner, f"__{self._attribute}__", None):
+        if hook is not None and hook is getattr(self._owner, f"__{self._attribute}__", None):
             return True
         return getattr(hook, "__globals__", {}).get("__name__") in _STAND_INS
 
@@ -86,7 +86,7 @@ class _Hook:
 
     def _exchange(self, there: Any, other: Any) -> bool:
         """Unless somebody has replaced it since."""
-        if there is None or getattr(self._owner, self._attribute) is not there:
+        if there is None or getattr(self._owner, self._attribute, None) is not there:
             return False
         setattr(self._owner, self._attribute, other)
         return True
@@ -95,22 +95,18 @@ class _Hook:
 def install(json_lines: JsonLines) -> Callable[[], None]:
     """Replace the hooks that are Python's own. Returns what undoes it."""
     last = _Hook("excepthook", sys, "excepthook", partial(_reporting, json_lines, _of_process))
-    hooks = [
-        last,
+    others = [
         _Hook("thread-excepthook", threading, "excepthook", partial(_reporting, json_lines, _of_thread)),
         _Hook("unraisablehook", sys, "unraisablehook", partial(_reporting, json_lines, _of_nobody)),
         _Hook("warnings", warnings, "_showwarnmsg", partial(_showing_warnings, json_lines)),
     ]
-    for hook in hooks:
-        hook.place()
-    undo: list[Callable[[], object]] = [hook.take_back for hook in hooks]
-    on_import.after("code", lambda module: undo.extend(_leave_consoles_alone(module, last)))
-    if sys.version_info < (
-        3,
-        11,
-    ):  # see `_STAND_INS`: it patches more than the hook, and only where that is Python's own
-        on_import.before("exceptiongroup", last.take_back)
-        on_import.after("exceptiongroup", lambda _: last.place() if undo else None)
+    undo: list[Callable[[], object]] = [hook.take_back for hook in others if hook.place()]
+    if last.place():
+        undo.append(last.take_back)
+        on_import.after("code", lambda module: undo.extend(_leave_consoles_alone(module, last)))
+        if sys.version_info < (3, 11):  # see `_STAND_INS`: it patches more, and only where the hook is Python's own
+            on_import.before("exceptiongroup", last.take_back)
+            on_import.after("exceptiongroup", lambda _: last.place() if undo else None)
 
     def uninstall() -> None:
         while undo:

@@ -439,6 +439,15 @@ sys.excepthook = own
     assert "own" in assert_same(tmp_path, "raise ValueError", before=before)
 
 
+@pytest.mark.parametrize("hook", ["sys.excepthook", "sys.unraisablehook", "threading.excepthook"])
+def test_a_hook_that_is_gone(tmp_path: Path, hook: str) -> None:
+    before = run(tmp_path, "raise ValueError", before=f"del {hook}")
+    after = run(tmp_path, f"del {hook}\nraise ValueError")
+    assert "ValueError" in before.stderr
+    assert "ValueError" in after.stderr
+    assert "tracebaton_configurator" not in before.stderr + after.stderr
+
+
 def test_a_hook_that_calls_the_one_before(tmp_path: Path) -> None:
     script = """
         before, in_thread = sys.excepthook, threading.excepthook
