@@ -54,6 +54,13 @@ CATALOGUE = {
             "each message has the ids of its request",
         ),
         Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
+        ),
+        Patch(
             "executors",
             "CPython",
             "3.10 to 3.14",
@@ -243,6 +250,13 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",
@@ -255,6 +269,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -283,6 +304,11 @@ CATALOGUE = {
             "13 to 16",
             "websockets.client.ClientProtocol.send_request",
             "the handshake carries the trace",
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
         ),
     )
 }
