@@ -304,6 +304,8 @@ CATALOGUE = {
             "13 to 16",
             "websockets.client.ClientProtocol.send_request",
             "the handshake carries the trace",
+        ),
+        Patch(
             "warnings",
             "CPython",
             "3.10 to 3.14",
