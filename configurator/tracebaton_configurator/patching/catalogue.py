@@ -299,18 +299,18 @@ CATALOGUE = {
             "what uvloop says of a task or a callback has the ids of that",
         ),
         Patch(
-            "websockets",
-            "websockets",
-            "13 to 16",
-            "websockets.client.ClientProtocol.send_request",
-            "the handshake carries the trace",
-        ),
-        Patch(
             "warnings",
             "CPython",
             "3.10 to 3.14",
             "warnings._showwarnmsg",
             "a warning is one line of JSON, with the ids of its request",
+        ),
+        Patch(
+            "websockets",
+            "websockets",
+            "13 to 16",
+            "websockets.client.ClientProtocol.send_request",
+            "the handshake carries the trace",
         ),
     )
 }

@@ -76,7 +76,7 @@ class _Entered:
         context_api.detach(self._token)
 
 
-class Client:
+class TracedClient:
     """What calls of one kind of client share: `name` is as in the variables (`OTEL_PYTHON_<NAME>_EXCLUDED_URLS`)."""
 
     def __init__(self, name: str) -> None:
