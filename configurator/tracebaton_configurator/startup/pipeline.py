@@ -215,7 +215,7 @@ def _add_exporter(provider: DetachingTracerProvider, name: str, here: Settings) 
     try:
         exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
     except UnknownExporterError as error:
-        report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
+        report([_unknown(here.deciding("OTEL_TRACES_EXPORTER"), name, str(error))], strict=here.strict)
         return None
     provider.add_span_processor(BoundedBatchSpanProcessor(name, exporter, here.batch_delay_ms, here.shutdown_timeout))
     return None
@@ -273,14 +273,15 @@ def _start_other_signals(here: Settings, resource: Resource) -> list[Part]:
     from tracebaton_configurator.export import signals
 
     ends: list[Part] = []
-    for what, variable, names, begin in (
+    for what, standard, names, begin in (
         ("The export of metrics", "OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
         ("The export of logs", "OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
     ):
         if not names:
             continue
+        variable = here.deciding(standard)
         try:
-            ends.append(Part(what, begin(names, here.endpoint.protocol, resource)))
+            ends.append(Part(what, begin(names, here.endpoint, resource)))
             sigterm.hold_for_good()  # there is always something that has not been sent yet
         except UnknownExporterError as error:
             report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)

@@ -153,7 +153,7 @@ def _versions() -> str:
 
 def _destination(here: settings.Settings) -> str:
     if not here.traces_exporters:
-        return "spans are not exported (OTEL_TRACES_EXPORTER=none)"
+        return f"spans are not exported ({here.deciding('OTEL_TRACES_EXPORTER')}=none)"
     others = [name for name in here.traces_exporters if not is_otlp(name)]
     if len(others) == len(here.traces_exporters):
         return f"spans go to {', '.join(others)}"
