@@ -80,6 +80,36 @@ def test_skipped_instrumentations_and_a_gate_that_stands_aside() -> None:
     assert ", skipped: redis; unsampled requests take upstream's path, because metrics are exported" in line
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"OTEL_METRICS_EXPORTER": "otlp"},
+            "; OTEL_METRICS_EXPORTER has every service export metrics, and "
+            "OTEL_TRACEBATON_METRICS_EXPORTER=none turns that off for tracebaton alone",
+        ),
+        (
+            {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_TRACEBATON_METRICS_EXPORTER": "otlp"},
+            "; OTEL_LOGS_EXPORTER has every service export log records, and "
+            "OTEL_TRACEBATON_LOGS_EXPORTER=none turns that off for tracebaton alone",
+        ),
+        (
+            {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "console"},
+            "; OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER have every service export metrics and log records, and "
+            "OTEL_TRACEBATON_METRICS_EXPORTER=none and OTEL_TRACEBATON_LOGS_EXPORTER=none turn that off for tracebaton "
+            "alone",
+        ),
+    ],
+)
+def test_what_metrics_and_logs_cost_and_how_to_be_without(environ: dict[str, str], said: str) -> None:
+    assert said in line_for(**environ)
+
+
+def test_whoever_has_chosen_it_for_tracebaton_is_told_nothing() -> None:
+    chosen = {"OTEL_TRACEBATON_METRICS_EXPORTER": "otlp", "OTEL_TRACEBATON_LOGS_EXPORTER": "none"}
+    assert "every service" not in line_for(**chosen, OTEL_LOGS_EXPORTER="otlp")
+
+
 class TestOnce:
     @pytest.fixture(autouse=True)
     def nothing_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
