@@ -186,8 +186,8 @@ def start_line(
         parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
     if without_ids and here.logs != "off":
         parts.append(f"log lines of {', '.join(without_ids)} have no ids")
-    if here.spool_dir and any(is_otlp(name) for name in here.traces_exporters):
-        parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
+    if pipeline.spool:
+        parts.append(f"outages are waited out in {pipeline.spool}, up to {here.spool_max_mb} MB")
     if here.children == "false":
         parts.append("programs that it runs are not instrumented")
     aside = (

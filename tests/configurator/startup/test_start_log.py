@@ -28,12 +28,12 @@ def read(**environ: str) -> Settings:
     return read_settings({"OTEL_SERVICE_NAME": "shop", **environ}, COMMAND, "/srv/agent-a")
 
 
-def made(bypass_reason: str | None = None) -> Pipeline:
-    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason, {})
+def made(bypass_reason: str | None = None, spool: str | None = None) -> Pipeline:
+    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason, {}, spool)
 
 
 def line_for(bypass_reason: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
-    pipeline = made(bypass_reason)
+    pipeline = made(bypass_reason, environ.get("OTEL_TRACEBATON_SPOOL_DIR"))
     return start_line(read(**environ), pipeline, ("fastapi", "httpx"), skipped)
 
 

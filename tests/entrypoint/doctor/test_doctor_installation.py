@@ -187,7 +187,7 @@ class TestSpool:
     def test_one_that_cannot_be_written(self, diagnose: Examine) -> None:
         (finding,) = diagnose({"OTEL_TRACEBATON_SPOOL_DIR": "/proc/spool"}, check="spool")
         assert finding.status is Status.ERROR
-        assert f"cannot be written by user {os.getuid()}" in finding.message
+        assert f"cannot be used by user {os.geteuid()}" in finding.message
         assert finding.remedy.startswith("mount a volume there")
 
     def test_too_little_room(self, diagnose: Examine, tmp_path: Path) -> None:
