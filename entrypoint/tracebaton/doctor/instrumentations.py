@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, installed, ok, warning
+from tracebaton_configurator.startup.import_paths import leave_out_httpx_client_on_import
 from tracebaton_configurator.startup.instrumentations import is_there, lacks, modules_of, refusal
 from tracebaton_configurator.startup.untraced import CLIENTS
 
@@ -25,6 +26,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield ok("none is loaded, as OTEL_SDK_DISABLED=true")
         return
     disabled = situation.settings.disabled_instrumentations
+    leave_out_httpx_client_on_import()  # as in the application
     loaded: list[str] = []
     absent: list[str] = []
     left_out: list[str] = []
