@@ -24,6 +24,8 @@ RUN = (str(SCRIPTS / "tracebaton"), "run")
 UPSTREAM = (str(SCRIPTS / "opentelemetry-instrument"),)
 CHOSEN = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}
 SPAN = "from opentelemetry import trace; trace.get_tracer('t').start_span('x').end()\n"
+# What serves aiohttp, requests and urllib3 where there is no instrumentation for them.
+UNSERVED = {"OTEL_TRACEBATON_DISABLED_PATCHES": "other-clients"}
 LACKS = "needs gauges, which is not installed"
 
 
@@ -83,34 +85,35 @@ class TestClients:
     @pytest.mark.parametrize("launcher", [RUN, UPSTREAM], ids=["run", "upstream"])
     def test_those_that_the_application_imports_are_named(self, tmp_path: Path, launcher: tuple[str, ...]) -> None:
         """Once: in the line at start, or at the first sign of something traced where that comes later."""
-        lines = said(launcher, f"import aiohttp, requests, fastapi\n{SPAN}{SPAN}", tmp_path)
+        lines = said(launcher, f"import aiohttp, requests, fastapi\n{SPAN}{SPAN}", tmp_path, **UNSERVED)
         (line,) = [message for _, message in lines if "aiohttp" in message]
         assert "without an instrumentation: aiohttp, requests" in line
         assert "urllib3" not in line  # it is what requests sends with
         assert {level for level, _ in lines} == {"INFO"}
 
     def test_those_that_are_only_installed_are_not(self, tmp_path: Path) -> None:
-        ((_, line),) = said(RUN, f"import fastapi, httpx, redis\n{SPAN}", tmp_path)
+        ((_, line),) = said(RUN, f"import fastapi, httpx, redis\n{SPAN}", tmp_path, **UNSERVED)
         assert "without an instrumentation" not in line
 
     def test_what_only_our_own_exporters_import_is_not(self, tmp_path: Path) -> None:
         for protocol in ("grpc", "http/protobuf"):
-            environ = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+            environ = {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol, **UNSERVED}
             check = "import sys; assert 'requests' in sys.modules or 'grpc' in sys.modules\n"
             lines = said(RUN, f"import fastapi\n{SPAN}{check}", tmp_path, **environ)
             assert [message for _, message in lines if "without an instrumentation" in message] == []
 
     @pytest.mark.parametrize("disabled", ["requests", "*"])
     def test_what_somebody_has_disabled_is_not(self, tmp_path: Path, disabled: str) -> None:
-        environ = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": disabled}
+        environ = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": disabled, **UNSERVED}
         ((_, line),) = said(RUN, f"import requests, fastapi\n{SPAN}", tmp_path, **environ)
         assert "without an instrumentation" not in line
 
-    def test_a_server_of_websockets_is_no_client(self, tmp_path: Path) -> None:
-        ((_, line),) = said(RUN, f"import websockets.server, fastapi\n{SPAN}", tmp_path)
-        assert "websockets" not in line
-        ((_, line),) = said(RUN, f"import websockets.sync.client, fastapi\n{SPAN}", tmp_path)
-        assert "without an instrumentation: websockets" in line
+    @pytest.mark.parametrize("launcher", [RUN, UPSTREAM], ids=["run", "upstream"])
+    def test_what_a_patch_serves_is_not(self, tmp_path: Path, launcher: tuple[str, ...]) -> None:
+        lines = said(launcher, f"import aiohttp, requests, fastapi, grpc\n{SPAN}", tmp_path)
+        (line,) = [message for _, message in lines if "without an instrumentation" in message]
+        assert "without an instrumentation: grpcio" in line
+        assert "without an instrumentation: grpcio," not in line
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_workers_say_both_once(system: System, tmp_path: Path, command: tuple[st
     (tmp_path / "with_clients.py").write_text("import aiohttp, belt\nfrom launch_app import app\n")
     apps = Path(__file__).parent / "apps"
     (tmp_path / "launch_app.py").symlink_to(apps / "launch_app.py")
-    service = start(system, "shop", (*TRACED, *command), directory=tmp_path)
+    service = start(system, "shop", (*TRACED, *command), env=UNSERVED, directory=tmp_path)
     wait_until_ready(service)
     wait_for_workers(2, service)
     assert wait_for(lambda: service.send(8) or len(service.pids) == 2, 20)  # the eldest speaks for both

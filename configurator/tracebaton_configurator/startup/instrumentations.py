@@ -126,7 +126,7 @@ def skipped_line(name: str, reason: str) -> str:
 def without_any() -> list[str]:
     """The libraries that the application calls others with and that nothing traces, by their distributions."""
     disabled = settings.current().disabled_instrumentations
-    return [] if "*" in disabled else imported_without({*_taken, *disabled})
+    return [] if "*" in disabled else imported_without({*_taken, *STATE.instrumented, *disabled})
 
 
 def arguments_for(name: str) -> dict[str, Any]:

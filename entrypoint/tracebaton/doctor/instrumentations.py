@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, installed, ok, warning
+from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.startup.import_paths import leave_out_httpx_client_on_import
 from tracebaton_configurator.startup.instrumentations import is_there, lacks, modules_of, refusal
 from tracebaton_configurator.startup.untraced import CLIENTS
@@ -55,13 +56,17 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield ok(f"not loaded, as OTEL_PYTHON_DISABLED_INSTRUMENTATIONS says: {', '.join(left_out)}")
     if "fastapi" in left_out:
         yield from _fastapi()
-    without = [one for one in CLIENTS if one.instrumentation not in points and installed(one.distribution)]
+    patched = CATALOGUE.keys() - situation.settings.disabled_patches
+    without = [
+        one
+        for one in CLIENTS
+        if one.instrumentation not in points and one.patch not in patched and installed(one.distribution)
+    ]
     if without:
-        packages = [one.package for one in without if one.package]
         yield ok(
             f"installed, but without an instrumentation: {', '.join(one.distribution for one in without)}; a call that "
             "the application makes with one of them has no span, and the trace ends there",
-            f"where that matters: pip install {' '.join(packages)}" if packages else "",
+            f"where that matters: pip install {' '.join(one.package for one in without)}",
         )
 
 
