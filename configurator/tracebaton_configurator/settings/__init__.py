@@ -18,6 +18,7 @@ from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
 from tracebaton_configurator.settings.lists import parse_extras, read_redact, read_trust
 from tracebaton_configurator.settings.log_fields import parse as parse_log_fields
+from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.settings.problem import Problem
 from tracebaton_configurator.settings.reader import Reader
 from tracebaton_configurator.settings.service_name import derive_service_name
@@ -95,6 +96,11 @@ class Settings:
     notes: tuple[tuple[str, str], ...] = ()
     changes: tuple[tuple[str, str | None], ...] = field(default=(), compare=False, repr=False)
 
+    def deciding(self, standard: str) -> str:
+        """The variable that decides: this project's own override of a standard one, where that is set."""
+        override = OVERRIDES[standard]
+        return override if override in self.given else standard
+
 
 @cache
 def current() -> Settings:
@@ -105,7 +111,7 @@ def current() -> Settings:
 def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
     """Parse `environ`; `command` and `directory` serve only to derive a service name where none is set."""
     reader = Reader(environ)
-    service_name = reader.text("OTEL_SERVICE_NAME") or _service_name_in_resource(reader)
+    service_name = reader.text(reader.deciding("OTEL_SERVICE_NAME")) or _service_name_in_resource(reader)
     settings = Settings(
         disabled=reader.boolean("OTEL_SDK_DISABLED", default=False),
         helper=_is_helper(command),
@@ -113,9 +119,9 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         service_name=service_name or _derived(reader, command, directory),
         service_name_derived=service_name is None,
         endpoint=read_endpoint(reader),
-        traces_exporters=reader.names("OTEL_TRACES_EXPORTER", "otlp"),
-        metrics_exporters=reader.names("OTEL_METRICS_EXPORTER", "none"),
-        logs_exporters=reader.names("OTEL_LOGS_EXPORTER", "none"),
+        traces_exporters=reader.names(reader.deciding("OTEL_TRACES_EXPORTER"), "otlp"),
+        metrics_exporters=reader.names(reader.deciding("OTEL_METRICS_EXPORTER"), "none"),
+        logs_exporters=reader.names(reader.deciding("OTEL_LOGS_EXPORTER"), "none"),
         batch_delay_ms=reader.integer("OTEL_BSP_SCHEDULE_DELAY", 1000, 1, 86_400_000),
         queue_size=reader.integer("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1, 1_000_000),
         batch_size=reader.integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1, 1_000_000),
