@@ -54,6 +54,13 @@ CATALOGUE = {
             "each message has the ids of its request",
         ),
         Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
+        ),
+        Patch(
             "executors",
             "CPython",
             "3.10 to 3.14",
@@ -138,6 +145,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "httpx-transports",
+            "httpx",
+            "0.28",
+            "Client._send_single_request, AsyncClient._send_single_request",
+            "calls through transports of the application's own carry the trace",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -178,6 +192,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.metrics._internal._set_meter_provider",
             "metrics of the application's own count every request",
+        ),
+        Patch(
+            "other-clients",
+            "requests, urllib3, aiohttp, CPython's urllib",
+            "2.32 to 2.34, 2.0 to 2.8, 3.10 to 3.14, 3.10 to 3.14",
+            "Session.send, HTTPConnectionPool.urlopen, aiohttp.ClientSession.__init__, OpenerDirector.open",
+            "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
         ),
         Patch(
             "process-pools",
@@ -251,6 +272,13 @@ CATALOGUE = {
             "a program that a request starts has its trace context in its environment",
         ),
         Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",
@@ -263,6 +291,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -291,6 +326,20 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
             "programs that are started by it have the environment that those of subprocess have",
+        ),
+        Patch(
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
+        ),
+        Patch(
+            "websockets",
+            "websockets",
+            "13 to 16",
+            "websockets.client.ClientProtocol.send_request",
+            "the handshake carries the trace",
         ),
     )
 }

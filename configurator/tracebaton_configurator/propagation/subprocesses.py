@@ -30,10 +30,10 @@ def headers_in(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[_variable(name)] for name in _fields() if environ.get(_variable(name))}
 
 
-def install(environ: Mapping[str, str], more: Callable[[Mapping[str, str], bool], Mapping[str, str]]) -> None:
+def install(environ: Mapping[str, str], more: Callable[[bool], Mapping[str, str]]) -> None:
     """Hand the trace context on, from now on. `environ` is the process's own.
 
-    `more` is asked what else to give to a program, which is started with an environment within a trace, or outside any.
+    `more` is asked what else to give to a program, which is started within a trace, or outside any.
     """
     inherited = {_variable(name): environ.get(_variable(name)) for name in _fields()}
 
@@ -53,7 +53,7 @@ def install(environ: Mapping[str, str], more: Callable[[Mapping[str, str], bool]
             else:
                 replaced = {}
             replaced = {name: value for name, value in replaced.items() if name not in own}
-            replaced.update(more(values, bool(headers)))
+            replaced.update(more(bool(headers)))
             if not replaced:
                 return given
             kept = {name: value for name, value in found.items() if os.fsdecode(name) not in replaced}

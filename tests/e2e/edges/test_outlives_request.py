@@ -9,24 +9,15 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from processes import HOST, is_listening
+from edge_services import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from processes import Child
-
-    from conftest import Edge
+    from edge_services import Edge
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-def serve(edge: Edge, name: str, app: str, *options: str, **env: str) -> tuple[Child, str]:
-    port = edge.system.free_port()
-    child = edge.start(name, "uvicorn", app, "--port", str(port), *options, env=env)
-    child.wait_until(lambda: is_listening(port), "listening", 30)
-    return child, f"http://{HOST}:{port}"
 
 
 def tracebaton(*words: str) -> None:

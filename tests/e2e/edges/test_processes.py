@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from test_outlives_request import serve
+from edge_services import assert_whole, serve
 from test_subprocess import RULES, trace_id
-
-from conftest import assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 METHODS = ("fork", "spawn", "forkserver")
 CELLS = {

@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from test_outlives_request import serve, tracebaton, turns
-
-from conftest import assert_whole
+from edge_services import assert_whole, serve
+from test_outlives_request import tracebaton, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 RULES = {"OTEL_TRACES_SAMPLER_ARG": "GET /sampled/*=1, *=0"}
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -39,7 +38,7 @@ def test_programs_of_a_request(edge: Edge, cell: Callable[..., None], loop: str)
     for sampled in (True, False):
         cell("subprocess", loop, style="async", sampled=sampled)
         cell("subprocess", "subprocess", style="sync", sampled=sampled)
-    _, url = serve(edge, "shop", "children:app", "--loop", loop, PEER=peer, **RULES)
+    _, url = serve(edge, "shop", "children:app", PEER=peer, UVICORN_LOOP=loop, **RULES)
     traces = {True: set(), False: set()}
     for sampled in (True, False):
         for way in ways:
@@ -53,6 +52,7 @@ def test_programs_of_a_request(edge: Edge, cell: Callable[..., None], loop: str)
             lines = [line for line in edge.system.logs("shop") if line["message"] == f"tool by-{way}"]
             assert trace in {line["trace_id"] for line in lines}
     assert len(traces[True]) == len(traces[False]) == len(ways)
+    assert len([line for line in edge.system.logs("shop") if line["message"].startswith("Tracing is on")]) == 1
 
     def complete(spans: Any) -> bool:
         kept = any(span.attributes.get("tracebaton.kept") for span in spans)

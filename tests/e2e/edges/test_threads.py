@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from test_outlives_request import serve
+from edge_services import assert_whole, serve
 from test_subprocess import RULES, trace_id
-
-from conftest import assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 # By the library and the style of the cell.
 WAYS = {
@@ -33,7 +31,7 @@ def test_work_in_threads(edge: Edge, cell: Callable[..., None], loop: str) -> No
         for sampled in (True, False):
             cell("threads", library if style == "sync" else loop, style=style, sampled=sampled)
     _, peer = serve(edge, "peer", "peer:app", **RULES)
-    _, url = serve(edge, "shop", "in_threads:app", "--loop", loop, PEER=peer, **RULES)
+    _, url = serve(edge, "shop", "in_threads:app", PEER=peer, UVICORN_LOOP=loop, **RULES)
     traces: dict[str, set[str]] = {"sampled": set(), "unsampled": set()}
     for decision in ("unsampled", "sampled", "unsampled"):
         for way in WAYS:
