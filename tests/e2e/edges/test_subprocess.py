@@ -98,8 +98,9 @@ def test_a_server_that_somebodys_trace_has_started(edge: Edge, cell: Callable[..
     server.wait_until(lambda: any(TRACE not in line["message"] for line in turns(edge)), "a turn of its own", 30)
     found = turns(edge)
     first = [line for line in found if TRACE in line["message"]]
-    assert first
-    assert {(line["trace_id"], line["span_id"]) for line in first} == {(TRACE, PARENT)}
+    assert (first[0]["trace_id"], first[0]["span_id"]) == (TRACE, PARENT)
+    # Of the last one the call may have been part of that trace, and the line not any more.
+    assert {line["trace_id"] for line in first[:-1]} <= {TRACE}
     after = found[found.index(next(line for line in found if TRACE not in line["message"])) :]
     assert [line for line in after if line.get("trace_id")] == []
     lines = edge.system.logs("loops")
