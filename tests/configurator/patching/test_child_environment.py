@@ -72,6 +72,33 @@ def test_a_traceback_is_as_without() -> None:
     assert set(files) == {__file__, subprocess.__file__}
 
 
+@pytest.mark.usefixtures("undo")
+def test_the_quick_ways_to_start_a_program_are_still_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an `env`, subprocess would take posix_spawn or vfork here, and with one, too."""
+    taken: list[str] = []
+
+    def spawn(path: str, arguments: Any, env: Any, **how: Any) -> int:
+        taken.append(env["WORD"])
+        return os_spawn(path, arguments, env, **how)
+
+    os_spawn = os.posix_spawn
+    monkeypatch.setattr(os, "posix_spawn", spawn)
+    assert subprocess.check_output(SHOW, close_fds=False) == b"said None\n"
+    assert taken == ["said"]
+
+    if sys.version_info < (3, 11):
+        return  # where `fork_exec` is not asked for one or the other
+
+    def fork_exec(*arguments: Any) -> int:
+        taken.append("vfork" if arguments[-1] is True else "fork")
+        return original(*arguments)
+
+    original = vars(subprocess)["_fork_exec"]
+    monkeypatch.setattr(subprocess, "_fork_exec", fork_exec)
+    assert subprocess.check_output(SHOW) == b"said None\n"
+    assert taken == ["said", "vfork"]
+
+
 def test_a_patch_that_is_disabled_changes_nothing() -> None:
     registry.disable(["subprocesses"])
     try:

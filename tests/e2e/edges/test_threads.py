@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from edge_services import assert_whole, serve
+from libraries import EVERY_AGE
 from test_subprocess import RULES, trace_id
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"] if EVERY_AGE else ["uvloop"])
 def test_work_in_threads(edge: Edge, cell: Callable[..., None], loop: str) -> None:
     for library, style in WAYS.values():
         for sampled in (True, False):
