@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.patching.frames import hide
 from tracebaton_configurator.patching.registry import apply_on_import
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def _replace_init(popen: Any) -> None:
         try:
             original(self, *args, **kwargs)
         except BaseException as error:
-            # No frame of this is in a traceback, since 3.11: before that, `raise` has noted it already.
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
+            hide(error)
             raise
 
     __init__._tracebaton = True  # type: ignore[attr-defined]  # noqa: SLF001

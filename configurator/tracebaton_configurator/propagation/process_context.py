@@ -22,11 +22,10 @@ from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tracebaton_configurator.propagation.trust import Trust
     from tracebaton_configurator.sampling.sampler import TracebatonSampler
 
 
-def use(sampler: TracebatonSampler, trust: Trust, take_up: Callable[[Mapping[str, str]], object]) -> None:
+def use(sampler: TracebatonSampler, take_up: Callable[[Mapping[str, str]], object]) -> None:
     """Hand the context on to processes, and take it up, from now on."""
     while_off = WhileOff(sampler)
 
@@ -36,7 +35,7 @@ def use(sampler: TracebatonSampler, trust: Trust, take_up: Callable[[Mapping[str
             if isinstance(before, RequestDecision) and not before.answered:
                 before.answered = monotonic()
             current_request.set(None)
-            context_api.attach(_context_for(headers, while_off, trust))
+            context_api.attach(_context_for(headers, while_off))
         except Exception as error:  # noqa: BLE001 (the work is done all the same)
             report_error("The trace context of a pool's work could not be taken up", error)
 
@@ -47,12 +46,13 @@ def use(sampler: TracebatonSampler, trust: Trust, take_up: Callable[[Mapping[str
     os.register_at_fork(after_in_child=_leave_parents_request)
 
 
-def _context_for(headers: Mapping[str, str], while_off: WhileOff, trust: Trust) -> Context:
+def _context_for(headers: Mapping[str, str], while_off: WhileOff) -> Context:
+    """Whoever is trusted by others: what comes here comes from the program itself."""
     if while_off:
         return Context({SUPPRESS_INSTRUMENTATION: while_off})
     found = context_of(headers)
     span_context = get_current_span(found).get_span_context()
-    if not span_context.is_valid or not trust.trusts_own():
+    if not span_context.is_valid:
         return Context()
     decision = RequestDecision(
         Context({name: value for name, value in found.items() if name != CURRENT_SPAN}),

@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.patching.frames import hide
 from tracebaton_configurator.patching.registry import apply_on_import
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def _patch_spawn(spawn: Any) -> None:
     get, prepare = spawn.get_preparation_data, spawn.prepare
 
     def get_with_context(name: str) -> Any:
-        data = get(name)
+        try:
+            data = get(name)
+        except BaseException as error:
+            hide(error)
+            raise
         headers = TRACING.headers()
         if headers:
             data[_KEY] = headers
@@ -72,14 +77,17 @@ def _patch_spawn(spawn: Any) -> None:
     def prepare_in_context(data: Any) -> None:
         global handed  # noqa: PLW0603 (see there)
         headers = data.pop(_KEY, None)
-        if not headers:
+        if headers:
+            handed = headers
+            if TRACING.take_up is not None:
+                TRACING.take_up(headers)
+        try:
             prepare(data)
-            return
-        handed = headers
-        if TRACING.take_up is not None:
-            TRACING.take_up(headers)
-        prepare(data)
-        TRACING.come_up()
+        except BaseException as error:
+            hide(error)
+            raise
+        if headers:
+            TRACING.come_up()
 
     spawn.get_preparation_data = update_wrapper(get_with_context, get)
     spawn.prepare = update_wrapper(prepare_in_context, prepare)
@@ -92,8 +100,12 @@ def _patch_start(process: Any) -> None:
     def start_in_context(self: Any) -> None:
         if getattr(getattr(self, "_target", None), "__module__", None) in _POOLS:
             TRACING.clean(start, self)
-        else:
+            return
+        try:
             start(self)
+        except BaseException as error:
+            hide(error)
+            raise
 
     process.BaseProcess.start = update_wrapper(start_in_context, start)
 
@@ -173,7 +185,11 @@ def _with_context(original: Callable[..., Any]) -> Callable[..., Any]:
         if headers and callable(func):
             func = _Carrying(func)
             setattr(func, _KEY, headers)
-        return original(self, func, *args, **kwargs)
+        try:
+            return original(self, func, *args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            raise
 
     return submit
 

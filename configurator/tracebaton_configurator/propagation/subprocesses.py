@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import propagate
 
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.logs.ids import is_detached
 from tracebaton_configurator.patching import child_environment
 from tracebaton_configurator.propagation.incoming import trace_headers
 from tracebaton_configurator.sampling.caller import known_caller
@@ -48,7 +47,7 @@ def install(environ: Mapping[str, str], more: Callable[[bool], Mapping[str, str]
                 replaced = {}
             elif headers:
                 replaced = {**dict.fromkeys(inherited), **headers}
-            elif caller is not None and is_detached(caller):
+            elif caller is not None and caller.was_left():
                 replaced = dict.fromkeys(inherited)  # it has left the call, and so have its children
             else:
                 replaced = {}

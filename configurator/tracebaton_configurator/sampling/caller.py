@@ -40,6 +40,9 @@ class Caller:
     def is_followed(self) -> bool:
         return self._trusted and not is_detached(self)
 
+    def was_left(self) -> bool:
+        return is_detached(self) and not self._while_off
+
     def is_current(self) -> bool:
         """Whether what runs now is the process's own, and no request's."""
         context = context_api.get_current()

@@ -161,14 +161,15 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
 
 def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
     environ = settings.environment()
-    started_by.begin(tracer, sampler, asgi, processes.handed or subprocesses.headers_in(environ))
-    process_context.use(sampler, asgi.fast_path.trust, started_by.take_up)
+    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ), processes.handed)
+    process_context.use(sampler, started_by.take_up)
     processes.install(lambda: None)
+    word = settings.word_to_programs(here)
 
     def more(is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
         # What runs the service itself, a command line that starts a server, is no parent of that kind.
         is_other = here.children != "false" and (is_traced or asgi.fast_path.serves)
-        return settings.word_to_programs(here) if is_other else {}
+        return word if is_other else {}
 
     subprocesses.install(environ, more)
 

@@ -31,24 +31,40 @@ if TYPE_CHECKING:
 _known: tuple[Tracer, AsgiInstrumentation, WhileOff] | None = None
 
 
-def begin(tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation, headers: Mapping[str, str]) -> None:
-    """Called once tracing is up, with what the process was given."""
+def begin(
+    tracer: Tracer,
+    sampler: TracebatonSampler,
+    asgi: AsgiInstrumentation,
+    environment: Mapping[str, str],
+    handed: Mapping[str, str] | None,
+) -> None:
+    """Called once tracing is up, with the headers of the process's environment, and those that its own program handed
+    to it.
+    """
     global _known  # noqa: PLW0603 (what the process has)
     _known = tracer, asgi, WhileOff(sampler)
-    take_up(headers)
+    if handed:
+        take_up(handed)
+    else:
+        _take_up(environment, trusted=asgi.fast_path.trust.trusts_own())
     atexit.register(_keep_if_failed)
 
 
 def take_up(headers: Mapping[str, str]) -> None:
-    """Let the process belong to whoever gave these; nothing where they have no valid trace context."""
+    """Let the process belong to the work of its own program that has started it."""
+    _take_up(headers, trusted=True)
+
+
+def _take_up(headers: Mapping[str, str], *, trusted: bool) -> None:
+    """Nothing where there is no valid trace context."""
     if _known is None:
         return
-    _, asgi, while_off = _known
+    _, _, while_off = _known
     found = context_of(headers)
     span_context = get_current_span(found).get_span_context()
     if span_context.is_valid:
         base = Context({name: value for name, value in found.items() if name != CURRENT_SPAN})
-        caller.use(Caller(span_context, base, while_off, trusted=asgi.fast_path.trust.trusts_own()))
+        caller.use(Caller(span_context, base, while_off, trusted=trusted))
 
 
 def _keep_if_failed() -> None:

@@ -52,6 +52,29 @@ def test_an_item_of_work_can_be_read_without_the_patches() -> None:
     assert (call.work_id, call._tracebaton_headers) == (1, {"traceparent": "x"})
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="`raise` has noted the frame by then")
+def test_tracebacks_are_as_without() -> None:
+    shown = run(
+        """
+        import multiprocessing, multiprocessing.pool, sys, traceback
+        from tracebaton_configurator.propagation import processes
+        processes.install(lambda: None)
+        def show(function, *arguments):
+            try:
+                function(*arguments)
+            except Exception:
+                sys.stdout.write(traceback.format_exc())
+        show(multiprocessing.get_context("spawn").Process(target=lambda: None).start)
+        pool = multiprocessing.pool.ThreadPool(1)
+        pool.terminate()
+        show(pool.apply_async, divmod)
+        """
+    )
+    assert "lambda" in shown
+    assert "Pool not running" in shown
+    assert "tracebaton" not in shown
+
+
 def test_a_function_for_a_pool_is_sent_as_a_partial() -> None:
     function = processes._Carrying(divmod)
     function._tracebaton_headers = HEADERS  # type: ignore[attr-defined]
