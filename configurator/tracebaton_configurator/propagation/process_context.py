@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, get_current_span
+from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request
@@ -43,7 +42,6 @@ def use(sampler: TracebatonSampler, take_up: Callable[[Mapping[str, str]], objec
     TRACING.clean = _clean
     TRACING.take_up = take_up
     TRACING.enter = enter
-    os.register_at_fork(after_in_child=_leave_parents_request)
 
 
 def _context_for(headers: Mapping[str, str], while_off: WhileOff) -> Context:
@@ -72,17 +70,3 @@ def _clean(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
     return copy_context().run(call)
-
-
-def _leave_parents_request() -> None:
-    """The child works for the request as what outlives it does; the request's span is ended by the parent alone."""
-    try:
-        request = current_request.get()
-        if request is not None and not request.answered:
-            request.answered = monotonic()
-        span = get_current_span()
-        if span.is_recording():
-            own = NonRecordingSpan(span.get_span_context())
-            context_api.attach(Context({**context_api.get_current(), CURRENT_SPAN: own}))
-    except Exception as error:  # noqa: BLE001 (the child goes on)
-        report_error("The trace context of a forked child could not be set right", error)

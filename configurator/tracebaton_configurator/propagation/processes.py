@@ -27,7 +27,7 @@ _KEY = "_tracebaton_headers"
 _POOLS = ("concurrent.futures.process", "multiprocessing.pool")
 handed: dict[str, str] | None = None
 """What this process was given when it was started."""
-_installed = False
+_installed = _start_patched = False
 
 
 class Tracing:
@@ -55,7 +55,6 @@ def install(come_up: Callable[[], object]) -> None:
         return
     _installed = True
     apply_on_import("spawned-processes", "multiprocessing.spawn", _patch_spawn)
-    apply_on_import("process-pools", "multiprocessing.process", _patch_start)
     apply_on_import("process-pools", "multiprocessing.pool", _patch_pool)
     apply_on_import("process-pools", "concurrent.futures.process", _patch_executor)
 
@@ -93,8 +92,14 @@ def _patch_spawn(spawn: Any) -> None:
     spawn.prepare = update_wrapper(prepare_in_context, prepare)
 
 
-def _patch_start(process: Any) -> None:
+def _patch_start() -> None:
     """Workers of pools start outside any request, by whatever means."""
+    from multiprocessing import process
+
+    global _start_patched  # noqa: PLW0603 (there are two kinds of pools)
+    if _start_patched:
+        return
+    _start_patched = True
     start = process.BaseProcess.start
 
     def start_in_context(self: Any) -> None:
@@ -107,7 +112,7 @@ def _patch_start(process: Any) -> None:
             hide(error)
             raise
 
-    process.BaseProcess.start = update_wrapper(start_in_context, start)
+    process.BaseProcess.start = update_wrapper(start_in_context, start)  # type: ignore[method-assign]
 
 
 class _Arguments(dict):  # type: ignore[type-arg]
@@ -122,6 +127,8 @@ def _patch_executor(process: Any) -> None:
     result_init = process._ResultItem.__init__  # noqa: SLF001
     if hasattr(process._CallItem, "__slots__") or "__setstate__" in vars(process._CallItem):  # noqa: SLF001
         raise TypeError("_CallItem is not as it was")
+
+    _patch_start()
 
     def make_work(self: Any, *args: Any, **kwargs: Any) -> None:
         work_init(self, *args, **kwargs)
@@ -161,6 +168,7 @@ def _patch_pool(pool: Any) -> None:
     for name in ("apply_async", "_map_async", "imap", "imap_unordered"):
         original = getattr(pool.Pool, name)
         setattr(pool.Pool, name, update_wrapper(_with_context(original), original))
+    _patch_start()
     work = pool.worker
 
     def worker(inqueue: Any, outqueue: Any, *args: Any, **kwargs: Any) -> Any:

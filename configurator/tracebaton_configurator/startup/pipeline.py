@@ -32,13 +32,11 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
-from tracebaton_configurator.patching import os_threads
+from tracebaton_configurator.patching import on_import, os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
     http_clients,
     incoming,
-    process_context,
-    processes,
     redis_scripts,
     subprocesses,
     threads,
@@ -57,6 +55,7 @@ from tracebaton_configurator.settings import Problem, Settings
 from tracebaton_configurator.startup import started_by
 from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
+from tracebaton_configurator.startup.watched import PROCESS_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,9 +160,9 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
 
 def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
     environ = settings.environment()
-    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ), processes.handed)
-    process_context.use(sampler, started_by.take_up)
-    processes.install(lambda: None)
+    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ))
+    for module in PROCESS_MODULES:
+        on_import.after(module, lambda _: _hand_on_to_processes(sampler))
     word = settings.word_to_programs(here)
 
     def more(is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
@@ -172,6 +171,16 @@ def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: A
         return word if is_other else {}
 
     subprocesses.install(environ, more)
+
+
+def _hand_on_to_processes(sampler: TracebatonSampler) -> None:
+    from tracebaton_configurator.propagation import process_context, processes
+
+    if processes.TRACING.take_up is None:
+        process_context.use(sampler, started_by.take_up)
+        processes.install(lambda: None)
+        if processes.handed:
+            started_by.take_up(processes.handed)
 
 
 def _or_without(what: str, begin: Callable[[], object]) -> None:

@@ -1,16 +1,21 @@
-"""Takes up the trace context with which this process was started, and keeps what fails in an unsampled one."""
+"""Takes up the trace context with which this process was started, and keeps what fails in an unsampled one; a forked
+child has that of its parent.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, get_current_span
 
-from tracebaton_configurator.logs.diagnostics import described
+from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.ids import current_request
 from tracebaton_configurator.propagation.incoming import context_of
 from tracebaton_configurator.sampling import caller
 from tracebaton_configurator.sampling.caller import Caller
@@ -35,19 +40,14 @@ def begin(
     tracer: Tracer,
     sampler: TracebatonSampler,
     asgi: AsgiInstrumentation,
-    environment: Mapping[str, str],
-    handed: Mapping[str, str] | None,
+    headers: Mapping[str, str],
 ) -> None:
-    """Called once tracing is up, with the headers of the process's environment, and those that its own program handed
-    to it.
-    """
+    """Called once tracing is up, with the headers of the process's environment."""
     global _known  # noqa: PLW0603 (what the process has)
     _known = tracer, asgi, WhileOff(sampler)
-    if handed:
-        take_up(handed)
-    else:
-        _take_up(environment, trusted=asgi.fast_path.trust.trusts_own())
+    _take_up(headers, trusted=asgi.fast_path.trust.trusts_own())
     atexit.register(_keep_if_failed)
+    os.register_at_fork(after_in_child=leave_parents_request)
 
 
 def take_up(headers: Mapping[str, str]) -> None:
@@ -96,3 +96,17 @@ def _keep_if_failed() -> None:
         span.end()
 
     asgi.late_spans.keep(make, failed=True, slow=False)
+
+
+def leave_parents_request() -> None:
+    """The child works for the request as what outlives it does; the request's span is ended by the parent alone."""
+    try:
+        request = current_request.get()
+        if request is not None and not request.answered:
+            request.answered = monotonic()
+        span = get_current_span()
+        if span.is_recording():
+            own = NonRecordingSpan(span.get_span_context())
+            context_api.attach(Context({**context_api.get_current(), CURRENT_SPAN: own}))
+    except Exception as error:  # noqa: BLE001 (the child goes on)
+        report_error("The trace context of a forked child could not be set right", error)

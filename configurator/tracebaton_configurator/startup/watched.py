@@ -13,7 +13,6 @@ LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 # What starts processes of the same program, and pools of them: these may be given a trace context.
 PROCESS_MODULES = (
     "multiprocessing.spawn",
-    "multiprocessing.process",
     "multiprocessing.pool",
     "concurrent.futures.process",
 )

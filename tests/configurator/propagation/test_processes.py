@@ -17,6 +17,7 @@ from opentelemetry import trace
 from tracebaton_configurator.logs.ids import current_request, is_detached
 from tracebaton_configurator.propagation import process_context, processes
 from tracebaton_configurator.sampling.decision import RequestDecision
+from tracebaton_configurator.startup import started_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ def test_a_forked_child_leaves_the_request_that_has_forked_it(traced: Callable[.
         request.span_context = span.get_span_context()
         token = current_request.set(request)
         try:
-            process_context._leave_parents_request()
+            started_by.leave_parents_request()
             assert request.answered
             assert not is_detached(request)
             assert not trace.get_current_span().is_recording()
