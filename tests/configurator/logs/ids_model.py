@@ -204,12 +204,11 @@ class Application:
         patch.setattr(standard, "is_in_memory", lambda _: False)
         self._undo.append(hook.install("json", "shop"))
         root = logging.getLogger()
-        handler = self.handler = logging.StreamHandler(self.output)
-        # Those of pytest would collect it all.
-        patch.setattr(root, "handlers", [handler])
-        patch.setattr(root, "level", logging.INFO)
-        patch.setattr(root.manager, "disable", 0)
-        root.manager._clear_cache()  # type: ignore[attr-defined]
+        self.handler = logging.StreamHandler(self.output)
+        patch.setattr(root, "handlers", [self.handler])  # those of pytest would collect it all
+        level = root.level
+        self._undo.append(lambda: root.setLevel(level))
+        root.setLevel(logging.INFO)
         self.later_log = logging.Logger("later", logging.INFO)
         self.later_log.addHandler(logging.handlers.QueueHandler(self.later))
         loguru.logger.remove()
@@ -236,17 +235,17 @@ class Application:
             yield
             await task
 
+        call = BackgroundTask.__call__
+        self._undo.append(lambda: setattr(BackgroundTask, "__call__", call))
+        self._undo.append(lambda: delattr(BackgroundTask, "_otel_original_call"))
         outer = FastAPI(lifespan=lifespan)
         for app in (mounted := FastAPI(), outer):
             router = APIRouter()
             self._endpoints(router)
             for prefix in ("/s", "/u") if app is outer else ("",):
                 app.include_router(router, prefix=prefix)
-            before = BackgroundTask.__call__
             FastAPIInstrumentor.instrument_app(app, tracer_provider=self.provider, exclude_spans=["send", "receive"])
-            self._undo.append(lambda before=before: setattr(BackgroundTask, "__call__", before))
             add_sampling_middleware(app, self)
-        self._undo.append(lambda: delattr(BackgroundTask, "_otel_original_call"))
         for prefix in ("/s", "/u"):
             outer.mount(f"{prefix}/mounted", mounted)
             outer.mount(f"{prefix}/raw", self._raw)

@@ -28,7 +28,7 @@ import logging
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ from opentelemetry.trace import SpanKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-LOOPS = ["asyncio", *(["uvloop"] if find_spec("uvloop") else [])]
+LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
+HTTP = [name for name in ("h11", "httptools") if find_spec(name)]
 KINDS = ["task", "thread", "stream", "task then task", "task then thread", "mounted/task", "mounted/thread", "raw"]
 which = st.integers(0, 30)
 NONE = {"trace_id": None, "span_id": None, "trace_flags": None}
@@ -94,7 +95,7 @@ class Model(RuleBasedStateMachine):
         self.errors: list[tuple[BaseException, Owner | None]] = []
         self.has_failed = False
 
-    @initialize(loop=st.sampled_from(LOOPS), http=st.sampled_from(["h11", "httptools"]), custom=st.booleans())
+    @initialize(loop=st.sampled_from(LOOPS), http=st.sampled_from(HTTP), custom=st.booleans())
     def begin(self, loop: str, http: str, custom: bool) -> None:  # noqa: FBT001
         gc.collect()
         gc.freeze()
@@ -568,6 +569,8 @@ class Model(RuleBasedStateMachine):
             if not self.has_failed:
                 self.finish()
         finally:
+            for actor in self.actors:  # that are left: nobody waits for their threads
+                actor.inbox.put((End(), Future()))
             self.app.undo()
             self.patch.undo()
             gc.enable()
@@ -579,9 +582,8 @@ class Model(RuleBasedStateMachine):
         self.app.clock += 1
         while self.open:
             self.run(self.answering(self.open.pop(), fails=False))
-        for actor in self.actors:
-            if actor is not self.app.at_start:
-                self.run(actor.do(End()))
+        while len(self.actors) > 1:
+            self.run(self.actors.pop().do(End()))
         while self.futures:
             self.resolve_a_future(0, 0)
         while self.orphans:
