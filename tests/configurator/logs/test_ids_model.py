@@ -9,6 +9,7 @@ connections that are kept alive, to a FastAPI application on uvicorn. What the m
   requests while tracing is off.
 * A consumer, or a pool of the application's own, has those of who started it, whoever it works for: nobody can know
   better. Only what an executor is given has those of who gave it.
+* A span below an unsampled request is not recorded, and so names nothing: its lines have the ids of the request.
 * So has a copy of the context, wherever it is run.
 * Work that goes on has them until `DETACH_AFTER` has passed since the answer. Threads and what is given to executors
   later than that have none from then on. A background task that is recorded has a span of its own as long as it runs.
@@ -95,8 +96,13 @@ class Model(RuleBasedStateMachine):
         self.errors: list[tuple[BaseException, Owner | None]] = []
         self.has_failed = False
 
-    @initialize(loop=st.sampled_from(LOOPS), http=st.sampled_from(HTTP), custom=st.booleans())
-    def begin(self, loop: str, http: str, custom: bool) -> None:  # noqa: FBT001
+    @initialize(
+        loop=st.sampled_from(LOOPS),
+        http=st.sampled_from(HTTP),
+        custom=st.booleans(),
+        requests=st.lists(st.tuples(st.sampled_from(KINDS), st.booleans()), max_size=4),
+    )
+    def begin(self, loop: str, http: str, custom: bool, requests: list[tuple[str, bool]]) -> None:  # noqa: FBT001
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -107,6 +113,8 @@ class Model(RuleBasedStateMachine):
             self.app.loop.set_exception_handler(
                 lambda _, report: say("%s %s", report.get("exception"), report.get("task"))
             )
+        for kind, sampled in requests:
+            self.request(kind, sampled, "", reuse=False)
 
     # What the model says.
 
@@ -270,10 +278,10 @@ class Model(RuleBasedStateMachine):
 
     # The span of a background task is upstream's: whether it is made shows when that begins.
     @precondition(lambda self: all(one.after is None for one in self.open))
-    @rule()
-    def tracing_is_switched(self) -> None:
+    @rule(off=st.sampled_from([False, False, True]))
+    def tracing_is_switched(self, off: bool) -> None:  # noqa: FBT001
         for one in self.app.switched:
-            one.off = not one.off
+            one.off = off
 
     @rule(index=which)
     def start_a_task(self, index: int) -> None:
@@ -433,6 +441,23 @@ class Model(RuleBasedStateMachine):
 
         self.do(actor, use, number)
 
+    @precondition(lambda self: self.unsampled_actors())
+    @rule(index=which)
+    def log_in_a_span(self, index: int) -> None:
+        """One of the application's own, which is not recorded either."""
+        able = self.unsampled_actors()
+        actor = able[index % len(able)]
+        number = self.line_of(actor)
+
+        def log() -> None:
+            with self.app.provider.get_tracer("own").start_as_current_span("step"):
+                self.app.say(number)
+
+        self.do(actor, log, number)
+
+    def unsampled_actors(self) -> list[Actor]:
+        return [actor for actor in self.actors if actor.owner is not None and not actor.owner.request.sampled]
+
     @rule(index=which)
     def gather(self, index: int) -> None:
         actor = self.async_actor(index)
@@ -546,15 +571,14 @@ class Model(RuleBasedStateMachine):
 
         self.do(actor, run, number)
 
-    @rule(index=which)
-    def log_for_later(self, index: int) -> None:
+    @rule(index=which, later=which)
+    def log_for_later(self, index: int, later: int) -> None:
+        """A record waits in a queue, until somebody else may write all that there are."""
         actor = self.actor(index)
         number = self.line_of(actor)
         self.do(actor, lambda: self.app.later_log.info("x%dx", number))
-
-    @rule(index=which)
-    def write_what_waits(self, index: int) -> None:
-        self.do(self.actor(index), self.drain)
+        if later % 2:
+            self.do(self.actor(later), self.drain)
 
     def drain(self) -> None:
         while not self.app.later.empty():
@@ -629,6 +653,16 @@ class Model(RuleBasedStateMachine):
             parent = f"{span.parent.span_id:016x}" if span.parent else ""
             assert parent == request.traceparent[36:52]
             assert f"{span.context.trace_id:032x}" == of_requests[request]
+
+
+def test_a_span_that_is_not_recorded_has_the_ids_of_its_request() -> None:
+    """Upstream makes one of a background task, and the application may make its own."""
+    model = Model()
+    model.begin(LOOPS[0], HTTP[0], custom=False, requests=[("task then task", False)])
+    model.log_in_a_span(0)
+    model.answer(0, fails=False)
+    model.log(1)
+    model.teardown()
 
 
 TestIdsModel: Any = Model.TestCase
