@@ -127,7 +127,7 @@ def run(suite: Laid, launcher: Sequence[str], environ: Mapping[str, str]) -> Out
 
 def check(suite: Suite, age: Cell) -> tuple[str, Comparison]:
     """The release of the suite, and how it fared. Raises UnfinishedError, subprocess.SubprocessError."""
-    named = [one for one in NAMED if one.suite == suite.name]
+    named = [one for one in NAMED if one.suite == suite.name and one.age in age.name]
     with laid(suite, age) as at, ThreadPoolExecutor(2) as pool:
         begun = pool.submit(run, at, ("opentelemetry-instrument",), _UPSTREAM)
         ours = run(at, ("tracebaton", "run"), _OURS)

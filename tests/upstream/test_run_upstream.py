@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from run_upstream import compare, outcomes
 from upstream_differences import NAMED, Difference
-from upstream_suites import SUITES
+from upstream_suites import AGES, SUITES
 
 SUITE = """
 import unittest
@@ -98,4 +98,5 @@ def test_what_is_named_has_to_be_so(here: str, there: str, *, failed: bool) -> N
 
 def test_each_difference_is_one_of_a_suite_that_runs() -> None:
     assert {one.suite for one in NAMED} <= {suite.name for suite in SUITES}
+    assert all(any(one.age in age.name for age in AGES) for one in NAMED)
     assert len({(one.suite, one.test) for one in NAMED}) == len(NAMED)

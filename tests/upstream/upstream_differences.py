@@ -12,14 +12,19 @@ DIAGNOSTICS = "it counts lines that OpenTelemetry logs about itself; the logger 
 
 @dataclass(frozen=True)
 class Difference:
-    """`test` is pytest's name of it, without the directory; it fails at every age."""
+    """`test` is pytest's name of it, without the directory; `age` is in the names of the ages at which it is so."""
 
     suite: str
     test: str
     reason: str
+    age: str = ""
 
 
 NAMED = (
+    # With FastAPI 0.165 it fails without any launcher, too.
+    Difference(
+        "fastapi", "test_fastapi_instrumentation.TestFastAPIFallback::test_no_instrumentation", DIAGNOSTICS, "oldest"
+    ),
     Difference(
         "logging",
         "test_logging.TestLoggingInstrumentor"
