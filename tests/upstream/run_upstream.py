@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -30,14 +30,28 @@ if TYPE_CHECKING:
     from upstream_differences import Difference
     from upstream_suites import Suite
 
-# Nobody listens there. What is exported is not what these suites look at, and upstream's exit would wait for it.
-_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-_UPSTREAM = {
-    "OTEL_PYTHON_DISTRO": "distro",
-    "OTEL_PYTHON_CONFIGURATOR": "configurator",
-    **{f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")},
-}
 _SECONDS = 600.0
+
+
+class Launcher(NamedTuple):
+    """`sampler` is the package of the sampler of the provider that it sets up; without it the suite ran untraced."""
+
+    command: tuple[str, ...]
+    environ: dict[str, str]
+    sampler: str
+
+
+# Nobody listens there. What is exported is not what these suites look at, and upstream's exit would wait for it.
+OURS = Launcher(("tracebaton", "run"), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "tracebaton_configurator")
+UPSTREAM = Launcher(
+    ("opentelemetry-instrument",),
+    {
+        "OTEL_PYTHON_DISTRO": "distro",
+        "OTEL_PYTHON_CONFIGURATOR": "configurator",
+        **{f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")},
+    },
+    "opentelemetry",
+)
 
 Outcomes = dict[str, str]
 
@@ -97,7 +111,13 @@ def outcomes(report: Path) -> Outcomes:
     return found
 
 
-def run(suite: Laid, launcher: Sequence[str], environ: Mapping[str, str]) -> Outcomes:
+def sampler(report: Path) -> str:
+    """The package of the sampler that upstream_conftest.py has found; empty for none."""
+    value = next((one.get("value") for one in ET.parse(report).iter("property") if one.get("name") == "sampler"), None)  # noqa: S314
+    return (value or "").partition(".")[0]
+
+
+def run(suite: Laid, launcher: Launcher) -> Outcomes:
     """The suite below that launcher, of the suite's environment. Raises UnfinishedError."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("OTEL_") and name != "PYTHONPATH"
@@ -106,12 +126,13 @@ def run(suite: Laid, launcher: Sequence[str], environ: Mapping[str, str]) -> Out
     paths = os.pathsep.join((str(scripts), inherited.get("PATH", os.defpath)))
     with tempfile.TemporaryDirectory() as place:
         report = Path(place, "report.xml")
-        command = [str(scripts / launcher[0]), *launcher[1:], str(suite.python), "-m", "pytest", "-q", "--tb=short"]
+        name, *options = launcher.command
+        command = [str(scripts / name), *options, str(suite.python), "-m", "pytest", "-q", "--tb=short"]
         done = subprocess.run(
             [*command, "-p", "no:cacheprovider", f"--junitxml={report}", "tests"],
             check=False,
             cwd=suite.directory,
-            env={**inherited, **environ, "PATH": paths, "PYTHONPATH": os.pathsep.join(map(str, suite.paths))},
+            env={**inherited, **launcher.environ, "PATH": paths, "PYTHONPATH": os.pathsep.join(map(str, suite.paths))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -121,7 +142,9 @@ def run(suite: Laid, launcher: Sequence[str], environ: Mapping[str, str]) -> Out
         )
         # 1: some have failed. A file that cannot be collected, or a process that dies, is more than that.
         if done.returncode not in (0, 1) or not report.exists():
-            raise UnfinishedError(f"{launcher[0]}: status {done.returncode}\n{done.stdout[-2000:]}")
+            raise UnfinishedError(f"{name}: status {done.returncode}\n{done.stdout[-2000:]}")
+        if sampler(report) != launcher.sampler:
+            raise UnfinishedError(f"{name}: the sampler is of {sampler(report) or 'nobody'}\n{done.stdout[-2000:]}")
         return outcomes(report)
 
 
@@ -129,14 +152,14 @@ def check(suite: Suite, age: Cell) -> tuple[str, Comparison]:
     """The release of the suite, and how it fared. Raises UnfinishedError, subprocess.SubprocessError."""
     named = [one for one in NAMED if one.suite == suite.name and one.age in age.name]
     with laid(suite, age) as at, ThreadPoolExecutor(2) as pool:
-        begun = pool.submit(run, at, ("opentelemetry-instrument",), _UPSTREAM)
-        ours = run(at, ("tracebaton", "run"), _OURS)
+        begun = pool.submit(run, at, UPSTREAM)
+        ours = run(at, OURS)
         upstream = begun.result()
         found = compare(ours, upstream, named)
         if not found.passed:
             raise UnfinishedError(f"nothing has passed: {ours}")
         if found.ours_alone:
-            again = compare(run(at, ("tracebaton", "run"), _OURS), upstream, named)
+            again = compare(run(at, OURS), upstream, named)
             found.unsteady = sorted(found.ours_alone.keys() - again.ours_alone.keys())
             found.ours_alone = {test: why for test, why in found.ours_alone.items() if test in again.ours_alone}
         return at.version, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from run_upstream import compare, outcomes
+from run_upstream import compare, outcomes, sampler
 from upstream_differences import NAMED, Difference
 from upstream_suites import AGES, SUITES
 
@@ -53,9 +54,11 @@ def test_a_report_is_read(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "__init__.py").touch()
     (tmp_path / "tests" / "test_it.py").write_text(SUITE)
+    shutil.copy(Path(__file__).with_name("upstream_conftest.py"), tmp_path / "conftest.py")
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "tests"]
     assert subprocess.run(command, check=False, cwd=tmp_path, capture_output=True).returncode == 1
+    assert sampler(report) == "builtins", "no provider has been set up"
     found = {test: text.partition("\n")[0] for test, text in outcomes(report).items()}
     assert found == {
         "test_it.TestIt::test_passes": "passed",

@@ -1,6 +1,6 @@
 """Laid beside a suite of upstream's as its conftest.py: what the suite imports and an older library does not have.
 
-Otherwise a whole file of tests could not be collected for the sake of one.
+Otherwise a whole file of tests could not be collected for the sake of one. The report says whose sampler is at work.
 """
 
 from __future__ import annotations
@@ -8,9 +8,22 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The tests set providers of their own in its place.
+_PROVIDER = trace.get_tracer_provider()
 _EXIT_STACK = "fastapi.middleware.asyncexitstack"  # since 0.118
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sampler(record_testsuite_property: Callable[[str, object], None]) -> None:
+    record_testsuite_property("sampler", type(getattr(_PROVIDER, "sampler", None)).__module__)
 
 
 class AsyncExitStackMiddleware:
