@@ -163,11 +163,17 @@ def _serve_transports(httpx: ModuleType) -> None:
     from wrapt import wrap_function_wrapper
 
     client = TracedClient("httpx")
-    served = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+    # Upstream's instrumentation is in these, or there is no network: an application in the same process would find
+    # itself below a call that suppresses the spans of its own requests.
+    left_alone = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.ASGITransport, httpx.WSGITransport)
+    modules = ("opentelemetry.instrumentation.httpx", "starlette.testclient")
+
+    def is_left_alone(transport: Any) -> bool:
+        return isinstance(transport, left_alone) or any(one.__module__ in modules for one in type(transport).__mro__)
 
     def begin(instance: Any, request: Any) -> Any:
         with suppress(Exception):  # what is wrong with a request is for httpx to say
-            if isinstance(instance._transport_for_url(request.url), served):  # noqa: SLF001
+            if is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
                 return None
             outgoing = client.begin(request.method, str(request.url))
             if outgoing is not None:
