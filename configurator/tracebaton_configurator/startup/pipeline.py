@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -151,7 +152,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     _or_without("Live control", server.start)
     if asgi:
-        tracer = provider.get_tracer(settings.NAME)
+        with warnings.catch_warnings():  # the SDK adds a filter of its own to the application's
+            tracer = provider.get_tracer(settings.NAME)
         incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
