@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+
+if "greenlet" in sys.argv:
+    from gevent import monkey
+
+    monkey.patch_all()
 
 import job_work
 from huey import RedisHuey
