@@ -32,11 +32,12 @@ def replace(module: Any) -> bool:
     """Called for each of the modules, in whichever order they come."""
     if module.__name__ == "apscheduler.job":
         return _replace_state(module.Job)
-    if module.__name__ == "apscheduler.executors.base":
-        for name, make in (("run_job", _traced), ("run_coroutine_job", _traced_coroutine)):
+    if module.__name__ != "apscheduler.schedulers.base":
+        found = [name for name in _RUN if getattr(vars(module).get(name), "__module__", "") == module.__name__]
+        for name in found:
             run = getattr(module, name)
-            _put_everywhere(name, run, make(run, sys.modules["apscheduler.events"]))
-        return True
+            _put_everywhere(name, run, _RUN[name](run, sys.modules["apscheduler.events"]))
+        return bool(found)
     module.BaseScheduler._process_jobs = _in_clean_context(module.BaseScheduler._process_jobs)  # noqa: SLF001
     return True
 
@@ -101,6 +102,9 @@ def _traced_coroutine(run_job: Callable[..., Any], events: Any) -> Callable[...,
         return happened
 
     return update_wrapper(run_traced, run_job)
+
+
+_RUN: dict[str, Callable[..., Callable[..., Any]]] = {"run_job": _traced, "run_coroutine_job": _traced_coroutine}
 
 
 @contextmanager

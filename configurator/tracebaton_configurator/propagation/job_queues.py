@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 # The names of the patches, and the modules of the libraries that they are for.
 _MODULES = {
-    "apscheduler": ("apscheduler.job", "apscheduler.executors.base", "apscheduler.schedulers.base"),
+    "apscheduler": (
+        *("apscheduler.job", "apscheduler.schedulers.base", "apscheduler.executors.base"),
+        "apscheduler.executors.base_py3",  # before 3.11
+    ),
     "arq": ("arq.worker",),
     "dramatiq": ("dramatiq.worker",),
     "huey": ("huey.api",),

@@ -1,4 +1,4 @@
-"""An agent with a scheduler of its own, whose jobs requests add; `SCHEDULER` says which, and `STORE` where jobs wait."""
+"""An agent with a scheduler of its own, whose jobs requests add; `SCHEDULER` says which, `STORE` where jobs wait."""
 
 from __future__ import annotations
 
