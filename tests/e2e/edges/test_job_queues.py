@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -14,6 +16,7 @@ from conftest import APPS, EVERY_AGE, assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from processes import Child
 
@@ -51,6 +54,7 @@ QUEUES = [ARQ, RQ, DRAMATIQ, HUEY]
 # Of a library's other kinds of workers.
 WORKERS = [
     RQ._replace(command="rq worker -w rq.worker.SimpleWorker"),
+    RQ._replace(command="rq worker -w rq.worker.SpawnWorker"),
     HUEY._replace(command="huey_consumer job_huey_tasks.huey -k process"),
     HUEY._replace(command="huey_consumer job_huey_tasks.huey -k greenlet"),
 ]
@@ -121,9 +125,6 @@ class Shop:
         self._plain("producer", "python", "-c", code).wait()
 
     def _plain(self, name: str, *words: str) -> Any:
-        import os
-        import subprocess
-
         programs = environment(self.libraries)
         environ = {**os.environ, **self.variables, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1"}
         output = (self.edge.system.directory / f"{name}.txt").open("w")
@@ -149,8 +150,8 @@ class Shop:
 def test_a_job_is_part_of_the_request_that_added_it(
     edge: Edge, cell: Callable[..., None], queue: Queue, libraries: tuple[str, ...]
 ) -> None:
-    if "greenlet" in queue.command and not any("gevent" in word for word in libraries):
-        pytest.skip("gevent is not in that environment")
+    if ("greenlet" in queue.command or "Spawn" in queue.command) and OLDEST.split() == list(libraries):
+        pytest.skip("there is none in that environment")
     kind = " ".join(queue.command.split()[2:]) if queue in WORKERS else ""
     (release,) = (word.partition("==")[2] for word in libraries if word.partition("[")[0].startswith(f"{queue.name}"))
     for task in queue.calls:
@@ -167,7 +168,7 @@ def test_a_job_is_part_of_the_request_that_added_it(
         (line,) = shop.runs(trace_id)
         assert trace_id in line["message"]
     assert len(shop.runs(twice, 2)) == 2
-    late = shop.add(queue.late, sampled=False) if queue.late else ""
+    late = shop.add(queue.late, sampled=False) if queue.late and EVERY_AGE else ""
     shop.add_plainly(queue.calls[0])
     assert wait_for(lambda: shop_has_plain_run(shop), 20, 0.1)
     if late:
@@ -198,7 +199,7 @@ def test_a_job_is_part_of_the_request_that_added_it(
     assert below >= {span.span_id for span in runs}
     assert not unsampled.keys() & {span.trace_id for span in spans}
     assert len([span for span in jobs if not span.parent_span_id]) == 1  # that of the plain producer
-    assert shop.runs_without_tracing(queue.calls[0])
+    assert not EVERY_AGE or shop.runs_without_tracing(queue.calls[0])
 
 
 def of(shop: Shop, trace_id: str) -> list[dict[str, Any]]:
@@ -210,3 +211,11 @@ def shop_has_plain_run(shop: Shop) -> bool:
     known = {line.get("trace_id") for line in shop.edge.system.logs("agent")}
     ran = [line for line in shop.edge.system.logs("worker") if str(line.get("message")).startswith("ran ")]
     return any(line.get("trace_id") not in known for line in ran)
+
+
+@pytest.mark.parametrize("libraries", ages(NEWEST, OLDEST))
+def test_what_the_libraries_do_stays_as_it_was(root: Path, libraries: tuple[str, ...]) -> None:
+    tests = root / "tests" / "configurator" / "propagation" / "job_patches.py"
+    command = [str(environment(libraries) / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
