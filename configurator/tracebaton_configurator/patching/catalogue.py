@@ -29,7 +29,7 @@ CATALOGUE = {
             "arq",
             "arq",
             "0.26.1 to 0.28.0",
-            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job, Worker._poll_iteration",
             "a job is a part of the trace of what has added it",
         ),
         Patch(
@@ -64,7 +64,7 @@ CATALOGUE = {
             "dramatiq",
             "dramatiq",
             "1.17.0 to 2.2.1",
-            "Broker.emit_before, Broker.emit_after, WorkerThread.process_message",
+            "emit_before and emit_after of Broker, WorkerThread.process_message, ConsumerThread.run",
             "a message is a part of the trace of what has sent it",
         ),
         Patch(
@@ -162,7 +162,7 @@ CATALOGUE = {
             "huey",
             "huey",
             "2.5.1 to 3.5.4",
-            "serialize_task, deserialize_task, _emit and _execute of Huey, Serializer._serialize and _deserialize",
+            "Huey.execute, _emit, serialize_task, deserialize_task, Serializer._serialize, _deserialize, Worker.loop",
             "a task is a part of the trace of what has added it",
         ),
         Patch(
@@ -239,7 +239,7 @@ CATALOGUE = {
             "rq",
             "rq",
             "1.16.2 to 3.0.0",
-            "to_dict and restore of Job, perform_job and handle_exception of BaseWorker",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
             "a job is a part of the trace of what has added it",
         ),
         Patch(

@@ -8,23 +8,27 @@ There is a module for each library, which is imported when the library is. In co
   runs by a schedule is a trace of its own, with a link to where it was added.
 * A run has failed that ends with an exception, whether the library will try it again or not, but for those with which
   a job itself asks to be run again, and for a run that is cancelled or has to wait for its turn.
+* What a worker asks its broker in between, without end and for nobody, has no spans.
 
 Instrumentations for these libraries that others have published go first, and then this does nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import context as context_api
 from opentelemetry import propagate
 
 from tracebaton_configurator.patching import on_import, registry
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
+from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
 # The names of the patches, and the modules of the libraries that they are for.
@@ -69,6 +73,19 @@ def _leave(name: str, instrumentation: ModuleType) -> None:
 def headers_for(name: str) -> dict[str, str]:
     """What goes into a job of that library, which is added now; nothing outside any request. Never raises."""
     return {} if name in _left_to_others else trace_headers()
+
+
+@contextmanager
+def between_runs(name: str) -> Iterator[None]:
+    """Within this a worker of that library looks for work; what it runs then has a context of its own."""
+    if name in _left_to_others:
+        yield
+        return
+    token = context_api.attach(context_api.Context({SUPPRESS_INSTRUMENTATION: True}))
+    try:
+        yield
+    finally:
+        context_api.detach(token)
 
 
 def headers_in(values: Mapping[Any, Any]) -> dict[str, str]:

@@ -263,6 +263,18 @@ class TestHuey:
         assert parents == [request, request, f"{runs[1].context.span_id:016x}"]
         assert [span.status.status_code for span in runs] == [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET]
 
+    def test_one_that_is_not_run_leaves_no_span(self, traced: MakeTraced) -> None:
+        made = traced()
+        queue = MemoryHuey()
+        task = queue.task(name="g")(lambda: None)
+        result = task()
+        result.revoke()
+        task.schedule(delay=60)
+        for _ in range(2):
+            queue.execute(queue.dequeue())
+        assert len(queue.scheduled()) == 1
+        assert made.spans() == []
+
     def test_an_immediate_task_is_a_part_of_its_caller(self, traced: MakeTraced) -> None:
         made = traced()
         queue = MemoryHuey(immediate=True)

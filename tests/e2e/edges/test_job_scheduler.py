@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from libraries import EVERY_AGE, ages
-from processes import HOST, is_listening
+from processes import HOST, is_listening, wait_for
 from test_job_queues import NEWEST, OLDEST
 
 from conftest import assert_whole
@@ -64,7 +64,7 @@ def test_each_run_links_to_the_request_that_added_the_job(
         return [line for line in lines if line["logger"] == "jobs" and line["message"].startswith("ran ")]
 
     times = 1 + 2 * len(requests)  # and the one that was added at the start
-    agent.wait_until(lambda: len(ran()) >= times, f"{times} runs", 40)
+    assert wait_for(lambda: len(ran()) >= times, 40, 0.1), [line["message"] for line in edge.system.logs("agent")]
     spans = edge.spans(lambda spans: sum(span.kind == "CONSUMER" for span in spans) >= times)
     runs = [span for span in spans if span.kind == "CONSUMER"]
     assert len(runs) == times
