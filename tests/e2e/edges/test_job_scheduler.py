@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import httpx
@@ -83,3 +84,6 @@ def test_each_run_links_to_the_request_that_added_the_job(
     failed = [span for span in runs if span.name == "run fail"]
     assert {span.attributes.get("tracebaton.kept") for span in failed} == {"error"}
     assert {span.attributes["error.type"] for span in failed} == {"ValueError"}
+    # The pool's process goes with it, and so does what multiprocessing starts for that.
+    agent.signal(signal.SIGTERM)
+    assert wait_for(lambda: agent.returncode is not None and agent.is_gone(), 30, 0.1)
