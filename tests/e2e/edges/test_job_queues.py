@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from conftest import Edge
 
-NEWEST = "arq==0.28.0 rq==3.0.0 dramatiq[redis]==2.2.1 huey==3.5.4 apscheduler==3.11.3 gevent==26.9.0"
+NEWEST = "arq==0.28.0 rq==3.0.0 dramatiq[redis]==2.2.1 huey==3.5.4 apscheduler==3.11.3"
 OLDEST = "arq==0.26.1 rq==1.16.2 dramatiq[redis]==1.17.0 huey==2.5.1 apscheduler==3.10.4 setuptools<80"
 
 
@@ -149,7 +149,7 @@ class Shop:
 def test_a_job_is_part_of_the_request_that_added_it(
     edge: Edge, cell: Callable[..., None], queue: Queue, libraries: tuple[str, ...]
 ) -> None:
-    if ("greenlet" in queue.command or "Spawn" in queue.command) and OLDEST.split() == list(libraries):
+    if "Spawn" in queue.command and OLDEST.split() == list(libraries):
         pytest.skip("there is none in that environment")
     kind = " ".join(queue.command.split()[2:]) if queue in WORKERS else ""
     (release,) = (word.partition("==")[2] for word in libraries if word.partition("[")[0].startswith(f"{queue.name}"))
