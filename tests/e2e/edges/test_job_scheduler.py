@@ -32,9 +32,7 @@ def test_each_run_links_to_the_request_that_added_the_job(
     for task, _ in asked:
         for sampled in (True, False):
             style = "async" if "async" in task else "sync"
-            cell(
-                f"scheduled job ({scheduler})", f"apscheduler {release}", style=style, sampled=sampled, outcome="linked"
-            )
+            cell("scheduled job", f"apscheduler {release} {scheduler}", style=style, sampled=sampled, outcome="linked")
     port, next_port = edge.system.free_port(), edge.system.free_port()
     variables = {
         "REDIS_URL": edge.system.start_redis(),
