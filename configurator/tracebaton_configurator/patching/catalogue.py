@@ -75,6 +75,13 @@ CATALOGUE = {
             "each message has the ids of its request",
         ),
         Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
+        ),
+        Patch(
             "executors",
             "CPython",
             "3.10 to 3.14",
@@ -159,6 +166,13 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "httpx-transports",
+            "httpx",
+            "0.28",
+            "Client._send_single_request, AsyncClient._send_single_request",
+            "calls through transports of the application's own carry the trace",
+        ),
+        Patch(
             "huey",
             "huey",
             "2.5.1 to 3.5.4",
@@ -208,6 +222,21 @@ CATALOGUE = {
             "metrics of the application's own count every request",
         ),
         Patch(
+            "other-clients",
+            "requests, urllib3, aiohttp, CPython's urllib",
+            "2.32 to 2.34, 2.0 to 2.8, 3.10 to 3.14, 3.10 to 3.14",
+            "Session.send, HTTPConnectionPool.urlopen, aiohttp.ClientSession.__init__, OpenerDirector.open",
+            "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
+        ),
+        Patch(
+            "process-pools",
+            "CPython",
+            "3.10 to 3.14",
+            "_WorkItem, _CallItem and _ResultItem of concurrent.futures.process, BaseProcess.start of multiprocessing, "
+            "and of its pools Pool.apply_async, _map_async, imap, imap_unordered and worker",
+            "what a request gives to a pool of processes has its context, and the pool's processes have none",
+        ),
+        Patch(
             "raise-signal",
             "CPython",
             "3.10 to 3.14",
@@ -250,6 +279,13 @@ CATALOGUE = {
             "the application sees SIGTERM's default action where the handler that flushes stands",
         ),
         Patch(
+            "spawned-processes",
+            "CPython",
+            "3.10 to 3.14",
+            "multiprocessing.spawn.get_preparation_data, multiprocessing.spawn.prepare",
+            "a process that a request spawns has its context",
+        ),
+        Patch(
             "starlette",
             "starlette",
             "0.41 to 1.10",
@@ -264,6 +300,20 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "subprocesses",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "a program that a request starts has its trace context in its environment",
+        ),
+        Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",
@@ -276,6 +326,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -297,6 +354,27 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "uvloop-subprocesses",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
+            "programs that are started by it have the environment that those of subprocess have",
+        ),
+        Patch(
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
+        ),
+        Patch(
+            "websockets",
+            "websockets",
+            "13 to 16",
+            "websockets.client.ClientProtocol.send_request",
+            "the handshake carries the trace",
         ),
     )
 }

@@ -327,8 +327,9 @@ class TestApscheduler:
 
         traced()
         with in_a_request():
-            add(BackgroundScheduler())
-        assert job_apscheduler._headers
+            job = add(BackgroundScheduler())
+        assert job_apscheduler._headers_of(job)
+        del job
         gc.collect()
         assert job_apscheduler._headers == {}
 

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
-from libraries import ages, environment
+from edge_services import APPS, assert_whole
+from libraries import EVERY_AGE, ages, environment
 from processes import HOST, is_listening, wait_for
-
-from conftest import APPS, EVERY_AGE, assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge_services import Edge
     from processes import Child
-
-    from conftest import Edge
 
 NEWEST = "arq==0.28.0 rq==3.0.0 dramatiq[redis]==2.2.1 huey==3.5.4 apscheduler==3.11.3"
 OLDEST = "arq==0.26.1 rq==1.16.2 dramatiq[redis]==1.17.0 huey==2.5.1 apscheduler==3.10.4 setuptools<80"

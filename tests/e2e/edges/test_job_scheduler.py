@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from edge_services import assert_whole
 from libraries import EVERY_AGE, ages
 from processes import HOST, is_listening, wait_for
 from test_job_queues import NEWEST, OLDEST
 
-from conftest import assert_whole
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 SCHEDULERS = [("asyncio", ""), ("background", "redis")]
 
