@@ -19,6 +19,20 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "apscheduler",
+            "apscheduler",
+            "3.10 to 3.11",
+            "run_job, run_coroutine_job, BaseScheduler._process_jobs, the state of Job",
+            "a run is a trace of its own, linked to the request that has added the job",
+        ),
+        Patch(
+            "arq",
+            "arq",
+            "0.26.1 to 0.28.0",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job, Worker._poll_iteration",
+            "a job is a part of the trace of what has added it",
+        ),
+        Patch(
             "asgi-redaction",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",
@@ -45,6 +59,13 @@ CATALOGUE = {
             "4.1 to 4.2",
             "daphne.access.AccessLogGenerator.write_entry",
             "each line of the access log has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
+            "dramatiq",
+            "dramatiq",
+            "1.17.0 to 2.2.1",
+            "emit_before and emit_after of Broker, WorkerThread.process_message, ConsumerThread.run",
+            "a message is a part of the trace of what has sent it",
         ),
         Patch(
             "eliot",
@@ -152,6 +173,13 @@ CATALOGUE = {
             "calls through transports of the application's own carry the trace",
         ),
         Patch(
+            "huey",
+            "huey",
+            "2.5.1 to 3.5.4",
+            "Huey.execute, _emit, serialize_task, deserialize_task, Serializer._serialize, _deserialize, Worker.loop",
+            "a task is a part of the trace of what has added it",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -235,6 +263,13 @@ CATALOGUE = {
             "13.0 to 15.0",
             "rich.logging.RichHandler.emit",
             "each line is one line of JSON",
+        ),
+        Patch(
+            "rq",
+            "rq",
+            "1.16.2 to 3.0.0",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
+            "a job is a part of the trace of what has added it",
         ),
         Patch(
             "sigterm",

@@ -38,6 +38,7 @@ from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
     http_clients,
     incoming,
+    job_queues,
     redis_scripts,
     subprocesses,
     threads,
@@ -156,6 +157,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             tracer = provider.get_tracer(settings.NAME)
         incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        job_queues.install()
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
     return pipeline
 
