@@ -154,7 +154,8 @@ class Incoming:
             self.fail(error)
         if token is not None:
             self._token = None
-            context_api.detach(token)
+            with suppress(ValueError):  # as below; OpenTelemetry's own `detach` would log it
+                token.var.reset(token)
         if request_token is not None:
             self._request_token = None
             with suppress(ValueError):  # ended in another context than it was begun in

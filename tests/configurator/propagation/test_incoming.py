@@ -221,3 +221,12 @@ def test_a_span_that_cannot_be_made_fails_no_work(traced: MakeTraced, monkeypatc
     with Incoming("run job"):
         done.append(1)
     assert done == [1]
+
+
+def test_one_that_ends_elsewhere_says_nothing(traced: MakeTraced, caplog: pytest.LogCaptureFixture) -> None:
+    from contextvars import copy_context
+
+    made = traced("*=1")
+    work = copy_context().run(Incoming("run job").__enter__)
+    work.end()
+    assert (len(made.spans()), caplog.records) == (1, [])
