@@ -8,7 +8,8 @@
 
 In PATH and NAME `*` is any run of characters, `/` included, `?` any one character, `{x}` one whole segment that is not
 empty, and all else is itself: a trailing slash counts, and nothing is percent-decoded. `*` alone is every request and
-every root span (a span without a parent). A comma always separates rules, and the last `=` of a rule separates its
+every root span (a span without a parent), but none of a Redis command that waits: a rule has to name that. The NAME of a
+call over HTTP is its URL without the query, too. A comma always separates rules, and the last `=` of a rule separates its
 rate, so a path may contain `=` but no comma; `?` stands for one.
 """
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 KINDS = ("CLIENT", "CONSUMER", "PRODUCER", "INTERNAL")
 SERVER = "SERVER"
-DEFAULT_RULES_TEXT = "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT *=1/s, *=10/s+10%"
+DEFAULT_RULES_TEXT = (
+    "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT http*://*=10/s+10%, CLIENT *=1/s, *=10/s+10%"
+)
 
 _MOST_RULES = 1000
 _LONGEST_TEXT = 64 * 1024
@@ -101,11 +104,14 @@ class Rule:
             return self.kind is None
         return (self.method is None or self.method == method) and self._glob.fullmatch(path) is not None
 
-    def matches_span(self, kind: str, name: str) -> bool:
-        """Whether the rule is for a span without a parent that is no request; `kind` in upper case."""
+    def matches_span(self, kind: str, name: str, url: str = "") -> bool:
+        """Whether the rule is for a span without a parent that is no request; `kind` in upper case.
+
+        `url` is that of a call over HTTP, without its query: a rule may be for either.
+        """
         if self.kind is None:
             return True
-        return self.kind == kind != SERVER and self._glob.fullmatch(name) is not None
+        return self.kind == kind != SERVER and any(map(self._glob.fullmatch, (name, url)))
 
 
 def paths_of(path: str, root_path: str) -> tuple[str, ...]:
