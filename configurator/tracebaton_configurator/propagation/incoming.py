@@ -81,6 +81,7 @@ class Incoming:
         "_base",
         "_began",
         "_client",
+        "_context",
         "_follows",
         "_headers",
         "_links",
@@ -92,6 +93,7 @@ class Incoming:
         "kind",
         "name",
         "span",
+        "until",
     )
 
     def __init__(
@@ -114,10 +116,13 @@ class Incoming:
         self._client = client
         self._base = Context()
         self._began = self._started = 0
+        self._context: Context | None = None
         self._token: Token[Any] | None = None
         self._request_token: Token[Any] | None = None
         self.decision: RequestDecision | None = None
         self.span: Span = trace.INVALID_SPAN
+        self.until = 0
+        """When it was done with, in nanoseconds of the monotonic clock, where that is not its end."""
 
     def __enter__(self) -> Self:
         if _in_use is not None:
@@ -140,6 +145,27 @@ class Incoming:
         decision.failed = True
         if isinstance(error, Exception):
             decision.error = error
+
+    def suspend(self, *, elsewhere: bool = False) -> None:
+        """Leave its context, until `resume`; `elsewhere`: that is the context of another thread or task, and stays."""
+        token, self._token = self._token, None
+        request_token, self._request_token = self._request_token, None
+        if elsewhere or token is None:
+            return
+        if context_api.get_current() is self._context:  # else it has been left already, as a whole
+            context_api.detach(token)
+        if request_token is not None:
+            with suppress(ValueError):
+                current_request.reset(request_token)
+
+    def resume(self) -> None:
+        """Enter its context again, here."""
+        if self._context is not None:
+            self._token = context_api.attach(self._context)
+            self._request_token = current_request.set(self.decision)
+
+    def is_current(self) -> bool:
+        return self._context is not None and context_api.get_current() is self._context
 
     def end(self, error: BaseException | None = None) -> None:
         """As leaving it does; a second call does nothing."""
@@ -166,7 +192,8 @@ class Incoming:
 
     def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, _: LateSpans) -> None:
         if while_off:
-            self._token = context_api.attach(Context({SUPPRESS_INSTRUMENTATION: while_off}))
+            self._context = Context({SUPPRESS_INSTRUMENTATION: while_off})
+            self._token = context_api.attach(self._context)
             return
         found = context_of(self._headers)
         sender = get_current_span(found).get_span_context()
@@ -187,9 +214,10 @@ class Incoming:
         decision.span_context = span_context
         self.decision = decision
         self._request_token = current_request.set(decision)
-        self._token = context_api.attach(
+        self._context = (
             Context({**self._base, CURRENT_SPAN: self.span}) if recorded else unsampled_context(decision, span_context)
         )
+        self._token = context_api.attach(self._context)
 
     def _trusts(self, trust: Trust) -> bool:
         return trust.trusts(self._client) if self._client is not None else trust.trusts_own()
@@ -205,7 +233,7 @@ class Incoming:
         )
 
     def _finish(self, decision: RequestDecision) -> None:
-        ended = self._began + monotonic_ns() - self._started
+        ended = self._began + (self.until or monotonic_ns()) - self._started
         if decision.recorded:
             self.span.set_attributes(self.attributes)
             self._end_span(self.span, decision, ended)

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 _PATHS_KEPT = 4096
 _LONGEST_PATH_KEPT = 256
 _NOT_ROUTED = "(route not known yet)"
-# Commands of Redis that a loop waits with, or asks with whether there is something to do: without end, and about nothing
-# that was done. Spans of its instrumentation have their names.
+# Commands of Redis that a loop waits with, or asks with whether there is something to do: without end, and about
+# nothing that was done. Spans of its instrumentation have their names.
 _WAITING_COMMANDS = frozenset(
-    "BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN EVAL EVALSHA FCALL PING PSUBSCRIBE SSUBSCRIBE"
-    " SUBSCRIBE WAIT WAITAOF XREAD XREADGROUP".split()
+    (
+        *("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "XREAD", "XREADGROUP"),
+        *("EVAL", "EVALSHA", "FCALL", "PING", "PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "WAIT", "WAITAOF"),
+    )
 )
 _WAITING = Rule("(a Redis command that waits)=0", "CLIENT", None, "*", Rate(None, 0.0))
 

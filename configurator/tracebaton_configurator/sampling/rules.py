@@ -8,9 +8,9 @@
 
 In PATH and NAME `*` is any run of characters, `/` included, `?` any one character, `{x}` one whole segment that is not
 empty, and all else is itself: a trailing slash counts, and nothing is percent-decoded. `*` alone is every request and
-every root span (a span without a parent), but none of a Redis command that waits: a rule has to name that. The NAME of a
-call over HTTP is its URL without the query, too. A comma always separates rules, and the last `=` of a rule separates its
-rate, so a path may contain `=` but no comma; `?` stands for one.
+every root span (a span without a parent), but none of a Redis command that waits: a rule has to name that. The URL of
+a call over HTTP, without its query, is its NAME, too. A comma always separates rules, and the last `=` of a rule
+separates its rate, so a path may contain `=` but no comma; `?` stands for one.
 """
 
 from __future__ import annotations
