@@ -146,26 +146,10 @@ class Incoming:
         if isinstance(error, Exception):
             decision.error = error
 
-    def suspend(self, *, elsewhere: bool = False) -> None:
-        """Leave its context, until `resume`; `elsewhere`: that is the context of another thread or task, and stays."""
-        token, self._token = self._token, None
-        request_token, self._request_token = self._request_token, None
-        if elsewhere or token is None:
-            return
-        if context_api.get_current() is self._context:  # else it has been left already, as a whole
-            context_api.detach(token)
-        if request_token is not None:
-            with suppress(ValueError):
-                current_request.reset(request_token)
-
-    def resume(self) -> None:
-        """Enter its context again, here."""
-        if self._context is not None:
-            self._token = context_api.attach(self._context)
-            self._request_token = current_request.set(self.decision)
-
-    def is_current(self) -> bool:
-        return self._context is not None and context_api.get_current() is self._context
+    def keep_in_context(self) -> Context | None:
+        """Have it go on in its context, which is returned, until whoever has begun it leaves that by other means."""
+        self._token = self._request_token = None
+        return self._context
 
     def end(self, error: BaseException | None = None) -> None:
         """As leaving it does; a second call does nothing."""

@@ -33,7 +33,8 @@ from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, incoming, redis_scripts, threads
+from tracebaton_configurator.propagation import http_clients, incoming, redis_messages, redis_scripts, threads
+from tracebaton_configurator.propagation.redis_messages_in_hand import any_open, end_all
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -100,7 +101,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     others.append(
         Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.shutdown_summary() is not None)
     )
-    flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
+    first: list[Part] = []
+    flush_at_exit(lambda: [*first, *processors.parts, *others], here.shutdown_timeout)
     bypass_reason, asgi = None, None
     if not is_known:
         bypass_reason = f"the sampler {here.sampler} is not one of those it knows"
@@ -124,6 +126,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     around = merged(
         [
             *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            *([redis_messages.around()] if asgi and here.redis_messages else []),
             redis_scripts.around(),
             providers.around(),
         ]
@@ -141,6 +144,10 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     if asgi:
         incoming.use(provider.get_tracer(settings.NAME), sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        if here.redis_messages:
+            spans = not {"redis", "*"} & here.disabled_instrumentations
+            redis_messages.install(here.redis_messages, has_spans=spans)
+            first.append(Part("What was received last", end_all, bounded=True, needed=any_open))
     return pipeline
 
 

@@ -1,0 +1,252 @@
+"""Which message a thread or task has in hand, from when it is handed out until it has been dealt with.
+
+A message is in hand from when an iteration hands it out, or from when its fields are first read, until the iteration
+goes on. After a `break`, an exception or without any iteration it stays in hand until the next command that waits, so
+that what is logged of a failure, and an acknowledgement, belong to it.
+
+One whose fields have not been read when the iteration goes on is handled later: by a task, by a coroutine that
+`gather` runs, from a list made of all of them. Its span stays open, and it is in hand again where its fields are read.
+The end of a task, with its exception, is the end of the message that it has in hand. What nobody ends, ends with the
+last reference to it, or with the process.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet, ref
+
+from opentelemetry import context as context_api
+
+from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.logs.ids import current_request
+from tracebaton_configurator.propagation.incoming import Incoming
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+    from tracebaton_configurator.logs.ids import OwnRequest
+
+_in_hand: ContextVar[Message | None] = ContextVar("tracebaton-redis-message", default=None)
+# By task: its latest message, None between two.
+_of_task: WeakKeyDictionary[Any, Message | None] = WeakKeyDictionary()
+_open: WeakSet[Message] = WeakSet()
+_FAILED = "The trace of a Redis message could not be followed"
+# Messages of messages of messages: more than anybody handles within one another.
+_DEEPEST = 100
+
+
+class Message:
+    """One that was received by `command`; `is_read`: whether somebody has looked into it, here.
+
+    Nothing of it raises. It refers to nothing that refers to it, tokens of context variables among that: its end is
+    the end of the last reference.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attributes",
+        "_context",
+        "_headers",
+        "_is_elsewhere",
+        "_is_ended",
+        "_iterator",
+        "_name",
+        "_place",
+        "_previous",
+        "_work",
+        "command",
+        "is_read",
+    )
+
+    def __init__(
+        self,
+        command: str,
+        destination: str,
+        headers: Mapping[str, str] | None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+    ) -> None:
+        self.command = command
+        self.is_read = self._is_elsewhere = self._is_ended = False
+        self._name = f"process {destination}".rstrip()
+        self._headers = headers
+        self._attributes: dict[str, AttributeValue] = {
+            "messaging.system": "redis",
+            "messaging.operation.type": "process",
+            "messaging.operation.name": command.lower(),
+            **({"messaging.destination.name": destination} if destination else {}),
+            **(attributes or {}),
+        }
+        self._work: Incoming | None = None
+        self._context: Context | None = None
+        self._iterator: ref[object] | None = None
+        # While it is in hand: in which thread or task, and what was current there before.
+        self._place: _Place | None = None
+        self._previous: tuple[Context, OwnRequest | None, Message | None] | None = None
+
+    def take(self, iterator: object = None) -> None:
+        """Have it in hand here, for as long as the iterator lives if there is one."""
+        try:
+            _let_go_of_others(self)
+            place = _Place.here()
+            if self._is_ended or self._place not in {None, place}:
+                return
+            self._iterator = ref(iterator) if iterator is not None else None
+            if self._place is not None:
+                return
+            self._previous = context_api.get_current(), current_request.get(), _in_hand.get()
+            self._place = place
+            _in_hand.set(self)
+            place.watch(self)
+            if self._work is None:
+                _open.add(self)
+                self._work = Incoming(self._name, self._headers, attributes=self._attributes).__enter__()
+                self._context = self._work.keep_in_context()
+            elif self._context is not None:
+                self._work.until = 0
+                context_api.attach(self._context)
+                current_request.set(self._work.decision)
+        except Exception as error:  # noqa: BLE001 (the application has its message)
+            report_error(_FAILED, error)
+
+    def read(self) -> None:
+        """Somebody looks into it here."""
+        if self._is_ended:
+            return
+        try:
+            now, place = _in_hand.get(), _Place.here()
+            if place == self._place:
+                self.is_read = True
+            elif now is self or (self._context is not None and context_api.get_current() is self._context):
+                # In what was started while it was in hand, and has its context anyway.
+                self._is_elsewhere = True
+                if self._work is not None and self._work.until:
+                    self._work.until = monotonic_ns()
+                place.watch(self)
+            elif self._place is None and (now is None or not now.is_iterated()):
+                self.is_read = True
+                self.take()
+        except Exception as error:  # noqa: BLE001 (see `take`)
+            report_error(_FAILED, error)
+
+    def is_iterated(self) -> bool:
+        return self._iterator is not None and self._iterator() is not None
+
+    def let_go(self) -> bool:
+        """End it, or suspend it where it is dealt with elsewhere or later; whether it was in hand here."""
+        _let_go_of_others(self)
+        place = _Place.here()
+        if self._place != place:
+            return False
+        self._leave()
+        if self.is_read and not self._is_elsewhere:
+            self.end()
+        elif self._work is not None:
+            self._work.until = monotonic_ns()
+            place.forget(self)
+        return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """A second call does nothing."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        _open.discard(self)
+        if self._place is not None and self._place == _Place.here():
+            self._leave()
+        if self._work is not None:
+            self._work.end(error)
+
+    def end_with_task(self, error: BaseException | None) -> None:
+        """It was dealt with by a task, until now."""
+        if self._work is not None:
+            self._work.until = 0
+        self.end(error)
+
+    def _leave(self) -> None:
+        previous, self._previous, self._place = self._previous, None, None
+        if previous is None:
+            return
+        context, request, message = previous
+        _in_hand.set(message)
+        if context_api.get_current() is self._context:  # else it has been left already, as a whole
+            context_api.attach(context)
+        if self._work is not None and current_request.get() is self._work.decision:
+            current_request.set(request)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # also where half of this module is gone already
+            self.end()
+
+
+class _Place(NamedTuple):
+    """A thread (or a greenlet, where those stand for threads), or a task."""
+
+    thread: int
+    task: ref[Any] | None
+
+    @classmethod
+    def here(cls) -> _Place:
+        asyncio = sys.modules.get("asyncio")
+        try:
+            task = asyncio.current_task() if asyncio is not None else None
+        except RuntimeError:  # no loop runs in this thread
+            task = None
+        return cls(_thread.get_ident(), ref(task) if task is not None else None)
+
+    def watch(self, message: Message) -> None:
+        """Have the message end with the task."""
+        task = self.task() if self.task is not None else None
+        if task is None:
+            return
+        if task not in _of_task:
+            task.add_done_callback(_end_with_task)
+        _of_task[task] = message
+
+    def forget(self, message: Message) -> None:
+        task = self.task() if self.task is not None else None
+        if task is not None and _of_task.get(task) is message:
+            _of_task[task] = None
+
+
+def _let_go_of_others(message: Message) -> None:
+    """What stays in hand here without an iteration makes way."""
+    for _ in range(_DEEPEST):
+        now = _in_hand.get()
+        if now is None or now is message or now.is_iterated() or not now.let_go():
+            return
+
+
+def let_go(command: str, *, waits: bool) -> None:
+    """To be called before a command that waits, or before any other command that receives."""
+    for _ in range(_DEEPEST):
+        now = _in_hand.get()
+        if now is None or now.is_iterated() or not (waits or now.command == command) or not now.let_go():
+            return
+
+
+def end_all() -> None:
+    """At the end of the process, which is perhaps an exception's."""
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    mine = _in_hand.get()
+    for message in list(_open):
+        message.end(error if message is mine else None)
+
+
+def any_open() -> bool:
+    return bool(_open)
+
+
+def _end_with_task(task: Any) -> None:
+    message = _of_task.pop(task, None)
+    if message is not None:
+        # `exception()` would keep asyncio from saying that nobody has asked for it.
+        error = getattr(task, "_exception", None)
+        message.end_with_task(error if isinstance(error, Exception) else None)
