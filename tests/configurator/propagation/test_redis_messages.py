@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 sys.path.insert(0, str(Path(__file__).parents[3] / "docker" / "demo"))
 
 from harness import redis_server
+from processes import HOST, Port, wait_for
 
 from tracebaton_configurator.logs.ids import current_ids
 from tracebaton_configurator.propagation import redis_messages, redis_messages_in_hand, threads
@@ -44,21 +45,45 @@ UNSAMPLED = f"00-{TRACE}-b7ad6b7169203331-00"
 SHAPES = [{"protocol": protocol, "decode_responses": decoded} for protocol in (None, 2, 3) for decoded in (True, False)]
 
 
-@pytest.fixture(scope="module")
-def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server's, which is in memory only."""
-    directory = tmp_path_factory.mktemp("redis")
-    path = f"{directory}/s"
-    command = [redis_server(), "--port", "0", "--unixsocket", path, "--dir", str(directory), "--save", ""]
+@contextmanager
+def served(directory: str, *options: str) -> Iterator[None]:
+    """By a server that keeps everything in memory."""
+    command = [redis_server(), "--dir", directory, "--save", "", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    for line in process.stdout:
-        if "ready to accept" in line.lower():
-            break
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    yield path
-    process.kill()
-    process.wait()
+    try:
+        assert any("ready to accept" in line.lower() for line in process.stdout)
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = str(tmp_path_factory.mktemp("redis"))
+    with served(directory, "--port", "0", "--unixsocket", f"{directory}/s"):
+        yield f"{directory}/s"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a cluster of one, whose nodes would speak to one another 10000 above it."""
+    ports = [Port() for _ in range(50)]
+    try:
+        number = next(port.number for port in ports if port.number < 55_536)
+        directory = str(tmp_path_factory.mktemp("cluster"))
+        with (
+            served(directory, "--port", str(number), "--cluster-enabled", "yes"),
+            closing(redis.Redis(host=HOST, port=number)) as client,
+        ):
+            client.execute_command("CLUSTER ADDSLOTS", *range(16384))
+            wait_for(lambda: client.cluster("info").get("cluster_state") == "ok", 20)
+            yield number
+    finally:
+        for port in ports:
+            port.release()
 
 
 @pytest.fixture
@@ -627,6 +652,41 @@ class TestPubSub:
         assert [(data, ids.trace_id) for data, ids in found] == [(b"{}", TRACE)]
         assert [span.attributes[REASON] for span in made.consumed()] == ["error"]
         assert current_ids() is None
+
+
+class TestCluster:
+    def test_of_one(self, messages: Any, cluster: int) -> None:
+        made = messages()
+        with closing(redis.RedisCluster(host=HOST, port=cluster)) as client:
+            with in_trace():
+                client.xadd("jobs", {"n": "1"})
+                client.pipeline().xadd("jobs", {"n": "2"}).lpush("queue", "{}").execute()
+            for _, fields in client.xread({"jobs": 0}).pop()[1]:
+                assert set(fields) == {b"n"}
+                assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+            assert client.brpop(["queue"]) == (b"queue", b"{}")
+            assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+            client.brpop(["queue"], timeout=0.01)
+            assert current_ids() is None
+        assert [span.name for span in made.consumed()] == ["process jobs", "process jobs", "process queue"]
+
+    def test_of_one_with_asyncio(self, messages: Any, cluster: int) -> None:
+        made = messages()
+
+        async def use() -> None:
+            async with redis.asyncio.RedisCluster(host=HOST, port=cluster) as client:
+                await client.delete("jobs")
+                with in_trace():
+                    await client.xadd("jobs", {"n": "1"})
+                    await client.pipeline().xadd("jobs", {"n": "2"}).lpush("queue", "{}").execute()
+                for _, fields in (await client.xread({"jobs": 0})).pop()[1]:
+                    assert set(fields) == {b"n"}
+                    assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+                assert await client.rpop("queue") == b"{}"
+                assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+
+        asyncio.run(use())
+        assert [span.name for span in made.consumed()] == ["process jobs", "process jobs", "process queue"]
 
 
 class TestFits:
