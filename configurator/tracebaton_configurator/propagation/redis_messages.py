@@ -2,7 +2,7 @@
 
 What is sent gets it where redis-py serialises a command, so whichever client, pipeline or transaction sends it, and
 within the span that upstream's instrumentation has made. What is received loses it again in redis-py's callbacks, which
-every client asks for a response. When a message is in hand is another module's matter (`redis_messages_in_hand`).
+every client asks for a response. When a message is current is another module's matter (`redis_messages_current`).
 
 * `streams`: XADD; XREAD, XREADGROUP, XCLAIM and XAUTOCLAIM hand messages out, XRANGE and XREVRANGE only show them.
 * `pubsub`: PUBLISH and SPUBLISH of a JSON object.
@@ -25,7 +25,7 @@ from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply, apply_on_import
 from tracebaton_configurator.propagation.incoming import trace_headers
-from tracebaton_configurator.propagation.redis_messages_in_hand import Message, let_go
+from tracebaton_configurator.propagation.redis_messages_current import Message, any_open, end_all, let_go
 from tracebaton_configurator.propagation.redis_messages_streams import (
     Messages,
     handed_out,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     Arguments = tuple[Any, ...]
+
+__all__ = ["any_open", "around", "end_all", "install"]
 
 _FAILED = "The trace context of a Redis message could not be handled"
 _STREAMS = ("XREAD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XRANGE", "XREVRANGE")
@@ -101,7 +103,13 @@ _command: ContextVar[_Command | None] = ContextVar("tracebaton-redis-command", d
 
 def _name_of(args: Arguments) -> str:
     name = args[0] if args else ""
-    return name.upper() if isinstance(name, str) else name.decode().upper() if isinstance(name, bytes) else ""
+    return (
+        name.upper()
+        if isinstance(name, str)
+        else name.decode(errors="replace").upper()
+        if isinstance(name, bytes)
+        else ""
+    )
 
 
 def _text(value: object) -> str:
@@ -239,7 +247,7 @@ def _received(name: str, key: Any, value: Any, command: _Command | None) -> Any:
 
 
 def _receive_list_of(name: str, key: Any, values: list[Any], command: _Command | None) -> list[Any]:
-    """Several, each of which is in hand while an iteration is at it; one alone is so at once."""
+    """Several, each of which is current while an iteration is at it; one alone is so at once."""
     if name not in _SHOW and len(values) == 1:
         return [_received(name, key, values[0], command)]
     found = [_taken_out(name, value) for value in values]

@@ -13,7 +13,7 @@ from tracebaton_configurator.propagation.redis_messages_text import NAMES, TRACE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tracebaton_configurator.propagation.redis_messages_in_hand import Message
+    from tracebaton_configurator.propagation.redis_messages_current import Message
 
 _MARK = "tracebaton"
 _KNOWN = (*NAMES, _MARK)
@@ -56,7 +56,7 @@ def _text(value: object) -> str | None:
 
 
 class Fields(dict[Any, Any]):
-    """The fields of a message, which is in hand from when they are looked at. A copy is a plain dictionary."""
+    """The fields of a message, which is current from when they are looked at. A copy is a plain dictionary."""
 
     __slots__ = ("message",)
 
@@ -93,7 +93,7 @@ for _name in ("__getitem__", "__contains__", "get", "items", "keys", "values", "
 
 
 class Messages(list[Any]):
-    """A list of messages, each of which is in hand while an iteration is at it. A copy is a plain list."""
+    """A list of messages, each of which is current while an iteration is at it. A copy is a plain list."""
 
     __slots__ = ("messages",)
 
@@ -115,12 +115,12 @@ class Messages(list[Any]):
 
 
 class _Iterator:
-    __slots__ = ("__weakref__", "_at", "_in_hand", "_items")
+    __slots__ = ("__weakref__", "_at", "_items", "_latest")
 
     def __init__(self, items: Messages) -> None:
         self._items: Messages | None = items
         self._at = 0
-        self._in_hand: Message | None = None
+        self._latest: Message | None = None
 
     def __iter__(self) -> _Iterator:
         return self
@@ -129,7 +129,7 @@ class _Iterator:
         return 0 if self._items is None else max(0, len(self._items) - self._at)
 
     def __next__(self) -> Any:
-        message, self._in_hand = self._in_hand, None
+        message, self._latest = self._latest, None
         if message is not None:
             message.let_go()
         items = self._items
@@ -138,7 +138,7 @@ class _Iterator:
             raise StopIteration
         item = items[self._at]
         self._at += 1
-        self._in_hand = message = items.messages.get(id(item))
+        self._latest = message = items.messages.get(id(item))
         if message is not None:
             message.take(self)
         return item

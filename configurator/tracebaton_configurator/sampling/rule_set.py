@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from tracebaton_configurator.sampling.app_routes import templates
 from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.routes import METHODS, Routes, template_of
-from tracebaton_configurator.sampling.rules import Rate, Rule, paths_of, rule_for
+from tracebaton_configurator.sampling.rules import Rate, Rule, is_left_out, paths_of, rule_for
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 _PATHS_KEPT = 4096
 _LONGEST_PATH_KEPT = 256
 _NOT_ROUTED = "(route not known yet)"
-# Commands of Redis that a loop waits with, or asks with whether there is something to do: without end, and about
-# nothing that was done. Spans of its instrumentation have their names.
-_WAITING_COMMANDS = frozenset(
-    (
-        *("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "XREAD", "XREADGROUP"),
-        *("EVAL", "EVALSHA", "FCALL", "PING", "PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "WAIT", "WAITAOF"),
-    )
-)
 _WAITING = Rule("(a Redis command that waits)=0", "CLIENT", None, "*", Rate(None, 0.0))
 
 
@@ -99,6 +91,6 @@ class RuleSet:
         """
         url = url.partition("?")[0]
         rule = next(rule for rule in self.rules if rule.matches_span(kind, name, url))
-        if kind == "CLIENT" and rule.pattern == "*" and name.upper() in _WAITING_COMMANDS:
+        if is_left_out(rule, kind, name):
             rule = _WAITING
         return self._counters.get(rule, f"{kind} {name} {'/'.join(url.split('/', 3)[:3])}")

@@ -29,6 +29,15 @@ DEFAULT_RULES_TEXT = (
     "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT http*://*=10/s+10%, CLIENT *=1/s, *=10/s+10%"
 )
 
+# Commands of Redis that a loop waits with, or asks with whether there is something to do: without end, and about
+# nothing that was done. Spans of its instrumentation have their names.
+_WAITING_COMMANDS = frozenset(
+    (
+        *("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "XREAD", "XREADGROUP"),
+        *("EVAL", "EVALSHA", "FCALL", "PING", "PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "WAIT", "WAITAOF"),
+    )
+)
+
 _MOST_RULES = 1000
 _LONGEST_TEXT = 64 * 1024
 # Matching costs at most the length of the pattern times that of the path, and the path is anybody's.
@@ -135,6 +144,11 @@ def rule_for(rules: Iterable[Rule], method: str, path: str, root_path: str = "")
     """
     paths = paths_of(path, root_path)
     return next(rule for rule in rules if any(rule.matches_request(method, one) for one in paths))
+
+
+def is_left_out(rule: Rule, kind: str, name: str) -> bool:
+    """Whether the rule, which matches the span, is for all spans, and this is one of a Redis command that waits."""
+    return kind == "CLIENT" and rule.pattern == "*" and name.upper() in _WAITING_COMMANDS
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:

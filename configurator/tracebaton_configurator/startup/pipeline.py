@@ -33,8 +33,7 @@ from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, incoming, redis_messages, redis_scripts, threads
-from tracebaton_configurator.propagation.redis_messages_in_hand import any_open, end_all
+from tracebaton_configurator.propagation import http_clients, incoming, redis_scripts, threads
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -51,6 +50,7 @@ from tracebaton_configurator.startup.resource import build_resource, renew_in_ch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from opentelemetry.sdk.resources import Resource
 
@@ -126,7 +126,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     around = merged(
         [
             *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
-            *([redis_messages.around()] if asgi and here.redis_messages else []),
+            *([_redis_messages().around()] if asgi and here.redis_messages else []),
             redis_scripts.around(),
             providers.around(),
         ]
@@ -146,8 +146,9 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         threads.install(here.detach_after)
         if here.redis_messages:
             spans = not {"redis", "*"} & here.disabled_instrumentations
-            redis_messages.install(here.redis_messages, has_spans=spans)
-            first.append(Part("What was received last", end_all, bounded=True, needed=any_open))
+            messages = _redis_messages()
+            messages.install(here.redis_messages, has_spans=spans)
+            first.append(Part("What was received last", messages.end_all, bounded=True, needed=messages.any_open))
     return pipeline
 
 
@@ -209,6 +210,13 @@ def _id_generator(here: Settings) -> IdGenerator:
         return RandomIdGenerator()
     generator: IdGenerator = next(iter(found)).load()()
     return generator
+
+
+def _redis_messages() -> ModuleType:
+    """Imported where it is asked for, which is seldom."""
+    from tracebaton_configurator.propagation import redis_messages
+
+    return redis_messages
 
 
 def _add_exporter(provider: DetachingTracerProvider, name: str, here: Settings) -> QueueSpanProcessor | None:

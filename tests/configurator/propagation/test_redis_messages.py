@@ -28,7 +28,7 @@ from harness import redis_server
 from processes import HOST, Port, wait_for
 
 from tracebaton_configurator.logs.ids import current_ids
-from tracebaton_configurator.propagation import redis_messages, redis_messages_in_hand, threads
+from tracebaton_configurator.propagation import redis_messages, redis_messages_current, threads
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
 from tracebaton_configurator.propagation.redis_messages_streams import Messages
 from tracebaton_configurator.sampling.late_spans import REASON, mark_failed
@@ -114,7 +114,7 @@ def messages(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         return made
 
     yield make
-    redis_messages_in_hand.let_go("", waits=True)
+    redis_messages_current.let_go("", waits=True)
     instrumentor.uninstrument()
     for table, before in zip(tables, kept, strict=True):
         table.clear()
@@ -303,7 +303,7 @@ class TestStreams:
         assert [span.name for span in made.consumed()] == ["process jobs"]
 
     def test_one_list_of_all_of_them(self, messages: Any, client: Client) -> None:
-        """What is in no iteration's hand is in hand from when it is read."""
+        """What no iteration is at is current from when it is read."""
         made = messages()
         with in_trace():
             for number in range(3):
@@ -400,10 +400,44 @@ class TestStreams:
                 assert current_ids().trace_id == "1" * 32  # type: ignore[union-attr]
             assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
             assert reader.blpop(["reply"]) == (b"reply", b"{}")
-            reader.blpop(["reply"], timeout=0.01)
             assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
         assert current_ids() is None
-        assert [span.name for span in made.consumed()] == ["process inner", "process reply", "process outer"]
+        assert [span.name for span in made.consumed()] == ["process inner", "process outer"]
+        assert [f"{link.context.trace_id:032x}" for link in made.consumed()[1].links] == ["1" * 32]
+
+    def test_a_message_whose_fields_nobody_reads(self, messages: Any, client: Client) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+        response = reader.xread({"jobs": 0})
+        for key, _ in response[0][1]:
+            reader.xack("jobs", "workers", key)
+        assert made.consumed() == []
+        del response, _
+        assert [span.name for span in made.consumed()] == ["process jobs"]
+        (acknowledged,) = [span for span in made.spans() if span.name == "XACK"]
+        assert acknowledged.end_time <= made.consumed()[0].end_time
+        assert parents_of([acknowledged], made) == ["process jobs"]
+
+    def test_a_request_that_reads_goes_on_and_links(self, messages: Any, client: Client) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+            client.rpush("reply", "{}")
+        with in_trace(f"00-{'1' * 32}-{'2' * 16}-01"):
+            (batch,) = [batch for _, batch in reader.xread({"jobs": 0})]
+            assert batch[0][1][b"n"] == b"1"
+            assert reader.lpop("reply") == b"{}"
+            assert current_ids().trace_id == "1" * 32  # type: ignore[union-attr]
+            for _, fields in reader.xread({"jobs": 0})[0][1]:
+                assert fields[b"n"]
+                assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+            assert current_ids().trace_id == "1" * 32  # type: ignore[union-attr]
+        request = made.spans()[-1]
+        assert [f"{link.context.trace_id:032x}" for link in request.links] == [TRACE] * 2
+        assert [span.name for span in made.consumed()] == ["process jobs"]
 
     def test_while_off(self, messages: Any, client: Client) -> None:
         made = messages()
@@ -714,15 +748,15 @@ class TestFits:
             key = reader.xadd("jobs", {"n": "1"})
             assert reader.xread({"jobs": 0}) == [[b"jobs", [(key, {b"n": b"1"})]]]
 
-    def test_a_process_ends_with_one_in_hand(self, messages: Any, client: Client) -> None:
+    def test_a_process_ends_with_one_current(self, messages: Any, client: Client) -> None:
         made = messages()
         with in_trace():
             client.rpush("l", "{}")
         redis.Redis(connection_pool=client.connection_pool).lpop("l")
-        assert redis_messages_in_hand.any_open()
-        redis_messages_in_hand.end_all()
+        assert redis_messages_current.any_open()
+        redis_messages_current.end_all()
         assert len(made.consumed()) == 1
-        assert not redis_messages_in_hand.any_open()
+        assert not redis_messages_current.any_open()
 
     def test_without_upstreams_instrumentation(
         self, traced: MakeTraced, socket: str, monkeypatch: pytest.MonkeyPatch
@@ -731,7 +765,7 @@ class TestFits:
             monkeypatch.setattr(owner, "execute_command", owner.execute_command)
         traced()
         redis_messages._replace_commands(redis)
-        message = redis_messages_in_hand.Message("BLPOP", "l", None)
+        message = redis_messages_current.Message("BLPOP", "l", None)
         message.is_read = True
         message.take()
         assert current_ids() is not None

@@ -1,18 +1,20 @@
-"""Which message a thread or task has in hand, from when it is handed out until it has been dealt with.
+"""Which message is current in a thread or task, from when it is handed out until it has been dealt with.
 
-A message is in hand from when an iteration hands it out, or from when its fields are first read, until the iteration
-goes on. After a `break`, an exception or without any iteration it stays in hand until the next command that waits, so
-that what is logged of a failure, and an acknowledgement, belong to it.
+A message is current from when an iteration hands it out, or from when its fields are first read, until the iteration
+goes on. After a `break`, an exception or without any iteration it stays so until the next command that waits, so that
+what is logged of a failure, and an acknowledgement, belong to it. Where other work is going on, a request that waits
+for a reply perhaps, only an iteration makes one current; else that work goes on, and links to the sender.
 
 One whose fields have not been read when the iteration goes on is handled later: by a task, by a coroutine that
-`gather` runs, from a list made of all of them. Its span stays open, and it is in hand again where its fields are read.
-The end of a task, with its exception, is the end of the message that it has in hand. What nobody ends, ends with the
+`gather` runs, from a list made of all of them. Its span stays open, and it is current again where its fields are read.
+The end of a task, with its exception, is the end of the message that is current in it. What nobody ends, ends with the
 last reference to it, or with the process.
 """
 
 from __future__ import annotations
 
 import _thread
+import contextvars
 import sys
 from contextlib import suppress
 from contextvars import ContextVar
@@ -21,10 +23,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from opentelemetry import context as context_api
+from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request
-from tracebaton_configurator.propagation.incoming import Incoming
+from tracebaton_configurator.propagation.incoming import Incoming, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.logs.ids import OwnRequest
 
-_in_hand: ContextVar[Message | None] = ContextVar("tracebaton-redis-message", default=None)
+_current: ContextVar[Message | None] = ContextVar("tracebaton-redis-message", default=None)
 # By task: its latest message, None between two.
 _of_task: WeakKeyDictionary[Any, Message | None] = WeakKeyDictionary()
 _open: WeakSet[Message] = WeakSet()
@@ -54,6 +57,7 @@ class Message:
         "__weakref__",
         "_attributes",
         "_context",
+        "_first_place",
         "_headers",
         "_is_elsewhere",
         "_is_ended",
@@ -87,12 +91,13 @@ class Message:
         self._work: Incoming | None = None
         self._context: Context | None = None
         self._iterator: ref[object] | None = None
-        # While it is in hand: in which thread or task, and what was current there before.
+        # While it is current: in which thread or task, and what was so there before.
         self._place: _Place | None = None
+        self._first_place: _Place | None = None
         self._previous: tuple[Context, OwnRequest | None, Message | None] | None = None
 
     def take(self, iterator: object = None) -> None:
-        """Have it in hand here, for as long as the iterator lives if there is one."""
+        """Make it current here, for as long as the iterator lives if there is one."""
         try:
             _let_go_of_others(self)
             place = _Place.here()
@@ -101,9 +106,13 @@ class Message:
             self._iterator = ref(iterator) if iterator is not None else None
             if self._place is not None:
                 return
-            self._previous = context_api.get_current(), current_request.get(), _in_hand.get()
+            if iterator is None and self._first_place in {None, place} and _is_at_work():
+                self._link()
+                return
+            self._first_place = self._first_place or place
+            self._previous = context_api.get_current(), current_request.get(), _current.get()
             self._place = place
-            _in_hand.set(self)
+            _current.set(self)
             place.watch(self)
             if self._work is None:
                 _open.add(self)
@@ -121,11 +130,11 @@ class Message:
         if self._is_ended:
             return
         try:
-            now, place = _in_hand.get(), _Place.here()
+            now, place = _current.get(), _Place.here()
             if place == self._place:
                 self.is_read = True
             elif now is self or (self._context is not None and context_api.get_current() is self._context):
-                # In what was started while it was in hand, and has its context anyway.
+                # In what was started while it was current, and has its context anyway.
                 self._is_elsewhere = True
                 if self._work is not None and self._work.until:
                     self._work.until = monotonic_ns()
@@ -140,17 +149,21 @@ class Message:
         return self._iterator is not None and self._iterator() is not None
 
     def let_go(self) -> bool:
-        """End it, or suspend it where it is dealt with elsewhere or later; whether it was in hand here."""
-        _let_go_of_others(self)
-        place = _Place.here()
-        if self._place != place:
+        """End it, or suspend it where it is dealt with elsewhere or later; whether it was current here."""
+        try:
+            _let_go_of_others(self)
+            place = _Place.here()
+            if self._place != place:
+                return False
+            self._leave()
+            if self.is_read and not self._is_elsewhere:
+                self.end()
+            elif self._work is not None:
+                self._work.until = monotonic_ns()
+                place.forget(self)
+        except Exception as error:  # noqa: BLE001 (see `take`)
+            report_error(_FAILED, error)
             return False
-        self._leave()
-        if self.is_read and not self._is_elsewhere:
-            self.end()
-        elif self._work is not None:
-            self._work.until = monotonic_ns()
-            place.forget(self)
         return True
 
     def end(self, error: BaseException | None = None) -> None:
@@ -170,12 +183,19 @@ class Message:
             self._work.until = 0
         self.end(error)
 
+    def _link(self) -> None:
+        """It is part of what goes on."""
+        self.end()
+        sender = get_current_span(context_of(self._headers)).get_span_context()
+        if sender.is_valid:
+            get_current_span().add_link(sender)
+
     def _leave(self) -> None:
         previous, self._previous, self._place = self._previous, None, None
         if previous is None:
             return
         context, request, message = previous
-        _in_hand.set(message)
+        _current.set(message)
         if context_api.get_current() is self._context:  # else it has been left already, as a whole
             context_api.attach(context)
         if self._work is not None and current_request.get() is self._work.decision:
@@ -207,7 +227,8 @@ class _Place(NamedTuple):
         if task is None:
             return
         if task not in _of_task:
-            task.add_done_callback(_end_with_task)
+            # A copy of the context would keep alive what is current now.
+            task.add_done_callback(_end_with_task, context=contextvars.Context())
         _of_task[task] = message
 
     def forget(self, message: Message) -> None:
@@ -216,10 +237,16 @@ class _Place(NamedTuple):
             _of_task[task] = None
 
 
+def _is_at_work() -> bool:
+    """Whether something else goes on here that has a trace: a request, or a span of the application's."""
+    request = current_request.get()
+    return (request is not None and not request.answered) or get_current_span().is_recording()
+
+
 def _let_go_of_others(message: Message) -> None:
-    """What stays in hand here without an iteration makes way."""
+    """What stays current here without an iteration makes way."""
     for _ in range(_DEEPEST):
-        now = _in_hand.get()
+        now = _current.get()
         if now is None or now is message or now.is_iterated() or not now.let_go():
             return
 
@@ -227,7 +254,7 @@ def _let_go_of_others(message: Message) -> None:
 def let_go(command: str, *, waits: bool) -> None:
     """To be called before a command that waits, or before any other command that receives."""
     for _ in range(_DEEPEST):
-        now = _in_hand.get()
+        now = _current.get()
         if now is None or now.is_iterated() or not (waits or now.command == command) or not now.let_go():
             return
 
@@ -235,7 +262,7 @@ def let_go(command: str, *, waits: bool) -> None:
 def end_all() -> None:
     """At the end of the process, which is perhaps an exception's."""
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    mine = _in_hand.get()
+    mine = _current.get()
     for message in list(_open):
         message.end(error if message is mine else None)
 
