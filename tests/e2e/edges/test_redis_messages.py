@@ -9,7 +9,7 @@ import httpx
 import pytest
 import redis
 from libraries import ages
-from processes import HOST, is_listening
+from processes import HOST, is_listening, wait_for
 
 from conftest import assert_whole
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from processes import Child
 
     from conftest import Edge
+    from tracebaton.view.spans import Span
 
 REDIS = ages("redis>=8", "redis==5.2.0")
 NAMES = ("sampled", "unsampled", "failing")
@@ -43,23 +44,31 @@ def of_jobs(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {str(line["message"]).split()[2].rstrip(":"): line for line in said}
 
 
+def calls_in(spans: Sequence[Span]) -> Counter[tuple[str, str]]:
+    """How many there are over HTTP, by service and kind."""
+    return Counter((span.service, span.kind) for span in spans if "http.url" in span.attributes)
+
+
 @pytest.mark.parametrize("libraries", REDIS)
 def test_work_that_is_handed_on(edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]) -> None:
-    kinds = [(what, style) for what in ("stream", "list") for style in ("sync", "async")]
+    kinds = [(what, style) for what in ("stream", "list", "channel") for style in ("sync", "async")]
     for what, style in kinds:
         for sampled in (True, False):
             cell(f"Redis {what}s", libraries[0], style=style, sampled=sampled)
     url = edge.system.start_redis()
-    env = {"REDIS_URL": url, "OTEL_TRACEBATON_REDIS_MESSAGES": "streams, lists"}
+    env = {"REDIS_URL": url, "OTEL_TRACEBATON_REDIS_MESSAGES": "streams, lists, pubsub"}
     peer = serve(edge, "peer")
     rules = "POST /send/sampled=1, *=0"
     sender = serve(edge, "redis_sender", libraries, OTEL_TRACES_SAMPLER_ARG=rules, **env)
     workers = dict(start_worker(edge, libraries, {**env, "PEER": peer}, *kind) for kind in kinds)
+    with redis.Redis.from_url(url) as client:
+        channels = [f"channel-{style}" for style in ("sync", "async")]
+        assert wait_for(lambda: {count for _, count in client.pubsub_numsub(*channels)} == {1}, 30)
     for name in NAMES:
         httpx.post(f"{sender}/send/{name}").raise_for_status()
     for worker, child in workers.items():
         child.wait_until(lambda worker=worker: len(of_jobs(edge.system.logs(worker))) == 3, "its jobs", 30)
-    spans = edge.spans(lambda spans: Counter(span.kind for span in spans)["CONSUMER"] == 8)
+    spans = edge.spans(lambda spans: Counter(span.kind for span in spans)["CONSUMER"] == 12)
     spans = [span for span in spans if span.name != "XGROUP CREATE"]  # which begins a worker, and is no part of a job
     traces = {span.trace_id for span in spans if span.service == "redis_sender" and span.kind == "SERVER"}
     assert len(traces) == 1
@@ -84,7 +93,7 @@ def test_work_that_is_handed_on(edge: Edge, cell: Callable[..., None], libraries
         assert called == {("CONSUMER", f"process {worker}"): 1, ("CLIENT", "GET"): 1, **acknowledged}
     sampled = [span for span in spans if span.trace_id in traces]
     assert_whole(sampled)
-    assert Counter(span.kind for span in sampled if span.service == "peer") == {"SERVER": 4}
+    assert Counter(span.kind for span in sampled if span.service == "peer") == {"SERVER": 6}
     assert {span.trace_id for span in spans} - traces == {
         of_jobs(edge.system.logs(worker))["failing"]["trace_id"] for worker in workers
     }
@@ -99,7 +108,8 @@ def test_calls_of_a_worker_are_no_polls(edge: Edge, cell: Callable[..., None], l
         client.rpush("jobs", *range(40))
         peer = serve(edge, "peer")
         edge.start("poller", "python", "redis_poller.py", libraries=libraries, env={"REDIS_URL": url, "PEER": peer})
-        spans = edge.spans(lambda spans: Counter(span.service for span in spans)["peer"] >= 40, 40)
+        enough = Counter({("peer", "SERVER"): 40, ("poller", "CLIENT"): 40})
+        spans = edge.spans(lambda spans: calls_in(spans) >= enough, 40)
         assert client.xrange("started")[0][1] == {b"name": b"poller"}  # type: ignore[index]
     calls = [span for span in spans if span.service == "poller"]
     assert Counter(span.name for span in calls if span.name in ("GET", "BLPOP", "PING")) == {"GET": 40}

@@ -16,5 +16,6 @@ client = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"])
 async def send(name: str) -> dict[str, Any]:
     for style in ("sync", "async"):
         await client.xadd(f"stream-{style}", {"name": name})
+        await client.publish(f"channel-{style}", f'{{"name": "{name}"}}')
         await client.rpush(f"list-{style}", f'{{"name": "{name}"}}')
     return {}

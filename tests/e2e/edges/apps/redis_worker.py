@@ -1,4 +1,4 @@
-"""Workers as people write them, `python redis_worker.py stream|list sync|async`: a job is a call of another agent."""
+"""Workers as people write them, `python redis_worker.py stream|list|channel sync|async`: a job is a call."""
 
 from __future__ import annotations
 
@@ -80,13 +80,38 @@ async def pop_async(client: Any) -> None:
                 log.exception("failed")
 
 
+def listen(client: Any) -> None:
+    pubsub = client.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("channel-sync")
+    messages = pubsub.listen()
+    while True:
+        message = next(messages)
+        try:
+            handle(json.loads(message["data"])["name"])
+        except ValueError:
+            log.exception("failed")
+
+
+async def listen_async(client: Any) -> None:
+    async with client.pubsub() as pubsub:
+        await pubsub.subscribe("channel-async")
+        while True:
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
+            if message is not None:
+                try:
+                    await handle_async(json.loads(message["data"])["name"])
+                except ValueError:
+                    log.exception("failed")
+
+
 def main() -> None:
     what, style = sys.argv[1:]
     url = os.environ["REDIS_URL"]
     if style == "sync":
-        {"stream": stream, "list": pop}[what](redis.Redis.from_url(url))
+        {"stream": stream, "list": pop, "channel": listen}[what](redis.Redis.from_url(url))
     else:
-        asyncio.run({"stream": stream_async, "list": pop_async}[what](redis.asyncio.Redis.from_url(url)))
+        work = {"stream": stream_async, "list": pop_async, "channel": listen_async}[what]
+        asyncio.run(work(redis.asyncio.Redis.from_url(url)))
 
 
 main()
