@@ -8,7 +8,7 @@ for a reply perhaps, only an iteration makes one current; else that work goes on
 One whose fields have not been read when the iteration goes on is handled later: by a task, by a coroutine that
 `gather` runs, from a list made of all of them. Its span stays open, and it is current again where its fields are read.
 The end of a task, with its exception, is the end of the message that is current in it. What nobody ends, ends with the
-last reference to it, or with the process.
+last reference to it, with the process, or with the second command that its reader waits with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 _current: ContextVar[Message | None] = ContextVar("tracebaton-redis-message", default=None)
 # By task: its latest message, None between two.
 _of_task: WeakKeyDictionary[Any, Message | None] = WeakKeyDictionary()
-_open: WeakSet[Message] = WeakSet()
+# By identity; a dictionary, which another thread may change while it is copied.
+_open: dict[int, ref[Message]] = {}
 _FAILED = "The trace of a Redis message could not be followed"
 # Messages of messages of messages: more than anybody handles within one another.
 _DEEPEST = 100
@@ -59,12 +60,14 @@ class Message:
         "_context",
         "_first_place",
         "_headers",
+        "_is_a_tasks",
         "_is_elsewhere",
         "_is_ended",
         "_iterator",
         "_name",
         "_place",
         "_previous",
+        "_waits",
         "_work",
         "command",
         "is_read",
@@ -78,7 +81,8 @@ class Message:
         attributes: Mapping[str, AttributeValue] | None = None,
     ) -> None:
         self.command = command
-        self.is_read = self._is_elsewhere = self._is_ended = False
+        self.is_read = self._is_elsewhere = self._is_a_tasks = self._is_ended = False
+        self._waits = 0
         self._name = f"process {destination}".rstrip()
         self._headers = headers
         self._attributes: dict[str, AttributeValue] = {
@@ -115,7 +119,7 @@ class Message:
             _current.set(self)
             place.watch(self)
             if self._work is None:
-                _open.add(self)
+                _open[id(self)] = ref(self)
                 self._work = Incoming(self._name, self._headers, attributes=self._attributes).__enter__()
                 self._context = self._work.keep_in_context()
             elif self._context is not None:
@@ -136,11 +140,13 @@ class Message:
             elif now is self or (self._context is not None and context_api.get_current() is self._context):
                 # In what was started while it was current, and has its context anyway.
                 self._is_elsewhere = True
+                self._is_a_tasks = place.task is not None
                 if self._work is not None and self._work.until:
                     self._work.until = monotonic_ns()
                 place.watch(self)
             elif self._place is None and (now is None or not now.is_iterated()):
                 self.is_read = True
+                self._is_a_tasks = place.task is not None
                 self.take()
         except Exception as error:  # noqa: BLE001 (see `take`)
             report_error(_FAILED, error)
@@ -171,11 +177,23 @@ class Message:
         if self._is_ended:
             return
         self._is_ended = True
-        _open.discard(self)
+        _open.pop(id(self), None)
         if self._place is not None and self._place == _Place.here():
             self._leave()
         if self._work is not None:
             self._work.end(error)
+
+    def note_wait(self, place: _Place) -> None:
+        """Its reader waits for others: what nobody deals with ends, and begins anew with whoever reads it later."""
+        if self._place is not None or self._first_place != place or self._is_a_tasks:
+            return
+        self._waits += 1
+        if self._waits > 1:
+            self.end()
+            if not self.is_read and not self._is_elsewhere:
+                self._work = self._context = self._first_place = None
+                self._is_ended = False
+                self._waits = 0
 
     def end_with_task(self, error: BaseException | None) -> None:
         """It was dealt with by a task, until now."""
@@ -252,19 +270,27 @@ def _let_go_of_others(message: Message) -> None:
 
 
 def let_go(command: str, *, waits: bool) -> None:
-    """To be called before a command that waits, or before any other command that receives."""
+    """To be called before a command that waits, or before any other command that receives. Never raises."""
     for _ in range(_DEEPEST):
         now = _current.get()
         if now is None or now.is_iterated() or not (waits or now.command == command) or not now.let_go():
-            return
+            break
+    if waits and _open:
+        place = _Place.here()
+        for message in _all_open():
+            message.note_wait(place)
 
 
 def end_all() -> None:
     """At the end of the process, which is perhaps an exception's."""
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     mine = _current.get()
-    for message in list(_open):
+    for message in _all_open():
         message.end(error if message is mine else None)
+
+
+def _all_open() -> list[Message]:
+    return [message for known in list(_open.values()) if (message := known()) is not None]
 
 
 def any_open() -> bool:

@@ -420,6 +420,25 @@ class TestStreams:
         assert acknowledged.end_time <= made.consumed()[0].end_time
         assert parents_of([acknowledged], made) == ["process jobs"]
 
+    def test_one_that_nobody_deals_with_waits_for_no_other_message(self, messages: Any, client: Client) -> None:
+        """Its span ends with the second command that waits; whoever reads it after that has another."""
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+        response = reader.xread({"jobs": 0})
+        for _ in response[0][1]:
+            reader.set("x", 1)
+        reader.xread({"jobs": "$"}, block=1)
+        assert made.consumed() == []
+        reader.xread({"jobs": "$"}, block=1)
+        assert len(made.consumed()) == 1
+        assert response[0][1][0][1][b"n"] == b"1"
+        assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+        reader.xread({"jobs": "$"}, block=1)
+        assert len(made.consumed()) == 2
+        assert parents_of(made.consumed(), made) == ["XADD"] * 2
+
     def test_a_request_that_reads_goes_on_and_links(self, messages: Any, client: Client) -> None:
         made = messages()
         reader = redis.Redis(connection_pool=client.connection_pool)
