@@ -23,7 +23,8 @@ NAMES = ("traceparent", "tracestate", "baggage")
 TRACEPARENT = regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST = 1 << 20
 _WHITE = " \t\r\n"
-_STRING = r'"((?:[^"\\\x00-\x1f]|\\.){0,9000})"'
+_LONGEST_MEMBER = 9000
+_STRING = rf'"((?:[^"\\\x00-\x1f]|\\.){{0,{_LONGEST_MEMBER}}})"'
 # The last comma is ours, too: no object begins with one.
 _MEMBERS = (
     rf'([{_WHITE}]*\{{)("traceparent" :"({TRACEPARENT.pattern})"'
@@ -49,17 +50,18 @@ def put_into(value: V, headers: Mapping[str, str]) -> V:
     if found is None or "traceparent" in found:
         return value
     at = text.index("{") + 1
-    members = [f'"{name}" :{json.dumps(headers[name])}' for name in NAMES if name in headers and name not in found]
+    texts = {name: json.dumps(headers[name]) for name in NAMES if name in headers and name not in found}
+    members = [f'"{name}" :{text}' for name, text in texts.items() if len(text) <= _LONGEST_MEMBER]
     added = ",".join(members) + ("," if found else "")
-    if isinstance(value, str):
-        return value[:at] + added + value[at:]  # type: ignore[return-value]
-    data = bytes(value)  # type: ignore[call-overload]
-    return data[:at] + added.encode() + data[at:]  # type: ignore[no-any-return]
+    data: Any = value if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
+    sent: V = data[:at] + (added if isinstance(value, str) else added.encode()) + data[at:]
+    back = take_out(sent)
+    return sent if back is not None and back.value == data else value
 
 
 def take_out(value: Any) -> TakenOut | None:
     """None where there is no trace context in it."""
-    if not isinstance(value, (str, bytes)) or len(value) > _LONGEST + 20_000:
+    if not isinstance(value, (str, bytes)) or len(value) > _LONGEST + 3 * _LONGEST_MEMBER:
         return None
     match: Match[Any] | None = (_OURS if isinstance(value, str) else _OURS_IN_BYTES).match(value)  # type: ignore[arg-type]
     if match is None:

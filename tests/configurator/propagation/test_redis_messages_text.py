@@ -83,6 +83,22 @@ def test_the_applications_own_is_followed_and_stays() -> None:
         assert found.value == text.encode()
 
 
+@pytest.mark.parametrize("text", ['{"baggage" :"mine"}', '{"baggage" :"mine","a":1}', '{"tracestate" :"","b" :1}'])
+def test_what_could_not_be_told_from_the_applications_own_is_not_put_in(text: str) -> None:
+    sent = put_into(text, {"traceparent": PARENT})
+    found = take_out(sent)
+    assert (text if found is None else found.value) == text
+
+
+@pytest.mark.parametrize("size", [8000, 20_000])
+def test_what_is_too_long_to_be_taken_out_is_not_put_in(size: int) -> None:
+    for character in ("x", '"', "\u00e9"):
+        sent = put_into('{"a":1}', {"traceparent": PARENT, "baggage": character * size})
+        found = take_out(sent)
+        assert found is not None
+        assert found.value == '{"a":1}'
+
+
 @pytest.mark.parametrize("parent", ["nonsense", PARENT.upper(), PARENT[:-1], ""])
 def test_an_invalid_one_is_passed_on(parent: str) -> None:
     text = f'{{"traceparent" :"{parent}","a":1}}'
