@@ -19,6 +19,20 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "apscheduler",
+            "apscheduler",
+            "3.10 to 3.11",
+            "run_job, run_coroutine_job, BaseScheduler._process_jobs, the state of Job",
+            "a run is a trace of its own, linked to the request that has added the job",
+        ),
+        Patch(
+            "arq",
+            "arq",
+            "0.26.1 to 0.28.0",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job, Worker._poll_iteration",
+            "a job is a part of the trace of what has added it",
+        ),
+        Patch(
             "asgi-redaction",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",
@@ -47,11 +61,25 @@ CATALOGUE = {
             "each line of the access log has the ids of its request, and is one line of JSON",
         ),
         Patch(
+            "dramatiq",
+            "dramatiq",
+            "1.17.0 to 2.2.1",
+            "emit_before and emit_after of Broker, WorkerThread.process_message, ConsumerThread.run",
+            "a message is a part of the trace of what has sent it",
+        ),
+        Patch(
             "eliot",
             "eliot",
             "1.18",
             "eliot._output.Destinations.send",
             "each message has the ids of its request",
+        ),
+        Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
         ),
         Patch(
             "executors",
@@ -138,6 +166,20 @@ CATALOGUE = {
             "importing httpx imports no command-line client, which no service runs",
         ),
         Patch(
+            "httpx-transports",
+            "httpx",
+            "0.28",
+            "Client._send_single_request, AsyncClient._send_single_request",
+            "calls through transports of the application's own carry the trace",
+        ),
+        Patch(
+            "huey",
+            "huey",
+            "2.5.1 to 3.5.4",
+            "Huey.execute, _emit, serialize_task, deserialize_task, Serializer._serialize, _deserialize, Worker.loop",
+            "a task is a part of the trace of what has added it",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -178,6 +220,21 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.metrics._internal._set_meter_provider",
             "metrics of the application's own count every request",
+        ),
+        Patch(
+            "other-clients",
+            "requests, urllib3, aiohttp, CPython's urllib",
+            "2.32 to 2.34, 2.0 to 2.8, 3.10 to 3.14, 3.10 to 3.14",
+            "Session.send, HTTPConnectionPool.urlopen, aiohttp.ClientSession.__init__, OpenerDirector.open",
+            "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
+        ),
+        Patch(
+            "process-pools",
+            "CPython",
+            "3.10 to 3.14",
+            "_WorkItem, _CallItem and _ResultItem of concurrent.futures.process, BaseProcess.start of multiprocessing, "
+            "and of its pools Pool.apply_async, _map_async, imap, imap_unordered and worker",
+            "what a request gives to a pool of processes has its context, and the pool's processes have none",
         ),
         Patch(
             "raise-signal",
@@ -223,11 +280,25 @@ CATALOGUE = {
             "each line is one line of JSON",
         ),
         Patch(
+            "rq",
+            "rq",
+            "1.16.2 to 3.0.0",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
+            "a job is a part of the trace of what has added it",
+        ),
+        Patch(
             "sigterm",
             "CPython",
             "3.10 to 3.14",
             "signal.getsignal, signal.signal",
             "the application sees SIGTERM's default action where the handler that flushes stands",
+        ),
+        Patch(
+            "spawned-processes",
+            "CPython",
+            "3.10 to 3.14",
+            "multiprocessing.spawn.get_preparation_data, multiprocessing.spawn.prepare",
+            "a process that a request spawns has its context",
         ),
         Patch(
             "starlette",
@@ -244,6 +315,20 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "subprocesses",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "a program that a request starts has its trace context in its environment",
+        ),
+        Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",
@@ -256,6 +341,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -277,6 +369,27 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "uvloop-subprocesses",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
+            "programs that are started by it have the environment that those of subprocess have",
+        ),
+        Patch(
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
+        ),
+        Patch(
+            "websockets",
+            "websockets",
+            "13 to 16",
+            "websockets.client.ClientProtocol.send_request",
+            "the handshake carries the trace",
         ),
     )
 }

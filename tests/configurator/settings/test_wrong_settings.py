@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tracebaton_configurator import environment_variables as ours
+from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.settings import Settings, read_settings, wants_strict
+from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.settings.propagators import VARIABLE, as_upstream_takes_it
 
 BOOLEANS = {
@@ -417,7 +419,9 @@ def test_log_extras(value: str, reason: str) -> None:
 def test_disabled_patches() -> None:
     variable = "OTEL_TRACEBATON_DISABLED_PATCHES"
     (problem,) = read({variable: "httpx, htpx"}).problems
-    assert str(problem).startswith(f"{variable}='httpx, htpx' names unknown patches (htpx) (expected asgi-redaction, ")
+    assert str(problem).startswith(
+        f"{variable}='httpx, htpx' names unknown patches (htpx) (expected {min(CATALOGUE)}, "
+    )
     assert read({variable: "httpx, loguru"}).disabled_patches == {"httpx", "loguru"}
 
 
@@ -426,6 +430,7 @@ def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words, "OTEL_TRACEBATON_REDIS_MESSAGES"}
     told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_LOG_EXTRAS", "OTEL_TRACEBATON_DISABLED_PATCHES"}
     told.add("OTEL_TRACEBATON_LOG_FIELDS")  # see test_field_names.py
+    told |= set(OVERRIDES.values())  # see test_overrides.py
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 

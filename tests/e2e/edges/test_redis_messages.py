@@ -8,29 +8,21 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import redis
+from edge_services import assert_whole, serve
 from libraries import ages
-from processes import HOST, is_listening, wait_for
-
-from conftest import assert_whole
+from processes import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from edge_services import Edge
     from processes import Child
 
-    from conftest import Edge
     from tracebaton.view.spans import Span
 
 REDIS = ages("redis>=8", "redis==5.2.0")
 NAMES = ("sampled", "unsampled", "failing")
-
-
-def serve(edge: Edge, name: str, libraries: tuple[str, ...] = (), **env: str) -> str:
-    port = edge.system.free_port()
-    child = edge.start(name, "uvicorn", f"{name}:app", "--port", str(port), libraries=libraries, env=env)
-    child.wait_until(lambda: is_listening(port), "listening", 30)
-    return f"http://{HOST}:{port}"
 
 
 def start_worker(edge: Edge, libraries: tuple[str, ...], env: dict[str, str], *words: str) -> tuple[str, Child]:
@@ -57,9 +49,9 @@ def test_work_that_is_handed_on(edge: Edge, cell: Callable[..., None], libraries
             cell(f"Redis {what}s", libraries[0], style=style, sampled=sampled)
     url = edge.system.start_redis()
     env = {"REDIS_URL": url, "OTEL_TRACEBATON_REDIS_MESSAGES": "streams, lists, pubsub"}
-    peer = serve(edge, "peer")
+    _, peer = serve(edge, "peer", "peer:app")
     rules = "POST /send/sampled=1, *=0"
-    sender = serve(edge, "redis_sender", libraries, OTEL_TRACES_SAMPLER_ARG=rules, **env)
+    _, sender = serve(edge, "redis_sender", "redis_sender:app", libraries, OTEL_TRACES_SAMPLER_ARG=rules, **env)
     workers = dict(start_worker(edge, libraries, {**env, "PEER": peer}, *kind) for kind in kinds)
     with redis.Redis.from_url(url) as client:
         channels = [f"channel-{style}" for style in ("sync", "async")]
@@ -106,7 +98,7 @@ def test_calls_of_a_worker_are_no_polls(edge: Edge, cell: Callable[..., None], l
     url = edge.system.start_redis()
     with redis.Redis.from_url(url) as client:
         client.rpush("jobs", *range(40))
-        peer = serve(edge, "peer")
+        _, peer = serve(edge, "peer", "peer:app")
         edge.start("poller", "python", "redis_poller.py", libraries=libraries, env={"REDIS_URL": url, "PEER": peer})
         enough = Counter({("peer", "SERVER"): 40, ("poller", "CLIENT"): 40})
         spans = edge.spans(lambda spans: calls_in(spans) >= enough, 40)

@@ -1,0 +1,228 @@
+"""HTTP clients that upstream has instrumentations for, where these are not installed.
+
+They are not dependencies: each wants exactly its own release of `opentelemetry-instrumentation`, and they are not
+always released together. Where one is installed it is what is used, and this leaves its client alone.
+
+* requests, urllib, urllib3: their method that makes a call (`redirects.HOPS`);
+* aiohttp: one more TraceConfig in each session, as upstream does it;
+* httpx: transports of the application's own, which upstream's instrumentation for httpx does not see;
+* websockets: the handshake's headers, without a span.
+
+Checked with requests 2.32 to 2.34, urllib3 2.0 to 2.8, aiohttp 3.10 to 3.14, httpx 0.28, websockets 13 to 16.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request
+
+from opentelemetry import propagate
+
+from tracebaton_configurator.patching import registry
+from tracebaton_configurator.propagation.outgoing import TracedClient
+from tracebaton_configurator.propagation.redirects import HOPS, take_out_if_excluded, watch_hops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import ModuleType
+
+    Args = tuple[Any, ...]
+    Kwargs = dict[str, Any]
+
+# The names of upstream's instrumentations, and the module whose import each waits for.
+_MODULES = {"aiohttp-client": "aiohttp", "requests": "requests", "urllib": "urllib.request", "urllib3": "urllib3"}
+
+
+def serve(without: Collection[str], on_served: Callable[[str], object]) -> None:
+    """Patch the clients, as they are imported, whose instrumentation is among `without`; `on_served` with its name."""
+    for name in without:
+        module = _MODULES.get(name)
+        if module is not None:
+            registry.apply_on_import("other-clients", module, partial(_serve, name, on_served))
+    registry.apply_on_import("httpx-transports", "httpx", _serve_transports)
+    registry.apply_on_import("websockets", "websockets.client", _serve_websockets)
+
+
+def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) -> None:
+    client = TracedClient(name)
+    if name == "aiohttp-client":
+        _serve_aiohttp(client, module)
+    else:
+        watch_hops(name)
+        _serve_calls(name, client)
+    on_served(name)
+
+
+def _serve_calls(name: str, client: TracedClient) -> None:
+    from wrapt import wrap_function_wrapper
+
+    module, method, parts = HOPS[name]
+
+    def call(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
+        outgoing = None
+        with suppress(Exception):  # what is wrong with the arguments is for the client to say
+            args, kwargs = _FORMS[name](instance, args, kwargs)
+            url, _ = parts(instance, args, kwargs)
+            outgoing = client.begin(_METHODS[name](args, kwargs), url)
+            if outgoing is not None:
+                headers = parts(instance, args, kwargs)[1]
+                for key, value in outgoing.headers.items():
+                    headers[key] = value
+        if outgoing is None:
+            return wrapped(*args, **kwargs)
+        try:
+            with outgoing.entered():
+                response = wrapped(*args, **kwargs)
+        except BaseException as error:
+            outgoing.end(error)
+            raise
+        outgoing.answered(getattr(response, "status_code", getattr(response, "status", 0)))
+        outgoing.end()
+        return response
+
+    wrap_function_wrapper(module, method, call)
+
+
+def _as_it_is(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    return args, kwargs
+
+
+def _with_request(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """urllib: an address becomes the request that `OpenerDirector.open` would make of it."""
+    url = args[0] if args else kwargs.pop("fullurl")
+    if isinstance(url, str):
+        data = args[1] if len(args) > 1 else kwargs.get("data")
+        url = Request(url, data)  # noqa: S310 (the application's own call)
+    return (url, *args[1:]), kwargs
+
+
+def _with_headers(pool: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    """urllib3: headers that are this call's own; without any it would take those of the pool."""
+    given = args[3] if len(args) > 3 else kwargs.get("headers")
+    given = pool.headers if given is None else given
+    own = given.copy() if hasattr(given, "copy") else dict(given)
+    return ((*args[:3], own, *args[4:]), kwargs) if len(args) > 3 else (args, {**kwargs, "headers": own})
+
+
+_FORMS: dict[str, Callable[[Any, Args, Kwargs], tuple[Args, Kwargs]]] = {
+    "requests": _as_it_is,
+    "urllib": _with_request,
+    "urllib3": _with_headers,
+}
+_METHODS: dict[str, Callable[[Args, Kwargs], str]] = {
+    "requests": lambda args, kwargs: (args[0] if args else kwargs["request"]).method,
+    "urllib": lambda args, _: args[0].get_method(),
+    "urllib3": lambda args, kwargs: args[0] if args else kwargs["method"],
+}
+
+
+def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
+    from wrapt import wrap_function_wrapper
+
+    async def start(_: Any, context: Any, params: Any) -> None:
+        context.outgoing = client.begin(params.method, str(params.url))
+        if context.outgoing is not None:
+            for key, value in context.outgoing.headers.items():
+                params.headers[key] = value
+
+    async def end(_: Any, context: Any, params: Any) -> None:
+        if context.outgoing is not None:
+            context.outgoing.answered(params.response.status)
+            context.outgoing.end()
+
+    async def fail(_: Any, context: Any, params: Any) -> None:
+        if context.outgoing is not None:
+            context.outgoing.end(params.exception)
+
+    async def redirect(_: Any, context: Any, params: Any) -> None:
+        if context.outgoing is not None:
+            with suppress(Exception):  # the application's call goes on
+                pairs = frozenset((name.lower(), value) for name, value in context.outgoing.headers.items())
+                take_out_if_excluded(params, client.excluded, pairs)
+
+    def own_context(**kwargs: Any) -> SimpleNamespace:
+        return SimpleNamespace(outgoing=None, **{"trace_request_ctx": {}, **kwargs})
+
+    config = aiohttp.TraceConfig(trace_config_ctx_factory=own_context)
+    config.on_request_start.append(start)
+    config.on_request_end.append(end)
+    config.on_request_exception.append(fail)
+    config.on_request_redirect.append(redirect)
+    config.freeze()
+
+    def init(wrapped: Callable[..., None], _: Any, args: Args, kwargs: Kwargs) -> None:
+        wrapped(*args, **{**kwargs, "trace_configs": [*(kwargs.get("trace_configs") or ()), config]})
+
+    wrap_function_wrapper(aiohttp, "ClientSession.__init__", init)
+
+
+def _serve_transports(httpx: ModuleType) -> None:
+    from wrapt import wrap_function_wrapper
+
+    client = TracedClient("httpx")
+    # Upstream's instrumentation is in these, or there is no network: an application in the same process would find
+    # itself below a call that suppresses the spans of its own requests.
+    left_alone = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.ASGITransport, httpx.WSGITransport)
+    modules = ("opentelemetry.instrumentation.httpx", "starlette.testclient")
+
+    def is_left_alone(transport: Any) -> bool:
+        return isinstance(transport, left_alone) or any(one.__module__ in modules for one in type(transport).__mro__)
+
+    def begin(instance: Any, request: Any) -> Any:
+        with suppress(Exception):  # what is wrong with a request is for httpx to say
+            if is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
+                return None
+            outgoing = client.begin(request.method, str(request.url))
+            if outgoing is not None:
+                request.headers.update(outgoing.headers)
+            return outgoing
+        return None
+
+    def send(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
+        outgoing = begin(instance, args[0] if args else kwargs.get("request"))
+        if outgoing is None:
+            return wrapped(*args, **kwargs)
+        try:
+            with outgoing.entered():
+                response = wrapped(*args, **kwargs)
+        except BaseException as error:
+            outgoing.end(error)
+            raise
+        outgoing.answered(response.status_code)
+        outgoing.end()
+        return response
+
+    async def send_async(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
+        outgoing = begin(instance, args[0] if args else kwargs.get("request"))
+        if outgoing is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            with outgoing.entered():
+                response = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            outgoing.end(error)
+            raise
+        outgoing.answered(response.status_code)
+        outgoing.end()
+        return response
+
+    wrap_function_wrapper(httpx, "Client._send_single_request", send)
+    wrap_function_wrapper(httpx, "AsyncClient._send_single_request", send_async)
+
+
+def _serve_websockets(client: ModuleType) -> None:
+    original = client.ClientProtocol.send_request
+
+    def send_request(self: Any, request: Any) -> None:
+        with suppress(Exception):  # the handshake is the application's
+            if "traceparent" not in request.headers:
+                headers: dict[str, str] = {}
+                propagate.inject(headers)
+                for key, value in headers.items():
+                    request.headers[key] = value
+        original(self, request)
+
+    client.ClientProtocol.send_request = send_request
