@@ -251,6 +251,21 @@ CATALOGUE = {
             "nothing of a trace follows a redirect to a host on the excluded list",
         ),
         Patch(
+            "redis-commands",
+            "opentelemetry-instrumentation-redis",
+            "0.63b0 to 0.66b2",
+            "_traced_execute_factory, _async_traced_execute_factory; where it is disabled, execute_command of clients",
+            "a message that was received ends before the next command waits",
+        ),
+        Patch(
+            "redis-messages",
+            "redis",
+            "5.2 to 8.1",
+            "the serializers of redis.connection, pack_command of redis.asyncio's, the tables of callbacks in"
+            " redis._parsers, parse_response and handle_message of PubSub",
+            "OTEL_TRACEBATON_REDIS_MESSAGES: the trace goes along inside messages, and is taken out again",
+        ),
+        Patch(
             "redis-scripts",
             "opentelemetry-instrumentation-redis",
             "0.66b2",

@@ -81,6 +81,7 @@ class Incoming:
         "_base",
         "_began",
         "_client",
+        "_context",
         "_follows",
         "_headers",
         "_links",
@@ -92,6 +93,7 @@ class Incoming:
         "kind",
         "name",
         "span",
+        "until",
     )
 
     def __init__(
@@ -114,10 +116,13 @@ class Incoming:
         self._client = client
         self._base = Context()
         self._began = self._started = 0
+        self._context: Context | None = None
         self._token: Token[Any] | None = None
         self._request_token: Token[Any] | None = None
         self.decision: RequestDecision | None = None
         self.span: Span = trace.INVALID_SPAN
+        self.until = 0
+        """When it was done with, in nanoseconds of the monotonic clock, where that is not its end."""
 
     def __enter__(self) -> Self:
         if _in_use is not None:
@@ -140,6 +145,11 @@ class Incoming:
         decision.failed = True
         if isinstance(error, Exception):
             decision.error = error
+
+    def keep_in_context(self) -> Context | None:
+        """Have it go on in its context, which is returned, until whoever has begun it leaves that by other means."""
+        self._token = self._request_token = None
+        return self._context
 
     def discard(self) -> None:
         """Leave no span: nothing was done after all. It is to be left as ever."""
@@ -173,7 +183,8 @@ class Incoming:
 
     def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, _: LateSpans) -> None:
         if while_off:
-            self._token = context_api.attach(Context({SUPPRESS_INSTRUMENTATION: while_off}))
+            self._context = Context({SUPPRESS_INSTRUMENTATION: while_off})
+            self._token = context_api.attach(self._context)
             return
         found = context_of(self._headers)
         sender = get_current_span(found).get_span_context()
@@ -194,9 +205,10 @@ class Incoming:
         decision.span_context = span_context
         self.decision = decision
         self._request_token = current_request.set(decision)
-        self._token = context_api.attach(
+        self._context = (
             Context({**self._base, CURRENT_SPAN: self.span}) if recorded else unsampled_context(decision, span_context)
         )
+        self._token = context_api.attach(self._context)
 
     def _trusts(self, trust: Trust) -> bool:
         return trust.trusts(self._client) if self._client is not None else trust.trusts_own()
@@ -212,7 +224,7 @@ class Incoming:
         )
 
     def _finish(self, decision: RequestDecision) -> None:
-        ended = self._began + monotonic_ns() - self._started
+        ended = self._began + (self.until or monotonic_ns()) - self._started
         if decision.recorded:
             self.span.set_attributes(self.attributes)
             self._end_span(self.span, decision, ended)

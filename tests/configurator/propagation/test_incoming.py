@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import baggage, trace
+from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -230,3 +231,18 @@ def test_one_that_ends_elsewhere_says_nothing(traced: MakeTraced, caplog: pytest
     work = copy_context().run(Incoming("run job").__enter__)
     work.end()
     assert (len(made.spans()), caplog.records) == (1, [])
+
+
+def test_whoever_keeps_its_context_leaves_it(traced: MakeTraced) -> None:
+    """And says when the work was over, where that is not when it ends."""
+    made = traced("*=1")
+    before = context_api.get_current()
+    work = Incoming("run job", headers()).__enter__()
+    assert work.keep_in_context() is context_api.get_current()
+    work.until = work._started + 5_000_000
+    work.end()
+    assert trace.get_current_span() is work.span
+    context_api.attach(before)
+    current_request.set(None)
+    (span,) = made.spans()
+    assert span.end_time - span.start_time == 5_000_000
