@@ -39,6 +39,7 @@ from tracebaton_configurator.propagation import (
     http_clients,
     incoming,
     job_queues,
+    mcp,
     redis_scripts,
     subprocesses,
     threads,
@@ -137,7 +138,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
     around = merged(
         [
-            *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
             redis_scripts.around(),
             providers.around(),
         ]
@@ -159,6 +160,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         threads.install(here.detach_after)
         job_queues.install()
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
+        mcp.install(settings.environment())
     return pipeline
 
 
