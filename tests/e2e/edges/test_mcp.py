@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from processes import Child
 
-    from conftest import Edge
+    from edge_services import Edge
     from tracebaton.view.spans import Span
 
     Answers = dict[str, tuple[str, dict[str, Any]]]
