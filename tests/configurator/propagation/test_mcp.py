@@ -171,12 +171,17 @@ LAUNCHER = "/x/tracebaton_configurator/startup/autoload"
 ENVIRON = {
     "PYTHONPATH": f"{LAUNCHER}:/application",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
-    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "authorization=Bearer abc",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/etc/key.pem",
     "OTEL_SERVICE_NAME": "agent",
     "_OTEL_TRACEBATON_PARENT": "1,2,3",
     "DATABASE_URL": "postgres://",
 }
-TRACING = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "_OTEL_TRACEBATON_PARENT": "1,2,3"}
+TRACING = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/etc/key.pem",
+    "_OTEL_TRACEBATON_PARENT": "1,2,3",
+}
 
 
 class Parameters(Model):
@@ -195,6 +200,7 @@ class Parameters(Model):
         ("python", dict(ENVIRON), ENVIRON, ENVIRON),
         ("python", {"A": "1"}, {"PYTHONPATH": "/application"}, {"A": "1"}),
         ("npx", {"A": "1"}, ENVIRON, {"A": "1"}),
+        ("python", {"A": "1"}, {**ENVIRON, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc"}, {"A": "1"}),
         ("python", None, {}, None),
     ],
 )

@@ -14,9 +14,9 @@ from processes import HOST, is_listening, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from edge_services import Edge
     from processes import Child
 
-    from edge_services import Edge
     from tracebaton.view.spans import Span
 
     Answers = dict[str, tuple[str, dict[str, Any]]]
