@@ -2,7 +2,8 @@
 
 The SDK gives them an environment from scratch, six variables in all, for they may be anybody's programs. So a Python
 is given what tracing starts by, and OpenTelemetry's variables, but those which may hold a secret or name this service;
-nothing at all where spans are delivered with credentials, which are not for it. What the application gives wins.
+nothing at all where spans are delivered with credentials, which are not for it, or printed, as its stdout is the
+protocol's. What the application gives wins.
 `OTEL_TRACEBATON_CHILDREN=false` takes it away again. Checked with mcp 1.10 to 2.3.
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _LAUNCHERS = ("/tracebaton_configurator/startup/autoload", "/opentelemetry/instrumentation/auto_instrumentation")
 _PYTHON = re.compile(r"python[\d.]*|tracebaton")
 _KEPT_BACK = re.compile(r"HEADERS|SERVICE_NAME|RESOURCE_ATTRIBUTES|TOKEN|API_KEY|PASSWORD|SECRET")
-_CREDENTIALS = re.compile(r"OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS")
+_NOT_FOR_IT = re.compile(r"OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS=.+|OTEL_\w*_EXPORTER=.*console.*")
 
 
 def patch_stdio(module: ModuleType, environ: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ def _with_tracing(server: Any, environ: Mapping[str, str]) -> Any:
     paths = [path for path in given.get("PYTHONPATH", "").split(os.pathsep) if path]
     if not launchers or launchers[0] in paths or not _PYTHON.fullmatch(os.path.basename(server.command)):  # noqa: PTH119
         return server
-    if any(value and _CREDENTIALS.fullmatch(name) for name, value in environ.items()):
+    if any(_NOT_FOR_IT.fullmatch(f"{name}={value}") for name, value in environ.items()):
         return server
     ours = {
         name: value

@@ -201,6 +201,7 @@ class Parameters(Model):
         ("python", {"A": "1"}, {"PYTHONPATH": "/application"}, {"A": "1"}),
         ("npx", {"A": "1"}, ENVIRON, {"A": "1"}),
         ("python", {"A": "1"}, {**ENVIRON, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc"}, {"A": "1"}),
+        ("python", {"A": "1"}, {**ENVIRON, "OTEL_TRACES_EXPORTER": "otlp,console"}, {"A": "1"}),
         ("python", None, {}, None),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from libraries import EVERY_AGE
+from libraries import EVERY_AGE, environment
 from processes import HOST, is_listening, wait_for
 
 if TYPE_CHECKING:
@@ -208,6 +209,18 @@ def test_requests_of_every_kind(edge: Edge, library: tuple[str, ...]) -> None:
         # Whoever gives up a call has not failed, nor has the tool.
         ours = [span for span in found if span.name == "tools/call slow" and span.scope_name == "tracebaton"]
         assert {span.status for span in ours} == {"UNSET"}
+
+
+@pytest.mark.parametrize("library", AGES if EVERY_AGE else AGES[:1])
+def test_a_server_on_stdio_loses_nothing_when_it_ends(edge: Edge, library: tuple[str, ...]) -> None:
+    programs = str(environment(library))
+    env = {**RECORDED, "PEER": "", "OTEL_BSP_SCHEDULE_DELAY": "60000", "PATH": f"{programs}:{os.environ['PATH']}"}
+    program = edge.start("once", "python", "mcp_once.py", libraries=library, env=env)
+    assert wait_for(lambda: program.returncode is not None, 40), program.output_end()
+    assert program.returncode == 0, program.output_end()
+    spans = edge.spans(lambda spans: any(span.name == "tools/call fail" and span.kind == "SERVER" for span in spans))
+    (call,) = [span for span in spans if span.name == "tools/call fail" and span.kind == "SERVER"]
+    assert (call.status, call.service == "once") == ("ERROR", False)
 
 
 @every_age
