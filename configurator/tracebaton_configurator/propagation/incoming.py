@@ -229,7 +229,9 @@ class Incoming:
             self._token = context_api.attach(self._base)
             return
         self._began, self._started = time_ns(), monotonic_ns()
-        self.span = self._start(tracer)
+        # An INTERNAL one that is not recorded has the span id of its parent; this one may be kept.
+        unsampled = self.kind is SpanKind.INTERNAL and parent.is_valid and not parent.trace_flags.sampled
+        self.span = self._start(tracer, SpanKind.SERVER if unsampled else self.kind)
         span_context = self.span.get_span_context()
         recorded = self.span.is_recording()
         decision = RequestDecision(
@@ -273,11 +275,11 @@ class Incoming:
     def _trusts(self, trust: Trust) -> bool:
         return trust.trusts(self._client) if self._client is not None else trust.trusts_own()
 
-    def _start(self, tracer: Tracer) -> Span:
+    def _start(self, tracer: Tracer, kind: SpanKind) -> Span:
         return tracer.start_span(
             self.name,
             context=self._base,
-            kind=self.kind,
+            kind=kind,
             attributes=self.attributes,
             links=[Link(one) for one in self._links],
             start_time=self._began,
@@ -296,7 +298,7 @@ class Incoming:
 
         def make(reason: str) -> None:
             self.attributes[REASON] = reason
-            self._end_span(start_late(decision, span_context, lambda: self._start(tracer)), decision, ended)
+            self._end_span(start_late(decision, span_context, lambda: self._start(tracer, self.kind)), decision, ended)
 
         slow = self.kind is SpanKind.SERVER and late_spans.is_slow(self._began, ended)
         late_spans.keep(make, failed=decision.failed, slow=slow)

@@ -291,15 +291,13 @@ def test_what_comes_by_a_request_that_is_over_is_a_request_by_itself(traced: Mak
 
 def test_its_failure_is_that_of_the_request(traced: MakeTraced) -> None:
     made = traced("*=0")
-    with request(sampled=False) as (_, within), Incoming("a", within=within) as work:
+    with request(sampled=False) as (_, within), Incoming("a", kind=SpanKind.SERVER, within=within) as work:
         work.attributes["error.type"] = "tool_error"
         work.fail()
     call, outer = made.spans()
-    assert (call.parent.span_id, call.attributes[REASON], outer.attributes[REASON]) == (
-        outer.context.span_id,
-        "error",
-        "error",
-    )
+    assert (call.kind, call.parent.span_id) == (SpanKind.INTERNAL, outer.context.span_id)
+    assert call.context.span_id != outer.context.span_id
+    assert (call.attributes[REASON], outer.attributes[REASON]) == ("error", "error")
     assert call.attributes["error.type"] == "tool_error"
 
 
