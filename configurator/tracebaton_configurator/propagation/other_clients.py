@@ -62,7 +62,8 @@ def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) ->
     else:
         watch_hops(name)
         _serve_calls(name, client)
-    on_served(name)
+    if name != "urllib":  # the standard library's, which nearly every process imports
+        on_served(name)
 
 
 def _serve_calls(name: str, client: TracedClient) -> None:

@@ -39,6 +39,7 @@ from tracebaton_configurator.propagation import (
     http_clients,
     incoming,
     job_queues,
+    mcp,
     redis_scripts,
     subprocesses,
     threads,
@@ -139,7 +140,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
     around = merged(
         [
-            *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
             *([_redis_messages().around()] if asgi and here.redis_messages else []),
             redis_scripts.around(),
             providers.around(),
@@ -167,6 +168,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             first.append(Part("What was received last", messages.end_all, bounded=True, needed=messages.any_open))
         job_queues.install()
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
+        mcp.install(settings.environment())
     return pipeline
 
 
