@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -19,7 +20,9 @@ _MOST_VALUES = 10_000  # containers, and names in them; their plain values are n
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _OPEN = (int, float, type(None))  # bool is an int: none of these is hidden
 # What a processor, a patcher or a filter of the application's own has put in a secret's place.
-_MASKED_ALREADY = re.compile(r"|[*\u2022]+|[\[<(*]*(?:masked|redacted|filtered|hidden|removed)[\]>)*]*", re.IGNORECASE)
+_MASKED_ALREADY = r"(?i)|[*\u2022]+|[\[<(*]*(?:masked|redacted|filtered|hidden|removed)[\]>)*]*"
+# Not compiled before there is something to mask: that takes as long as a good part of a start.
+_compiled = cache(re.compile)
 _NAMES_OF_NAMES = ("name", "key", "header", "field")
 
 
@@ -44,7 +47,7 @@ def masked_under(name: str, value: Any) -> Any:
 
 
 def _shown(secret: Any) -> Any:
-    if isinstance(secret, _OPEN) or (type(secret) is str and _MASKED_ALREADY.fullmatch(secret)):
+    if isinstance(secret, _OPEN) or (type(secret) is str and _compiled(_MASKED_ALREADY).fullmatch(secret)):
         return secret
     return MASKED
 
@@ -144,12 +147,13 @@ def _own_way_of_showing(kind: type) -> str | None:
 
 
 # A name, in quotes or not, and what stands between it and its value: `password='`, `'password': '`, `('password', '`.
-_NAMED = re.compile(
-    r"""(?<![\w.])(?<!\w-)(?P<quote>b?['"])?(?P<name>[A-Za-z_][\w.\-]*)(?(quote)['"])\s*(?P<between>=|:(?!//)|(?(quote),|=))\s*"""
+_NAMED = (
+    r"""(?<![\w.])(?<!\w-)(?P<quote>b?['"])?(?P<name>[A-Za-z_][\w.\-]*)(?(quote)['"])\s*"""
+    r"""(?P<between>=|:(?!//)|(?(quote),|=))\s*"""
 )
-_STAYS = re.compile(r"(?:None|True|False)(?!\w)")
-_QUOTED = re.compile(r"""[bBrRuUfF]{0,2}(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))""", re.DOTALL)
-_KEY = re.compile(r"""b?(?:'\w+'|"\w+")\s*:\s*""")
+_STAYS = r"(?:None|True|False)(?!\w)"
+_QUOTED = r"""(?s)[bBrRuUfF]{0,2}(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$))"""
+_KEY = r"""b?(?:'\w+'|"\w+")\s*:\s*"""
 
 
 def masked_repr(value: object) -> str:
@@ -180,11 +184,11 @@ def _with_masked_texts(form: Any, depth: int = 0) -> Any:
 def masked_text(text: str) -> str:
     """A text as programs write it, with what follows a secret's name and `=`, `:` or `,` replaced."""
     shown, done = [], 0
-    for match in _NAMED.finditer(text):
-        if match.start() < done or not is_secret_name(match["name"]) or _STAYS.match(text, match.end()):
+    for match in _compiled(_NAMED).finditer(text):
+        if match.start() < done or not is_secret_name(match["name"]) or _compiled(_STAYS).match(text, match.end()):
             continue
         start = match.end()
-        key = _KEY.match(text, start) if match["between"] == "," else None
+        key = _compiled(_KEY).match(text, start) if match["between"] == "," else None
         if key is not None:  # `'name': 'password', 'value': '...'`
             start = key.end()
         shown += [text[done:start], MASKED]
@@ -194,14 +198,14 @@ def masked_text(text: str) -> str:
 
 def _end_of_value(text: str, start: int) -> int:
     """Where a value ends: with its quote, or at what cannot belong to it, outside brackets of its own."""
-    quoted = _QUOTED.match(text, start)
+    quoted = _compiled(_QUOTED).match(text, start)
     if quoted:
         return quoted.end()
     depth, place = 0, start
     while place < len(text):
         letter = text[place]
         if letter in "'\"":
-            quoted = _QUOTED.match(text, place) if depth else None
+            quoted = _compiled(_QUOTED).match(text, place) if depth else None
             if quoted is None:
                 return place
             place = quoted.end()

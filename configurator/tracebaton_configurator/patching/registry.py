@@ -6,7 +6,8 @@ are not applied.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.patching.catalogue import CATALOGUE
@@ -64,6 +65,15 @@ def apply(name: str, replace: Callable[[], object]) -> bool:
 def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], object]) -> None:
     """`apply` when `module` has been imported; at once where it has been already."""
     on_import.after(module, lambda imported: apply(name, lambda: replace(imported)))
+
+
+def later(module: str, function: str) -> Callable[..., object]:
+    """A function of this package, whose module is imported when it is called: most processes never need it."""
+
+    def call(*args: Any) -> object:
+        return getattr(import_module(f"tracebaton_configurator.{module}"), function)(*args)
+
+    return call
 
 
 def withdraw(name: str, reason: str) -> None:

@@ -14,29 +14,27 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply_on_import
-from tracebaton_configurator.propagation import mcp_calls, mcp_client, mcp_server
-from tracebaton_configurator.propagation.mcp_stdio import patch_stdio
+from tracebaton_configurator.patching.registry import apply_on_import, later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import ModuleType
 
 # Of 1.x, and of 2.x; of both.
-_PATCHES: tuple[tuple[str, str, Callable[[ModuleType], object]], ...] = (
-    ("mcp-session", "mcp.shared.session", mcp_client.patch_session),
-    ("mcp-callbacks", "mcp.client.session", mcp_client.patch_callbacks),
-    ("mcp-dispatcher", "mcp.shared.jsonrpc_dispatcher", mcp_client.patch_dispatcher),
-    ("mcp-http", "mcp.client.streamable_http", mcp_client.patch_streamable_http),
-    ("mcp-sse", "mcp.client.sse", mcp_client.patch_sse),
-    ("mcp-server", "mcp.server.lowlevel.server", mcp_server.patch_server),
-    ("mcp-middleware", "mcp.server._otel", mcp_server.patch_middleware),
-    ("fastmcp", "fastmcp.server.low_level", mcp_server.patch_fastmcp),
+_PATCHES: tuple[tuple[str, str, Callable[..., object]], ...] = (
+    ("mcp-session", "mcp.shared.session", later("propagation.mcp_client", "patch_session")),
+    ("mcp-callbacks", "mcp.client.session", later("propagation.mcp_client", "patch_callbacks")),
+    ("mcp-dispatcher", "mcp.shared.jsonrpc_dispatcher", later("propagation.mcp_client", "patch_dispatcher")),
+    ("mcp-http", "mcp.client.streamable_http", later("propagation.mcp_client", "patch_streamable_http")),
+    ("mcp-sse", "mcp.client.sse", later("propagation.mcp_client", "patch_sse")),
+    ("mcp-server", "mcp.server.lowlevel.server", later("propagation.mcp_server", "patch_server")),
+    ("mcp-middleware", "mcp.server._otel", later("propagation.mcp_server", "patch_middleware")),
+    ("fastmcp", "fastmcp.server.low_level", later("propagation.mcp_server", "patch_fastmcp")),
 )
 
 
 def install(environ: Mapping[str, str]) -> None:
     """Patch the SDK, and FastMCP, as they are imported. `environ` is this process's own."""
+    patch_stdio = later("propagation.mcp_stdio", "patch_stdio")
     apply_on_import("mcp-stdio", "mcp.client.stdio", lambda module: patch_stdio(module, environ))
     for name, module, replace in _PATCHES:
         apply_on_import(name, module, replace)
@@ -48,4 +46,6 @@ def around() -> dict[str, Around]:
 
 
 def _leave_spans() -> None:
+    from tracebaton_configurator.propagation import mcp_calls
+
     mcp_calls.made_by_others = find_spec("opentelemetry.instrumentation.mcp") is not None

@@ -15,22 +15,19 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 
-from tracebaton_configurator.patching import registry
 from tracebaton_configurator.propagation.outgoing import TracedClient
 from tracebaton_configurator.propagation.redirects import HOPS, take_out, take_out_if_excluded, watch_hops
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from types import ModuleType
 
     from tracebaton_configurator.propagation.outgoing import Outgoing
@@ -38,24 +35,9 @@ if TYPE_CHECKING:
     Args = tuple[Any, ...]
     Kwargs = dict[str, Any]
 
-# The names of upstream's instrumentations, and the module whose import each waits for.
-_MODULES = {"aiohttp-client": "aiohttp", "requests": "requests", "urllib": "urllib.request", "urllib3": "urllib3"}
 
-
-def serve(taken: Collection[str], disabled: Collection[str], on_served: Callable[[str], object]) -> None:
-    """Patch the clients, as they are imported, whose instrumentation is not among `taken`; `on_served` with its name.
-
-    `disabled` are the names of those that the user wants nothing of.
-    """
-    for name, module in _MODULES.items():
-        if name not in taken and name not in disabled:
-            registry.apply_on_import("other-clients", module, partial(_serve, name, on_served))
-    if "httpx" not in disabled:
-        registry.apply_on_import("httpx-transports", "httpx", _serve_transports)
-    registry.apply_on_import("websockets", "websockets.client", _serve_websockets)
-
-
-def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) -> None:
+def serve(name: str, on_served: Callable[[str], object], module: ModuleType) -> None:
+    """Patch the client `name`, whose module has been imported; `on_served` is called with its name."""
     client = TracedClient(name)
     if name == "aiohttp-client":
         _serve_aiohttp(client, module)
@@ -102,6 +84,8 @@ def _as_it_is(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
 
 def _with_request(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     """urllib: an address becomes the request that `OpenerDirector.open` would make of it."""
+    from urllib.request import Request
+
     url = args[0] if args else kwargs["fullurl"]
     if isinstance(url, str):
         data = args[1] if len(args) > 1 else kwargs.get("data")
@@ -169,7 +153,7 @@ def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
     wrap_function_wrapper(aiohttp, "ClientSession.__init__", init)
 
 
-def _serve_transports(httpx: ModuleType) -> None:
+def serve_transports(httpx: ModuleType) -> None:
     from wrapt import wrap_function_wrapper
 
     client = TracedClient("httpx")
@@ -237,7 +221,7 @@ def _serve_transports(httpx: ModuleType) -> None:
     wrap_function_wrapper(httpx, "AsyncClient._send_single_request", send_async)
 
 
-def _serve_websockets(client: ModuleType) -> None:
+def serve_websockets(client: ModuleType) -> None:
     original = client.ClientProtocol.send_request
 
     def send_request(self: Any, request: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator import settings
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import on_import
-from tracebaton_configurator.propagation import other_clients
+from tracebaton_configurator.propagation import clients_on_import
 from tracebaton_configurator.startup.quick_imports import without_collections
 from tracebaton_configurator.startup.reporting import say_once_for_workers
 from tracebaton_configurator.startup.state import STATE
@@ -64,7 +64,7 @@ def finish() -> None:
         disabled = set(settings.current().disabled_instrumentations)
         if "*" not in disabled:
             _or_upstreams_way(
-                "HTTP clients", lambda: other_clients.serve(_taken.keys(), disabled, STATE.instrumented.append)
+                "HTTP clients", lambda: clients_on_import.serve(_taken.keys(), disabled, STATE.instrumented.append)
             )
 
 

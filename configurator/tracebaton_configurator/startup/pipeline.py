@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
@@ -78,8 +77,7 @@ class AnotherProviderError(RuntimeError):
     """Somebody was there before, who is in charge of this process's traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """What runs. Where there is no `asgi`, or it is bypassed by upstream's own path, `bypass_reason` says why.
 
     `export_queues` has a processor for each OTLP exporter. `around` is what is to be done where an instrumentation is

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracebaton_configurator.startup.pipeline import Pipeline
 
 
-@dataclass(slots=True)
 class ProcessState:
     """Written by `startup` alone. A forked child has its parent's.
 
@@ -20,19 +18,21 @@ class ProcessState:
     line, if that was not another program.
     """
 
-    distro: bool = False
-    configurator: bool = False
-    launcher_version: str | None = None
-    brought_up: bool = False
-    all_taken: bool = False
-    pipeline: Pipeline | None = None
-    failed: Exception | None = None
-    start_said: bool = False
-    line_said_in: int | None = None
-    announced: bool = False
-    waiting: dict[str, Any] = field(default_factory=dict)
-    instrumented: list[str] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
+    # No dataclass: making one takes longer than most imports, and each process does.
+    def __init__(self) -> None:
+        self.distro = False
+        self.configurator = False
+        self.launcher_version: str | None = None
+        self.brought_up = False
+        self.all_taken = False
+        self.pipeline: Pipeline | None = None
+        self.failed: Exception | None = None
+        self.start_said = False
+        self.line_said_in: int | None = None
+        self.announced = False
+        self.waiting: dict[str, Any] = {}
+        self.instrumented: list[str] = []
+        self.skipped: dict[str, str] = {}
 
 
 STATE = ProcessState()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+import tracebaton_configurator
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 
@@ -58,3 +62,13 @@ def test_only_what_is_in_the_catalogue() -> None:
         registry.apply("something else", lambda: None)
     assert all(name == patch.name for name, patch in CATALOGUE.items())
     assert list(CATALOGUE) == sorted(CATALOGUE)
+
+
+def test_what_is_imported_later_is_there() -> None:
+    root = Path(tracebaton_configurator.__file__).parent
+    found = [
+        pair for path in root.rglob("*.py") for pair in re.findall(r'later\("([\w.]+)", "(\w+)"\)', path.read_text())
+    ]
+    assert len(found) >= 10
+    for module, function in found:
+        assert callable(getattr(import_module(f"tracebaton_configurator.{module}"), function))

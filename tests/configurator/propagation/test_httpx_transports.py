@@ -34,7 +34,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     for kind in (httpx.Client, httpx.AsyncClient):
         monkeypatch.setattr(kind, "_send_single_request", kind.__dict__["_send_single_request"])
-    other_clients._serve_transports(httpx)
+    other_clients.serve_transports(httpx)
     return memory
 
 
