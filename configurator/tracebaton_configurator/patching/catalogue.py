@@ -19,6 +19,20 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "a2a",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "on_... of DefaultRequestHandler, _generate_error_response of the JSON-RPC dispatcher",
+            "a call that fails within HTTP 200 is kept",
+        ),
+        Patch(
+            "a2a-spans",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "a2a.utils.telemetry.trace_function",
+            "a call is not 40 to 80 spans of the SDK's own; OTEL_INSTRUMENTATION_A2A_SDK_ENABLED, if set, decides instead",
+        ),
+        Patch(
             "asgi-redaction",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",

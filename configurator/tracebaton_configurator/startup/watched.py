@@ -69,4 +69,5 @@ INSTRUMENTATIONS = {
 # Too common among programs that are none of our business: an instrumentation for one of them is put in place where the
 # process is traced anyway.
 _NO_SIGN = frozenset(("click", "asyncclick", "jinja2", "sqlite3", "urllib.request"))
-LIBRARIES = tuple(name for name in INSTRUMENTATIONS if name not in _NO_SIGN)
+# `a2a` before all that it imports: its own telemetry decorates functions as they are defined.
+LIBRARIES = ("a2a", *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))

@@ -1,0 +1,91 @@
+"""One agent calls another by A2A, which calls the next service: one trace, by whichever binding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from libraries import ages
+from processes import HOST, is_listening
+
+from conftest import assert_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Edge
+
+NEWEST, OLDEST = "a2a-sdk[http-server,grpc]==1.3.0", "a2a-sdk[http-server,grpc]==0.3.0"
+HTTP = ("JSONRPC", "HTTP+JSON")
+RULES = {"OTEL_TRACES_SAMPLER_ARG": "GET /sampled*=1, *=0"}
+
+
+class Agents:
+    """A caller and an agent with the SDK, and the next service."""
+
+    def __init__(self, edge: Edge, libraries: tuple[str, ...], **env: str) -> None:
+        self.edge, self.libraries = edge, libraries
+        caller, agent, grpc, peer = (edge.system.free_port() for _ in range(4))
+        self.url = f"http://{HOST}:{caller}"
+        self.agent = f"http://{HOST}:{agent}"
+        self.env = {"A2A_URL": self.agent, "A2A_GRPC": f"{HOST}:{grpc}", "PEER": f"http://{HOST}:{peer}", **env}
+        started = [
+            (self.start("caller", "a2a_caller:app", caller), caller),
+            (self.start("agent", "a2a_agent:app", agent), agent),
+            (self.start("peer", "peer:app", peer), peer),
+        ]
+        for child, port in started:
+            child.wait_until(lambda port=port: is_listening(port), "listening", 60)  # type: ignore[misc]
+
+    def start(self, name: str, app: str, port: int):  # noqa: ANN201
+        words = ("python", "-m", "uvicorn", app, "--port", str(port))
+        return self.edge.start(name, *words, libraries=self.libraries, env={**RULES, **self.env})
+
+    def call(self, text: str, binding: str, style: str, *, sampled: bool) -> tuple[str, str]:
+        """Returns the trace id, and what the caller got."""
+        known = len(self.edge.system.logs("caller"))
+        where = f"{self.url}/{'sampled' if sampled else 'unsampled'}/{binding}/{style}/{text}"
+        answer = httpx.get(where, timeout=30).raise_for_status().json()
+        lines = [line for line in self.edge.system.logs("caller")[known:] if line["message"].startswith("called")]
+        return str(lines[0]["trace_id"]), answer
+
+    def told(self) -> list[tuple[str, bool]]:
+        """For each message that the agent got: the trace id of its line, and whether the next service was told it."""
+        lines = [line for line in self.edge.system.logs("agent") if str(line.get("message")).startswith("told to")]
+        return [(str(line.get("trace_id")), str(line.get("trace_id")) in line["message"]) for line in lines]
+
+
+@pytest.mark.parametrize("libraries", ages(NEWEST, OLDEST))
+def test_a_call_is_part_of_the_trace_of_its_caller(
+    edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]
+) -> None:
+    release = libraries[0].partition("==")[2]
+    for binding in HTTP:
+        for sampled in (True, False):
+            cell(f"A2A by {binding}", f"a2a-sdk {release}", style="async", sampled=sampled)
+    agents = Agents(edge, libraries)
+    sampled, unsampled, kept = {}, {}, {}
+    for binding in HTTP:
+        for style in ("single", "stream"):
+            sampled[agents.call("call", binding, style, sampled=True)[0]] = binding
+            unsampled[agents.call("call", binding, style, sampled=False)[0]] = binding
+            for text in ("fail", "raise"):
+                kept[agents.call(text, binding, style, sampled=False)[0]] = (binding, style, text)
+    assert [trace_id for trace_id, _ in agents.told()] and all(told for _, told in agents.told())
+    assert {trace_id for trace_id, _ in agents.told()} == {*sampled, *unsampled, *kept}
+    # What no handler sees.
+    wrong = httpx.post(f"{agents.agent}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": "no/such"}, timeout=20)
+    assert (wrong.status_code, "error" in wrong.json()) == (200, True)
+
+    spans = edge.spans(lambda spans: sum(span.attributes.get("tracebaton.kept") == "error" for span in spans) >= len(kept) + 1)
+    found = [span for span in spans if span.attributes.get("tracebaton.kept")]
+    assert {span.service for span in found} == {"agent"}
+    assert {span.trace_id for span in found} >= kept.keys()
+    assert len(found) == len(kept) + 1
+    assert not unsampled.keys() & {span.trace_id for span in spans}
+    whole = [span for span in spans if span.trace_id in sampled]
+    assert_whole(whole, roots=len(sampled))
+    for trace_id in sampled:
+        # caller: SERVER and CLIENT; agent: SERVER and CLIENT; the next service: SERVER.
+        assert len([span for span in whole if span.trace_id == trace_id]) <= 7
