@@ -26,6 +26,13 @@ CATALOGUE = {
             "a call that fails within HTTP 200 is kept",
         ),
         Patch(
+            "a2a-grpc",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "__init__ of GrpcTransport, the methods of GrpcHandler",
+            "a call over gRPC is a part of the trace of its caller",
+        ),
+        Patch(
             "a2a-spans",
             "a2a-sdk",
             "0.3.0 to 1.3.0",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import Edge
 
 NEWEST, OLDEST = "a2a-sdk[http-server,grpc]==1.3.0", "a2a-sdk[http-server,grpc]==0.3.0"
-HTTP = ("JSONRPC", "HTTP+JSON")
+BINDINGS = ("JSONRPC", "HTTP+JSON", "GRPC")
 RULES = {"OTEL_TRACES_SAMPLER_ARG": "GET /sampled*=1, *=0"}
 
 
@@ -61,12 +61,12 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
     edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]
 ) -> None:
     release = libraries[0].partition("==")[2]
-    for binding in HTTP:
+    for binding in BINDINGS:
         for sampled in (True, False):
             cell(f"A2A by {binding}", f"a2a-sdk {release}", style="async", sampled=sampled)
     agents = Agents(edge, libraries)
     sampled, unsampled, kept = {}, {}, {}
-    for binding in HTTP:
+    for binding in BINDINGS:
         for style in ("single", "stream"):
             sampled[agents.call("call", binding, style, sampled=True)[0]] = binding
             unsampled[agents.call("call", binding, style, sampled=False)[0]] = binding
@@ -78,7 +78,9 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
     wrong = httpx.post(f"{agents.agent}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": "no/such"}, timeout=20)
     assert (wrong.status_code, "error" in wrong.json()) == (200, True)
 
-    spans = edge.spans(lambda spans: sum(span.attributes.get("tracebaton.kept") == "error" for span in spans) >= len(kept) + 1)
+    spans = edge.spans(
+        lambda spans: sum(span.attributes.get("tracebaton.kept") == "error" for span in spans) >= len(kept) + 1
+    )
     found = [span for span in spans if span.attributes.get("tracebaton.kept")]
     assert {span.service for span in found} == {"agent"}
     assert {span.trace_id for span in found} >= kept.keys()
@@ -86,6 +88,23 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
     assert not unsampled.keys() & {span.trace_id for span in spans}
     whole = [span for span in spans if span.trace_id in sampled]
     assert_whole(whole, roots=len(sampled))
-    for trace_id in sampled:
-        # caller: SERVER and CLIENT; agent: SERVER and CLIENT; the next service: SERVER.
-        assert len([span for span in whole if span.trace_id == trace_id]) <= 7
+    for trace_id, binding in sampled.items():
+        kinds = sorted((span.service, span.kind) for span in whole if span.trace_id == trace_id)
+        assert kinds == [
+            ("agent", "CLIENT"),
+            ("agent", "INTERNAL"),  # the application's own
+            ("agent", "SERVER"),
+            *([("caller", "CLIENT")] if binding != "GRPC" else []),
+            ("caller", "SERVER"),
+            ("peer", "SERVER"),
+        ]
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+def test_the_variable_of_the_sdk_decides_about_its_own_spans(edge: Edge, asked: str) -> None:
+    agents = Agents(edge, (NEWEST,), OTEL_INSTRUMENTATION_A2A_SDK_ENABLED=asked)
+    trace_id, _ = agents.call("call", "JSONRPC", "single", sampled=True)
+    spans = edge.spans(lambda spans: {span.service for span in spans} == {"caller", "agent", "peer"})
+    own = [span for span in spans if span.name.startswith("a2a.")]
+    assert {span.trace_id for span in spans} == {trace_id}
+    assert bool(own) == (asked == "true")

@@ -33,7 +33,9 @@ def card() -> Any:
     }
     where = {"JSONRPC": f"{url}/rpc", "HTTP+JSON": f"{url}/rest", "GRPC": grpc}
     if IS_NEW:
-        interfaces = [AgentInterface(protocol_binding=name, url=at, protocol_version="1.0") for name, at in where.items()]
+        interfaces = [
+            AgentInterface(protocol_binding=name, url=at, protocol_version="1.0") for name, at in where.items()
+        ]
         return AgentCard(supported_interfaces=interfaces, **common)
     interfaces = [AgentInterface(transport=name, url=at) for name, at in where.items()]
     return AgentCard(url=where["JSONRPC"], additional_interfaces=interfaces, **common)
