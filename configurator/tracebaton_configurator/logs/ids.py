@@ -28,6 +28,10 @@ class Ids(NamedTuple):
     span_id: str
     trace_flags: str
 
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, str, str]]]:
+        # With an exception that has them, perhaps, and to where there is no such class.
+        return tuple, ((self.trace_id, self.span_id, self.trace_flags),)
+
 
 _NO_ID = frozenset(("none", "null", "nil", "n/a", "unknown", "undefined"))
 
@@ -113,7 +117,7 @@ def remember_ids(error: BaseException, ids: Ids | None = None) -> None:
 def remembered_ids(error: BaseException | None) -> Ids | None:
     """What `remember_ids` noted."""
     ids = getattr(error, _REMEMBERED, None)
-    return ids if isinstance(ids, Ids) else None
+    return Ids(*ids) if isinstance(ids, tuple) and len(ids) == len(Ids._fields) else None
 
 
 def with_ids(ids: Ids | None) -> Context:

@@ -37,7 +37,21 @@ CATALOGUE = {
             "a2a-sdk",
             "0.3.0 to 1.3.0",
             "a2a.utils.telemetry.trace_function",
-            "a call is not 40 to 80 spans of the SDK's own; OTEL_INSTRUMENTATION_A2A_SDK_ENABLED, if set, decides instead",
+            "unless its own variable is set, the SDK makes none of its spans, 40 to 80 a call",
+        ),
+        Patch(
+            "apscheduler",
+            "apscheduler",
+            "3.10 to 3.11",
+            "run_job, run_coroutine_job, BaseScheduler._process_jobs, the state of Job",
+            "a run is a trace of its own, linked to the request that has added the job",
+        ),
+        Patch(
+            "arq",
+            "arq",
+            "0.26.1 to 0.28.0",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job",
+            "a job is a part of the trace of what has added it",
         ),
         Patch(
             "asgi-redaction",
@@ -66,6 +80,13 @@ CATALOGUE = {
             "4.1 to 4.2",
             "daphne.access.AccessLogGenerator.write_entry",
             "each line of the access log has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
+            "dramatiq",
+            "dramatiq",
+            "1.17.0 to 2.2.1",
+            "Broker.emit_before, Broker.emit_after, WorkerThread.process_message",
+            "a message is a part of the trace of what has sent it",
         ),
         Patch(
             "eliot",
@@ -166,6 +187,13 @@ CATALOGUE = {
             "calls through transports of the application's own carry the trace",
         ),
         Patch(
+            "huey",
+            "huey",
+            "2.5.1 to 3.5.4",
+            "serialize_task, deserialize_task, _emit and _execute of Huey, Serializer._serialize and _deserialize",
+            "a task is a part of the trace of what has added it",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -241,6 +269,13 @@ CATALOGUE = {
             "13.0 to 15.0",
             "rich.logging.RichHandler.emit",
             "each line is one line of JSON",
+        ),
+        Patch(
+            "rq",
+            "rq",
+            "1.16.2 to 3.0.0",
+            "to_dict and restore of Job, perform_job and handle_exception of BaseWorker",
+            "a job is a part of the trace of what has added it",
         ),
         Patch(
             "sigterm",

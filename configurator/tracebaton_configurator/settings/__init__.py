@@ -56,7 +56,8 @@ class Settings:
 
     `helper` is true in the process that multiprocessing starts beside every spawned worker to clean up after it: it
     runs no code of the application, so nothing is traced there and nothing is said. `given` names the variables of
-    this project's own that are set; `a2a_spans` says that A2A's own variable is. `notes` are what is no mistake, and yet to be said: a variable and a sentence.
+    this project's own that are set; `a2a_spans` says that A2A's own variable is. `notes` are what is no mistake, and
+    yet to be said: a variable and a sentence.
     """
 
     disabled: bool

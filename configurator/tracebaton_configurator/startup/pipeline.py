@@ -33,7 +33,15 @@ from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import a2a, a2a_grpc, http_clients, incoming, redis_scripts, threads
+from tracebaton_configurator.propagation import (
+    a2a,
+    a2a_grpc,
+    http_clients,
+    incoming,
+    job_queues,
+    redis_scripts,
+    threads,
+)
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -143,6 +151,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         threads.install(here.detach_after)
         a2a.install(own_spans=here.a2a_spans)
         a2a_grpc.install()
+        job_queues.install()
     return pipeline
 
 

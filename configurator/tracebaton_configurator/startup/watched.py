@@ -10,6 +10,9 @@ SERVERS = SERVER_MODULES
 # What uvicorn imports there when it loads an application, one perhaps that imports nothing of what is watched.
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 
+# What runs jobs, or adds them, some of it with nothing else in the process that is watched.
+JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "huey.api", "rq.worker")
+
 # The module of each library, and the entry points (opentelemetry_instrumentor) that are for it. Where an
 # instrumentation is not listed, its distribution's metadata says what it is for.
 INSTRUMENTATIONS = {
@@ -70,4 +73,4 @@ INSTRUMENTATIONS = {
 # process is traced anyway.
 _NO_SIGN = frozenset(("click", "asyncclick", "jinja2", "sqlite3", "urllib.request"))
 # `a2a` before all that it imports: its own telemetry decorates functions as they are defined.
-LIBRARIES = ("a2a", *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))
+LIBRARIES = ("a2a", *JOB_QUEUES, *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))
