@@ -68,6 +68,13 @@ CATALOGUE = {
             "what asyncio says of a task or a callback has the ids of that",
         ),
         Patch(
+            "celery",
+            "celery",
+            "5.4.0 to 5.7.0",
+            "nothing: its signals are received",
+            "a task is a part of the trace of what has published it",
+        ),
+        Patch(
             "children",
             "CPython",
             "3.10 to 3.14",

@@ -34,12 +34,14 @@ _MODULES = {
         "apscheduler.executors.base_py3",  # before 3.11
     ),
     "arq": ("arq.worker",),
+    "celery": ("celery.signals",),
     "dramatiq": ("dramatiq.worker",),
     "huey": ("huey.api",),
     "rq": ("rq.worker",),
 }
 _OTHERS = {
     "arq": "opentelemetry.instrumentation.arq",
+    "celery": "opentelemetry.instrumentation.celery",
     "dramatiq": "opentelemetry_instrumentor_dramatiq",
     "rq": "opentelemetry_instrumentation_rq",
 }
