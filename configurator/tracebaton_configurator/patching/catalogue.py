@@ -306,6 +306,13 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "taskiq",
+            "taskiq",
+            "0.11.7 to 0.13.0",
+            "AsyncKicker.kiq, Receiver.callback, Receiver.run_task",
+            "a task is a part of the trace of what has sent it",
+        ),
+        Patch(
             "threads",
             "CPython",
             "3.10 to 3.14",

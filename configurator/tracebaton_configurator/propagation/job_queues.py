@@ -38,12 +38,14 @@ _MODULES = {
     "dramatiq": ("dramatiq.worker",),
     "huey": ("huey.api",),
     "rq": ("rq.worker",),
+    "taskiq": ("taskiq.kicker", "taskiq.receiver.receiver"),
 }
 _OTHERS = {
     "arq": "opentelemetry.instrumentation.arq",
     "celery": "opentelemetry.instrumentation.celery",
     "dramatiq": "opentelemetry_instrumentor_dramatiq",
     "rq": "opentelemetry_instrumentation_rq",
+    "taskiq": "taskiq.middlewares.opentelemetry_middleware",  # its own, which needs psutil
 }
 _left_to_others: set[str] = set()
 
