@@ -145,6 +145,13 @@ CATALOGUE = {
             "requests are sampled before FastAPI's own telemetry begins a span",
         ),
         Patch(
+            "faststream",
+            "faststream",
+            "0.5.34 to 0.7.8",
+            "BrokerUsecase.__init__",
+            "the library's own telemetry middleware is switched on",
+        ),
+        Patch(
             "first-thread",
             "CPython",
             "3.10 to 3.14",

@@ -36,6 +36,7 @@ _MODULES = {
     "arq": ("arq.worker",),
     "celery": ("celery.signals",),
     "dramatiq": ("dramatiq.worker",),
+    "faststream": ("faststream._internal.broker.broker", "faststream.broker.core.usecase"),
     "huey": ("huey.api",),
     "rq": ("rq.worker",),
     "taskiq": ("taskiq.kicker", "taskiq.receiver.receiver"),

@@ -11,7 +11,7 @@ SERVERS = SERVER_MODULES
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 
 # What runs jobs, or adds them, some of it with nothing else in the process that is watched.
-JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "huey.api", "rq.worker")
+JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "faststream", "huey.api", "rq.worker")
 
 # The module of each library, and the entry points (opentelemetry_instrumentor) that are for it. Where an
 # instrumentation is not listed, its distribution's metadata says what it is for.

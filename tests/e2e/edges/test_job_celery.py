@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Edge
 
-NEWEST, OLDEST = "celery[redis]==5.7.0", "celery[redis]==5.4.0"
+NEWEST, OLDEST = "celery[redis]==5.7.0", "celery[redis]==5.4.0 kombu==5.4.2"
 CELERY = Queue(
     *("celery", "celery", "celery -A job_celery_tasks worker -c 2 -l INFO", ("call",)),
     late="late",
@@ -27,7 +27,9 @@ CELERY = Queue(
 THREADS = CELERY._replace(command="celery -A job_celery_tasks worker -c 2 -P threads -l INFO", late="")
 
 
-@pytest.mark.parametrize("queue", [CELERY, THREADS] if EVERY_AGE else [CELERY], ids=["prefork", "threads"][: 1 + EVERY_AGE])
+@pytest.mark.parametrize(
+    "queue", [CELERY, THREADS] if EVERY_AGE else [CELERY], ids=["prefork", "threads"][: 1 + EVERY_AGE]
+)
 @pytest.mark.parametrize("libraries", ages(NEWEST, OLDEST))
 def test_a_task_is_part_of_the_request_that_published_it(
     edge: Edge, cell: Callable[..., None], queue: Queue, libraries: tuple[str, ...]
@@ -48,7 +50,7 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     spans = edge.spans(lambda spans: sum(span.kind == "CONSUMER" for span in spans) >= 5)
     of_requests = [span for span in spans if span.trace_id in {chained, joined, eager}]
     assert_whole(of_requests, roots=3)
-    counted = {trace_id: 0 for trace_id in (chained, joined, eager)}
+    counted = dict.fromkeys((chained, joined, eager), 0)
     for span in of_requests:
         counted[span.trace_id] += span.kind == "CONSUMER"
     assert counted == {chained: 2, joined: 3, eager: 0}
