@@ -58,9 +58,9 @@ def _middleware_class(original: Any) -> Any:
     scope = _scope_class(common.BaseTelemetryMiddleware)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        broker = self.broker()
+        broker: Any = self.broker()
         middlewares = getattr(broker, "_middlewares", None) or getattr(broker, "middlewares", ())
-        if any(isinstance(one, common.TelemetryMiddleware) and one is not self for one in middlewares):
+        if any(isinstance(one, common.TelemetryMiddleware) and one is not self for one in middlewares or ()):
             return common.BaseMiddleware(*args, **kwargs)
         made = original.__call__(self, *args, **kwargs)
         made.__class__ = scope

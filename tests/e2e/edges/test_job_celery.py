@@ -56,3 +56,21 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     assert counted == {chained: 2, joined: 3, eager: 0}
     ran = [line for line in edge.system.logs("agent") if str(line.get("message")).startswith("ran ")]
     assert {line["trace_id"] for line in ran} == {eager}
+
+
+def test_the_official_instrumentation_goes_first(edge: Edge, cell: Callable[..., None]) -> None:
+    for sampled in (True, False):
+        cell("job queue celery, opentelemetry-instrumentation-celery", "0.66b2", style="sync", sampled=sampled)
+    shop = Shop(edge, CELERY, (NEWEST, "opentelemetry-instrumentation-celery==0.66b2"))
+    sampled, unsampled = (shop.add("call", sampled=decision) for decision in (True, False))
+    for trace_id in (sampled, unsampled):
+        (line,) = shop.runs(trace_id)
+        assert trace_id in line["message"]
+    shop.worker.signal(signal.SIGTERM)
+    assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
+    spans = edge.spans(lambda spans: any(span.kind == "CONSUMER" for span in spans))
+    of_request = [span for span in spans if span.trace_id == sampled]
+    assert_whole(of_request)
+    names = sorted(span.name for span in of_request if span.kind in ("PRODUCER", "CONSUMER"))
+    assert names == ["apply_async/job_celery_tasks.call", "run/job_celery_tasks.call"]
+    assert unsampled not in {span.trace_id for span in spans}
