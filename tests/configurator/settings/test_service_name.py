@@ -22,7 +22,7 @@ from tracebaton_configurator.settings.service_name import derive_service_name
         ("python main.py --fast", "/srv/agent-e", "agent-e"),
         ("python -m shop.worker", "/srv/x", "shop"),
         ("python -X dev -W error -B worker.py", "/", "worker"),
-        ("python /bin/celery -A shop worker", "/srv/x", "celery"),
+        ("python /bin/consume -A shop worker", "/srv/x", "consume"),
         ("python /bin/arq worker.WorkerSettings", "/srv/x", "worker"),
         ("python /bin/arq --burst shop.jobs.WorkerSettings", "/srv/x", "shop"),
         ("python -m arq main.WorkerSettings", "/srv/agent-g", "agent-g"),

@@ -58,6 +58,7 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     assert {line["trace_id"] for line in ran} == {eager}
 
 
+@pytest.mark.skipif(not EVERY_AGE, reason="with every age")
 def test_the_official_instrumentation_goes_first(edge: Edge, cell: Callable[..., None]) -> None:
     for sampled in (True, False):
         cell("job queue celery, opentelemetry-instrumentation-celery", "0.66b2", style="sync", sampled=sampled)
