@@ -215,6 +215,13 @@ CATALOGUE = {
             "a request begins in a clean OpenTelemetry context",
         ),
         Patch(
+            "kombu",
+            "kombu",
+            "5.4.2 to 5.7.0",
+            "Channel.conn_or_acquire and QoS.ack of kombu.transport.redis",
+            "what keeps a worker's queues begins no traces",
+        ),
+        Patch(
             "log-export",
             "CPython",
             "3.10 to 3.14",

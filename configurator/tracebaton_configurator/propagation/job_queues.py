@@ -38,6 +38,7 @@ _MODULES = {
     "dramatiq": ("dramatiq.worker",),
     "faststream": ("faststream._internal.broker.broker", "faststream.broker.core.usecase"),
     "huey": ("huey.api",),
+    "kombu": ("kombu.transport.redis",),
     "rq": ("rq.worker",),
     "taskiq": ("taskiq.kicker", "taskiq.receiver.receiver"),
 }

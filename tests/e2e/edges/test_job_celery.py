@@ -16,6 +16,8 @@ from conftest import EVERY_AGE, assert_whole
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processes import Child
+
     from conftest import Edge
 
 NEWEST, OLDEST = "celery[redis]==5.7.0", "celery[redis]==5.4.0 kombu==5.4.2"
@@ -24,7 +26,17 @@ CELERY = Queue(
     late="late",
     too_late="SoftTimeLimitExceeded",
 )
+
+
 THREADS = CELERY._replace(command="celery -A job_celery_tasks worker -c 2 -P threads -l INFO", late="")
+
+
+class Watched(Shop):
+    """A shop whose worker is asked for every trace that it begins."""
+
+    def start_worker(self) -> Child:
+        words = self.queue.command.split()
+        return self.start("worker", *words, OTEL_TRACES_SAMPLER_ARG="*=1, CLIENT *=1", OTEL_BSP_SCHEDULE_DELAY="60000")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +53,7 @@ def test_a_task_is_part_of_the_request_that_published_it(
 def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -> None:
     # Processes that end after each task: nobody tells them to.
     queue = CELERY._replace(command="celery -A job_celery_tasks worker -c 2 --max-tasks-per-child 1")
-    shop = Shop(edge, queue, libraries)
+    shop = Watched(edge, queue, libraries)
     chained, joined, eager = (shop.add(task, sampled=True) for task in ("chain", "chord", "eager"))
     shop.runs(chained, 2)
     shop.runs(joined, 3)
@@ -54,6 +66,8 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     for span in of_requests:
         counted[span.trace_id] += span.kind == "CONSUMER"
     assert counted == {chained: 2, joined: 3, eager: 0}
+    begun = {span.name for span in spans if span.service == "worker" and not span.parent_span_id}
+    assert begun <= {"PING"}  # which is a waiting command of Redis, whoever sends it
     ran = [line for line in edge.system.logs("agent") if str(line.get("message")).startswith("ran ")]
     assert {line["trace_id"] for line in ran} == {eager}
 
