@@ -66,6 +66,11 @@ def trace_headers() -> dict[str, str]:
     return headers
 
 
+def is_off() -> bool:
+    """Whether an operator has switched tracing off."""
+    return _in_use is not None and bool(_in_use[1])
+
+
 class Incoming:
     """A context manager, for one use, in one thread or task; `attributes` may be changed until it ends.
 

@@ -17,7 +17,7 @@ from weakref import ref
 from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
 
-from tracebaton_configurator.propagation.incoming import Incoming, context_of
+from tracebaton_configurator.propagation.incoming import Incoming, context_of, is_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,12 +80,14 @@ def _scope_class(original: Any) -> Any:
             self._origin_context = context_api.get_current()
             return await call_next(msg)
 
-    async def publish_scope(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish_scope(self: Any, call_next: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if is_off():
+            return await call_next(*args, **kwargs)
         if self._current_span is not None or self._origin_context is None:
-            return await original.publish_scope(self, *args, **kwargs)
+            return await original.publish_scope(self, call_next, *args, **kwargs)
         token = context_api.attach(self._origin_context)
         try:
-            return await original.publish_scope(self, *args, **kwargs)
+            return await original.publish_scope(self, call_next, *args, **kwargs)
         finally:
             context_api.detach(token)
 
@@ -94,13 +96,13 @@ def _scope_class(original: Any) -> Any:
 
 
 def _unsampled(middleware: Any, msg: Any) -> Incoming | None:
-    """The run, unless its sender was sampled; None also where nobody can say."""
+    """The run, unless its sender was sampled and tracing is on; None also where nobody can say."""
     with suppress(Exception):
         if msg.batch_headers:
             return None
         sender = get_current_span(context_of(msg.headers)).get_span_context()
         provider = middleware._BaseTelemetryMiddleware__settings_provider  # noqa: SLF001
-        if provider is None or (sender.is_valid and sender.trace_flags.sampled):
+        if provider is None or (sender.is_valid and sender.trace_flags.sampled and not is_off()):
             return None
         attributes = {"messaging.operation": "process", **provider.get_consume_attrs_from_message(msg)}
         name = f"{provider.get_consume_destination_name(msg)} process"
