@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client requests sta
 # tests/conftest.py says what is shared how.
 IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo edges equality footprint lint matrix test test-fast types
+.PHONY: bench clean demo edges equality footprint lint matrix test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -48,6 +48,9 @@ test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in
 
 matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Python; CELL='oldest' those with that in their name
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
+
+upstream: $(VENV)/dev.installed  ## upstream's own test suites under tracebaton run and under its launcher; CELL='httpx, newest' a part
+	@$(VENV)/bin/python tests/upstream/run_upstream.py $(CELL)
 
 equality: $(VENV)/dev.installed  ## applications with tracing and without, on other Pythons: PYTHONS='3.10 3.14'
 	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short tests/equality --variants 'default,100 %'

@@ -40,8 +40,8 @@ for _number, _default in (
 
 # Of tests without a process, the files that take longest, waiting for receivers or taking in anything at all.
 SLOW = (
-    *("test_bad_batch.py", "test_doctor_receiver.py", "test_ends.py", "test_rule_set.py", "test_spool_model.py"),
-    *("test_view_hostile.py", "test_view_http_receiver.py"),
+    *("test_bad_batch.py", "test_doctor_receiver.py", "test_ends.py", "test_ids_model.py", "test_rule_set.py"),
+    *("test_spool_model.py", "test_view_hostile.py", "test_view_http_receiver.py"),
 )
 # Two processes share the tests file by file, those of equality one by one. What builds images and starts containers
 # stays in one of them, and the longest come first, so that both end at about the same time.

@@ -60,5 +60,20 @@ stays as it is. `true`: they are traced like their parent. `false`: they start a
 OTEL_TRACEBATON_DISABLED_PATCHES = "OTEL_TRACEBATON_DISABLED_PATCHES"
 """Names of patches, as `tracebaton doctor` lists them, that are not applied (default: unset)."""
 
+OTEL_TRACEBATON_TRACES_EXPORTER = "OTEL_TRACEBATON_TRACES_EXPORTER"
+"""Wins over `OTEL_TRACES_EXPORTER`, where a program that shares the environment needs that one (default: unset)."""
+
+OTEL_TRACEBATON_METRICS_EXPORTER = "OTEL_TRACEBATON_METRICS_EXPORTER"
+"""Wins over `OTEL_METRICS_EXPORTER` in the same way: `none` exports no metrics, and the fast path stays."""
+
+OTEL_TRACEBATON_LOGS_EXPORTER = "OTEL_TRACEBATON_LOGS_EXPORTER"
+"""Wins over `OTEL_LOGS_EXPORTER` in the same way."""
+
+OTEL_TRACEBATON_ENDPOINT = "OTEL_TRACEBATON_ENDPOINT"
+"""Wins over `OTEL_EXPORTER_OTLP_ENDPOINT` in the same way, and over those of single signals; a base, as that is."""
+
+OTEL_TRACEBATON_SERVICE_NAME = "OTEL_TRACEBATON_SERVICE_NAME"
+"""Wins over `OTEL_SERVICE_NAME`, and over the `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, in the same way."""
+
 OTEL_TRACEBATON_STRICT = "OTEL_TRACEBATON_STRICT"
 """`true`: a wrong setting stops the process with status 78 before the application starts (default `false`)."""

@@ -251,7 +251,7 @@ BY_THE_DOCTOR = [
            {ENDPOINT: "{https}", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/certs/ca.pem"},
            "the file of OTEL_EXPORTER_OTLP_CERTIFICATE cannot be read: No such file or directory"),
     doctor("a spool that cannot be written", {"OTEL_TRACEBATON_SPOOL_DIR": "/proc/spool"},
-           "OTEL_TRACEBATON_SPOOL_DIR='/proc/spool' cannot be written", "mount a volume there"),
+           "OTEL_TRACEBATON_SPOOL_DIR='/proc/spool' cannot be used", "mount a volume there"),
     doctor("a shell that stays PID 1", {}, "stays PID 1", "put exec before the program",
            command="sh|-c|uvicorn main:app; true"),
     doctor("an entry point without exec", {}, "the script start.sh starts", "without exec", "write `exec",

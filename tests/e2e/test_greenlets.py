@@ -75,7 +75,9 @@ def test_a_script_that_patches_at_any_moment(model: str, moment: str, protocol: 
 
 
 def warnings_in(done: subprocess.CompletedProcess[str]) -> set[str]:
-    return {line.partition("Warning: ")[2] for line in done.stderr.splitlines() if "Warning: " in line}
+    texts = [json.loads(line)["message"] if line[:1] == "{" else line for line in done.stderr.splitlines()]
+    lines = "\n".join(texts).splitlines()
+    return {line.partition("Warning: ")[2] for line in lines if "Warning: " in line}
 
 
 IMPORTED = """

@@ -57,6 +57,11 @@ TRACED_OUTPUT = (
     ),
     _declared(rb'(?m)^\{[^\n]*"logger": "tracebaton"[^\n]*\n', b"", "the same as JSON"),
     _declared(
+        rb'(?m)^(\{[^\n]*"logger": "sys\.excepthook",[^\n]* "message": )"Uncaught exception"',
+        rb'\1""',
+        "what Python writes of the exception that ends the process is a line of JSON too, and has to have a message",
+    ),
+    _declared(
         rb'(?m)^(?P<margin>[ |+]*)File "[^"\n]*/starlette/middleware/errors\.py"[^\n]*\n((?P=margin)  [^\n]*\n)*'
         rb'(?=(?P=margin)File "[^"\n]*/opentelemetry/instrumentation/asgi/)',
         b"",

@@ -94,10 +94,16 @@ def _tracers(original: Any, provider: TracerProvider, here: Settings, on_first: 
 
 
 def _meters(original: Any, bypass: Callable[[], None], on_first: Callable[[], object]) -> Any:
+    said = False
+
     def set_meter_provider(meters: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal said
         original(meters, *args, **kwargs)
         if metrics.get_meter_provider() is meters and not isinstance(meters, NoOpMeterProvider):
             bypass()
+            if said:
+                return
+            said = True
             on_first()
             own.info(
                 "The application sets up a MeterProvider of its own: unsampled requests take upstream's path, because "

@@ -24,6 +24,7 @@ from tracebaton_configurator.logs import (
     libraries,
     named_ids,
     standard,
+    uncaught,
     writing,
 )
 from tracebaton_configurator.logs.captured import is_captured
@@ -75,8 +76,11 @@ def install(
     apply("logging", lambda: _replace_methods(json_lines))
     libraries.install(json_lines)
     leave_asyncio = asyncio_reports.install()
+    leave_hooks = uncaught.install(json_lines) if json_lines is not None else None
 
     def uninstall() -> None:
+        if leave_hooks is not None:
+            leave_hooks()
         leave_asyncio()
         _uninstall()
 

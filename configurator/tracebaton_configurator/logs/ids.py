@@ -18,7 +18,9 @@ class OwnRequest(Protocol):
     """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
 
     answered: float
-    span_context: SpanContext | None
+
+    @property
+    def span_context(self) -> SpanContext | None: ...
 
 
 class Ids(NamedTuple):
@@ -52,9 +54,10 @@ def current_ids() -> Ids | None:
     span = get_current_span()
     request = current_request.get()
     context = span.get_span_context()
+    if request is None:
+        return _ids_of(context if context.is_valid else of_process() or context)
     if (
-        request is not None
-        and request.answered
+        request.answered
         and is_detached(request)
         and not span.is_recording()
         and (request.span_context is None or request.span_context.trace_id == context.trace_id)
@@ -67,6 +70,11 @@ def current_ids() -> Ids | None:
 current_request: ContextVar[OwnRequest | None] = ContextVar("tracebaton-request", default=None)
 detach_after = 300.0
 """Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
+
+
+def of_process() -> SpanContext | None:
+    """Whose ids the lines outside any request have; replaced in a process that was started within a call."""
+    return None
 
 
 def is_detached(request: OwnRequest) -> bool:

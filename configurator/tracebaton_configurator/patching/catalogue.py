@@ -50,7 +50,7 @@ CATALOGUE = {
             "arq",
             "arq",
             "0.26.1 to 0.28.0",
-            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job, Worker._poll_iteration",
             "a job is a part of the trace of what has added it",
         ),
         Patch(
@@ -92,7 +92,7 @@ CATALOGUE = {
             "dramatiq",
             "dramatiq",
             "1.17.0 to 2.2.1",
-            "Broker.emit_before, Broker.emit_after, WorkerThread.process_message",
+            "emit_before and emit_after of Broker, WorkerThread.process_message, ConsumerThread.run",
             "a message is a part of the trace of what has sent it",
         ),
         Patch(
@@ -101,6 +101,13 @@ CATALOGUE = {
             "1.18",
             "eliot._output.Destinations.send",
             "each message has the ids of its request",
+        ),
+        Patch(
+            "excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.excepthook; showtraceback and showsyntaxerror of code.InteractiveInterpreter",
+            "the exception that ends the process is one line of JSON",
         ),
         Patch(
             "executors",
@@ -204,7 +211,7 @@ CATALOGUE = {
             "huey",
             "huey",
             "2.5.1 to 3.5.4",
-            "serialize_task, deserialize_task, _emit and _execute of Huey, Serializer._serialize and _deserialize",
+            "Huey.execute, _emit, serialize_task, deserialize_task, Serializer._serialize, _deserialize, Worker.loop",
             "a task is a part of the trace of what has added it",
         ),
         Patch(
@@ -218,7 +225,7 @@ CATALOGUE = {
             "kombu",
             "kombu",
             "5.4.2 to 5.7.0",
-            "Channel.conn_or_acquire and QoS.ack of kombu.transport.redis",
+            "__init__ and conn_or_acquire of Channel, QoS.ack, in kombu.transport.redis",
             "what keeps a worker's queues begins no traces",
         ),
         Patch(
@@ -264,6 +271,14 @@ CATALOGUE = {
             "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
         ),
         Patch(
+            "process-pools",
+            "CPython",
+            "3.10 to 3.14",
+            "_WorkItem, _CallItem and _ResultItem of concurrent.futures.process, BaseProcess.start of multiprocessing, "
+            "and of its pools Pool.apply_async, _map_async, imap, imap_unordered and worker",
+            "what a request gives to a pool of processes has its context, and the pool's processes have none",
+        ),
+        Patch(
             "raise-signal",
             "CPython",
             "3.10 to 3.14",
@@ -295,7 +310,7 @@ CATALOGUE = {
             "rq",
             "rq",
             "1.16.2 to 3.0.0",
-            "to_dict and restore of Job, perform_job and handle_exception of BaseWorker",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
             "a job is a part of the trace of what has added it",
         ),
         Patch(
@@ -304,6 +319,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "signal.getsignal, signal.signal",
             "the application sees SIGTERM's default action where the handler that flushes stands",
+        ),
+        Patch(
+            "spawned-processes",
+            "CPython",
+            "3.10 to 3.14",
+            "multiprocessing.spawn.get_preparation_data, multiprocessing.spawn.prepare",
+            "a process that a request spawns has its context",
         ),
         Patch(
             "starlette",
@@ -320,11 +342,25 @@ CATALOGUE = {
             "each line has the ids of its request",
         ),
         Patch(
+            "subprocesses",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "a program that a request starts has its trace context in its environment",
+        ),
+        Patch(
             "taskiq",
             "taskiq",
             "0.11.7 to 0.13.0",
-            "AsyncKicker.kiq, Receiver.callback, Receiver.run_task",
+            "AsyncKicker.kiq, callback, run_task and prefetcher of Receiver",
             "a task is a part of the trace of what has sent it",
+        ),
+        Patch(
+            "thread-excepthook",
+            "CPython",
+            "3.10 to 3.14",
+            "threading.excepthook",
+            "an exception that ends a thread is one line of JSON, with the ids of its request",
         ),
         Patch(
             "threads",
@@ -339,6 +375,13 @@ CATALOGUE = {
             "1.42.0 to 1.45.2",
             "opentelemetry.trace._set_tracer_provider",
             "an application's own exporters get what is recorded",
+        ),
+        Patch(
+            "unraisablehook",
+            "CPython",
+            "3.10 to 3.14",
+            "sys.unraisablehook",
+            "an exception that nobody can catch is one line of JSON",
         ),
         Patch(
             "url-redaction",
@@ -360,6 +403,20 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "uvloop-subprocesses",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
+            "programs that are started by it have the environment that those of subprocess have",
+        ),
+        Patch(
+            "warnings",
+            "CPython",
+            "3.10 to 3.14",
+            "warnings._showwarnmsg",
+            "a warning is one line of JSON, with the ids of its request",
         ),
         Patch(
             "websockets",

@@ -11,7 +11,7 @@ Suppressed altogether they would send no `traceparent`, and the next service wou
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -80,41 +80,60 @@ def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
     return is_enabled
 
 
-def _hand_on_through_httpx(module: str) -> None:
+def _hand_on_through_httpx(name: str) -> None:
     from opentelemetry.util.http import get_excluded_urls
-    from wrapt import wrap_function_wrapper
 
     global _left_alone  # noqa: PLW0603 (what upstream was told of this process's clients)
     _left_alone = get_excluded_urls("HTTPX")
-    # Below upstream's wrapper, so that upstream can still find and undo its own.
-    wrap_function_wrapper(module, "HTTPTransport.handle_request", _handle)
-    wrap_function_wrapper(module, "AsyncHTTPTransport.handle_async_request", _handle_async)
+    module = import_module(name)
+    _put_below(module.HTTPTransport, "handle_request", _handling)
+    _put_below(module.AsyncHTTPTransport, "handle_async_request", _handling_async)
 
 
-def _handle(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    request = _prepared(args, kwargs)
-    response = wrapped(*args, **kwargs)
-    if request is not None:
-        forget_after_redirect(request, response)
-    return response
+def _put_below(transport: Any, name: str, made: Callable[..., Any]) -> None:
+    """Below upstream's wrapper; a plain function, as upstream takes whatever wrapt has wrapped for its own."""
+    original = getattr(transport, name)
+
+    def is_instrumented(instance: Any) -> bool:
+        """Whether upstream's wrapper is above this one, for all transports or for this one."""
+        return getattr(transport, name) is not ours or name in vars(instance)
+
+    ours = wraps(original)(made(original, is_instrumented))
+    setattr(transport, name, ours)
 
 
-async def _handle_async(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    request = _prepared(args, kwargs)
-    response = await wrapped(*args, **kwargs)
-    if request is not None:
-        forget_after_redirect(request, response)
-    return response
+def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool]) -> Callable[..., Any]:
+    def handle(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request = _prepared(self, is_instrumented, args, kwargs)
+        response = wrapped(self, *args, **kwargs)
+        if request is not None:
+            forget_after_redirect(request, response)
+        return response
+
+    return handle
 
 
-def _prepared(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool]) -> Callable[..., Any]:
+    async def handle(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request = _prepared(self, is_instrumented, args, kwargs)
+        response = await wrapped(self, *args, **kwargs)
+        if request is not None:
+            forget_after_redirect(request, response)
+        return response
+
+    return handle
+
+
+def _prepared(
+    transport: Any, is_instrumented: Callable[[Any], bool], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """The request, with headers where upstream injects none because it is not recorded; None for one left alone."""
     try:
         request = args[0] if args else kwargs.get("request")
         headers = getattr(request, "headers", None)
         if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
             return None
-        if context_api.get_current().get(UNSAMPLED):
+        if context_api.get_current().get(UNSAMPLED) and is_instrumented(transport):
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report_error("Trace headers could not be added to an httpx request", error)

@@ -15,7 +15,7 @@ from functools import update_wrapper
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
+from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +64,7 @@ _run: ContextVar[_ArqRun | None] = ContextVar("tracebaton-arq-run", default=None
 def replace(worker: Any) -> None:
     connections: ModuleType = sys.modules["arq.connections"]
     run_job, serialize_result = worker.Worker.run_job, worker.serialize_result
+    poll = worker.Worker._poll_iteration  # noqa: SLF001
     parameters = signature(serialize_result)
 
     async def run_traced(self: Any, job_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -91,10 +92,15 @@ def replace(worker: Any) -> None:
                     run.fail(given["result"])
         return serialize_result(*args, **kwargs)
 
+    async def poll_without_spans(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with between_runs("arq"):
+            return await poll(self, *args, **kwargs)
+
     connections.serialize_job = _serialize_with_trace(connections.serialize_job)  # type: ignore[attr-defined]
     worker.deserialize_job_raw = _deserialize_and_begin(worker.deserialize_job_raw)
     worker.serialize_result = update_wrapper(serialize_and_note, serialize_result)
     worker.Worker.run_job = update_wrapper(run_traced, run_job)
+    worker.Worker._poll_iteration = update_wrapper(poll_without_spans, poll)  # noqa: SLF001
 
 
 def _serialize_with_trace(serialize: Callable[..., bytes]) -> Callable[..., bytes]:

@@ -7,6 +7,7 @@ Checked with celery 5.4.0 and 5.7.0, whose signals are sent where a task is publ
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,13 @@ def replace(signals: Any) -> None:
         ("task_postrun", _end),
     ):
         getattr(signals, name).connect(receiver, weak=False)
+
+
+def begin_last() -> None:
+    """Have runs begun when all others have been told of them; they are ended before these are."""
+    prerun = sys.modules["celery.signals"].task_prerun
+    if prerun.disconnect(_begin):
+        prerun.connect(_begin, weak=False)
 
 
 def _publish(headers: Any = None, **_: Any) -> None:

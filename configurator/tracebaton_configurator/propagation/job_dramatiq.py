@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
+from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,10 @@ _run: ContextVar[tuple[Incoming, str] | None] = ContextVar("tracebaton-dramatiq-
 
 def replace(worker: Any) -> None:
     broker_class: Any = sys.modules["dramatiq.broker"].Broker
-    thread_class = vars(worker)["_WorkerThread"]
+    thread_class, consumer_class = vars(worker)["_WorkerThread"], vars(worker)["_ConsumerThread"]
     emit_before, emit_after = broker_class.emit_before, broker_class.emit_after
     process: Callable[..., Any] = thread_class.process_message
+    consume: Callable[..., Any] = consumer_class.run
 
     def emit_before_with_trace(self: Any, signal: str, *args: Any, **kwargs: Any) -> Any:
         if signal == "enqueue" and args:
@@ -54,8 +55,13 @@ def replace(worker: Any) -> None:
         finally:
             _run.reset(token)
 
+    def consume_without_spans(self: Any) -> Any:
+        with between_runs("dramatiq"):
+            return consume(self)
+
     broker_class.emit_before = update_wrapper(emit_before_with_trace, emit_before)
     broker_class.emit_after = update_wrapper(emit_after_and_note, emit_after)
+    consumer_class.run = update_wrapper(consume_without_spans, consume)
     thread_class.process_message = update_wrapper(process_traced, process)
 
 

@@ -17,15 +17,15 @@ from functools import update_wrapper
 from pickle import BINUNICODE, POP
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
+from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracebaton_configurator.propagation.incoming import Incoming
 
-# Attributes of a task object: with which headers it was added, and its run.
-_HEADERS, _RUN = "_tracebaton_headers", "_tracebaton_run"
+# Attributes of a task object: with which headers it was added, its run, and whether that has begun.
+_HEADERS, _RUN, _BEGUN = "_tracebaton_headers", "_tracebaton_run", "_tracebaton_begun"
 _FAILED = ("error", "timeout")
 _LENGTH = struct.Struct("<I")
 _START = 1 + _LENGTH.size
@@ -35,16 +35,18 @@ _headers: ContextVar[dict[str, str] | None] = ContextVar("tracebaton-huey-header
 
 def replace(api: Any) -> bool:
     serializer_class: Any = sys.modules["huey.serializer"].Serializer
-    huey_class = api.Huey
-    methods = ("_execute", "_emit", "serialize_task", "deserialize_task")
+    huey_class, consumer = api.Huey, sys.modules["huey.consumer"]
+    methods = ("execute", "_emit", "serialize_task", "deserialize_task")
     if not all(hasattr(huey_class, name) for name in methods):
         return False
+    for loops in (vars(consumer)["Worker"], vars(consumer)["Scheduler"]):
+        loops.loop = _without_spans(loops.loop)
     serializer_class._serialize = _serialize(serializer_class._serialize)  # noqa: SLF001
     serializer_class._deserialize = _deserialize(serializer_class._deserialize)  # noqa: SLF001
     huey_class.serialize_task = _serialize_task(huey_class.serialize_task)
     huey_class.deserialize_task = _deserialize_task(huey_class.deserialize_task)
     huey_class._emit = _noting(huey_class._emit)  # noqa: SLF001
-    huey_class._execute = _traced(huey_class._execute)  # noqa: SLF001
+    huey_class.execute = _traced(huey_class.execute)
     return True
 
 
@@ -101,6 +103,14 @@ def _deserialize(deserialize: Callable[..., Any]) -> Callable[..., Any]:
     return update_wrapper(deserialize_with_headers, deserialize)
 
 
+def _without_spans(loop: Callable[..., Any]) -> Callable[..., Any]:
+    def loop_without_spans(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with between_runs("huey"):
+            return loop(self, *args, **kwargs)
+
+    return update_wrapper(loop_without_spans, loop)
+
+
 def _traced(execute: Callable[..., Any]) -> Callable[..., Any]:
     def execute_traced(self: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
         run = None if self.immediate else _run_of(self, task)
@@ -109,9 +119,13 @@ def _traced(execute: Callable[..., Any]) -> Callable[..., Any]:
         setattr(task, _RUN, run)
         try:
             with run:
-                return execute(self, task, *args, **kwargs)
+                done = execute(self, task, *args, **kwargs)
+                if _BEGUN not in vars(task):  # revoked, expired, or put off
+                    run.discard()
+                return done
         finally:
             vars(task).pop(_RUN, None)
+            vars(task).pop(_BEGUN, None)
 
     return update_wrapper(execute_traced, execute)
 
@@ -120,7 +134,9 @@ def _noting(emit: Callable[..., Any]) -> Callable[..., Any]:
     def emit_and_note(self: Any, signal: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
         with suppress(Exception):
             run: Incoming | None = vars(task).get(_RUN)
-            if run is not None and signal in _FAILED:
+            if run is not None and signal == "executing":
+                setattr(task, _BEGUN, True)
+            elif run is not None and signal in _FAILED:
                 run.fail(sys.exc_info()[1])  # it is told where the exception is being handled
         return emit(self, signal, task, *args, **kwargs)
 

@@ -9,40 +9,40 @@ from contextlib import contextmanager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
 
-from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.propagation.job_queues import between_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def replace(redis: Any) -> None:
-    """`redis` is kombu's transport: the client for its commands is what one method yields, but for those of `ack`."""
-    acquire, ack = redis.Channel.conn_or_acquire, redis.QoS.ack
+    """`redis` is kombu's transport: the client for its commands is what one method yields, but for those of two more."""
+    acquire = redis.Channel.conn_or_acquire
 
     @contextmanager
     def conn_or_acquire(*args: Any, **kwargs: Any) -> Iterator[Any]:
         with _without_traces(), acquire(*args, **kwargs) as client:
             yield client
 
-    def ack_without_traces(*args: Any, **kwargs: Any) -> Any:
-        with _without_traces():
-            return ack(*args, **kwargs)
-
     redis.Channel.conn_or_acquire = update_wrapper(conn_or_acquire, acquire)
-    redis.QoS.ack = update_wrapper(ack_without_traces, ack)
+    redis.Channel.__init__ = _quiet(redis.Channel.__init__)  # a PING
+    redis.QoS.ack = _quiet(redis.QoS.ack)
+
+
+def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:
+    def call_without_traces(*args: Any, **kwargs: Any) -> Any:
+        with _without_traces():
+            return method(*args, **kwargs)
+
+    return update_wrapper(call_without_traces, method)
 
 
 @contextmanager
 def _without_traces() -> Iterator[None]:
-    context = context_api.get_current()
-    if get_current_span(context).get_span_context().is_valid:
+    if get_current_span().get_span_context().is_valid:
         yield
         return
-    token = context_api.attach(context_api.Context({**context, SUPPRESS_INSTRUMENTATION: True}))
-    try:
+    with between_runs("kombu"):
         yield
-    finally:
-        context_api.detach(token)

@@ -8,23 +8,29 @@ There is a module for each library, which is imported when the library is. In co
   runs by a schedule is a trace of its own, with a link to where it was added.
 * A run has failed that ends with an exception, whether the library will try it again or not, but for those with which
   a job itself asks to be run again, and for a run that is cancelled or has to wait for its turn.
+* What a worker asks its broker in between, without end and for nobody, has no spans.
 
 Instrumentations for these libraries that others have published go first, and then this does nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import context as context_api
 from opentelemetry import propagate
+from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
+from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
 # The names of the patches, and the modules of the libraries that they are for.
@@ -49,6 +55,8 @@ _OTHERS = {
     "rq": "opentelemetry_instrumentation_rq",
     "taskiq": "taskiq.middlewares.opentelemetry_middleware",  # its own, which needs psutil
 }
+# Of these, ours is entered within theirs and left before it.
+_KEPT_BELOW = ("celery", "taskiq")
 _left_to_others: set[str] = set()
 
 
@@ -62,7 +70,7 @@ def install() -> None:
 
 
 def _come(name: str, module: ModuleType) -> None:
-    if name not in _left_to_others:
+    if name not in _left_to_others or name in _KEPT_BELOW:
         ours: Any = import_module(f"tracebaton_configurator.propagation.job_{name}")
         registry.apply(name, lambda: ours.replace(module))
 
@@ -72,9 +80,37 @@ def _leave(name: str, instrumentation: ModuleType) -> None:
     registry.withdraw(name, f"{instrumentation.__name__} is installed")
 
 
+def is_left(name: str) -> bool:
+    """Whether somebody else traces that library."""
+    return name in _left_to_others
+
+
+def around() -> dict[str, Around]:
+    """For OpenTelemetry's instrumentation of celery, which is told of each run as this is."""
+
+    def go_last() -> None:
+        ours: Any = import_module("tracebaton_configurator.propagation.job_celery")
+        ours.begin_last()
+
+    return {"celery": Around(after=go_last)}
+
+
 def headers_for(name: str) -> dict[str, str]:
     """What goes into a job of that library, which is added now; nothing outside any request. Never raises."""
     return {} if name in _left_to_others else trace_headers()
+
+
+@contextmanager
+def between_runs(name: str) -> Iterator[None]:
+    """Within this a worker of that library looks for work; what it runs then has a context of its own."""
+    if name in _left_to_others:
+        yield
+        return
+    token = context_api.attach(context_api.Context({SUPPRESS_INSTRUMENTATION: True}))
+    try:
+        yield
+    finally:
+        context_api.detach(token)
 
 
 def headers_in(values: Mapping[Any, Any]) -> dict[str, str]:
@@ -101,10 +137,15 @@ def run_of(
 ) -> Incoming | None:
     """One run of a job, to be entered; None where it is somebody else's to trace.
 
+    Below an instrumentation that has not recorded it (`_KEPT_BELOW`) it is a run all the same, to be kept if it fails.
+
     The names are those of the semantic conventions for messaging: https://opentelemetry.io/docs/specs/semconv/messaging/
     """
     if name in _left_to_others:
-        return None
+        theirs = get_current_span().get_span_context()
+        if name not in _KEPT_BELOW or not theirs.is_valid or theirs.trace_flags.sampled:
+            return None
+        headers = trace_headers()
     return Incoming(
         span_name or f"process {destination}",
         headers,

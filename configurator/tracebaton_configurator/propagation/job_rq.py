@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
+from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ def replace(worker: Any) -> None:
         worker_class = worker.Worker
     job_class.to_dict = _to_dict_with_trace(job_class.to_dict)
     job_class.restore = _restore_with_trace(job_class.restore)
+    worker_class.work = _without_spans(worker_class.work)
     worker_class.perform_job = _traced(worker_class.perform_job)
     worker_class.handle_exception = _noting(worker_class.handle_exception)
 
@@ -53,6 +54,14 @@ def _restore_with_trace(restore: Callable[..., Any]) -> Callable[..., Any]:
         return restore(self, raw_data, *args, **kwargs)
 
     return update_wrapper(restore_with_trace, restore)
+
+
+def _without_spans(work: Callable[..., Any]) -> Callable[..., Any]:
+    def work_without_spans(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with between_runs("rq"):
+            return work(self, *args, **kwargs)
+
+    return update_wrapper(work_without_spans, work)
 
 
 def _traced(perform: Callable[..., bool]) -> Callable[..., bool]:
@@ -90,7 +99,8 @@ def _run_of(job: Any) -> Incoming | None:
             function = job.func_name
         except Exception:  # noqa: BLE001 (what the worker will find out, too)
             function = ""
-        repeats = getattr(job, "repeats_left", None) is not None or any(key in (job.meta or ()) for key in _REPEATS)
+        meta = job.meta if isinstance(job.meta, dict) else {}
+        repeats = getattr(job, "repeats_left", None) is not None or any(key in meta for key in _REPEATS)
         headers = vars(job).get(_HEADERS)
         return run_of("rq", job.origin, headers, message_id=job.id, function=function or "", follows=not repeats)
     return None

@@ -13,7 +13,7 @@ from copy import copy
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
+from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, is_left, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,16 @@ def replace(module: Any) -> bool:
         return True
     receiver = module.Receiver
     receiver.callback, receiver.run_task = _ending(receiver.callback), _traced(receiver.run_task)
+    receiver.prefetcher = _without_spans(receiver.prefetcher)
     return True
+
+
+def _without_spans(prefetcher: Callable[..., Any]) -> Callable[..., Any]:
+    async def prefetch_without_spans(*args: Any, **kwargs: Any) -> Any:
+        with between_runs("taskiq"):
+            return await prefetcher(*args, **kwargs)
+
+    return update_wrapper(prefetch_without_spans, prefetcher)
 
 
 def _with_trace(kiq: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,14 +76,19 @@ def _traced(run_task: Callable[..., Any]) -> Callable[..., Any]:
     async def run_traced(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
         runs = _runs.get()
         run = None if runs is None else _run_of(self.broker, message)
-        if runs is not None and run is not None:
-            runs.append(run.__enter__())
-        result = await run_task(self, target, message, *args, **kwargs)
-        with suppress(Exception):
-            # A run without a result is one that will be tried again, or has asked for that.
-            if run is not None and result.is_err and type(result.error).__name__ != "NoResultError":
-                run.fail(result.error)
-        return result
+        if runs is None or run is None:
+            return await run_task(self, target, message, *args, **kwargs)
+        runs.append(run.__enter__())
+        try:
+            result = await run_task(self, target, message, *args, **kwargs)
+            with suppress(Exception):
+                # A run without a result is one that will be tried again, or has asked for that.
+                if result.is_err and type(result.error).__name__ != "NoResultError":
+                    run.fail(result.error)
+            return result
+        finally:
+            if is_left("taskiq"):
+                run.end()
 
     return update_wrapper(run_traced, run_task)
 

@@ -22,8 +22,8 @@ from urllib.request import Request
 from opentelemetry import propagate
 
 from tracebaton_configurator.patching import registry
-from tracebaton_configurator.propagation.outgoing import Client
-from tracebaton_configurator.propagation.redirects import HOPS, before_redirect, watch_hops
+from tracebaton_configurator.propagation.outgoing import TracedClient
+from tracebaton_configurator.propagation.redirects import HOPS, take_out_if_excluded, watch_hops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,7 +47,7 @@ def serve(without: Collection[str], on_served: Callable[[str], object]) -> None:
 
 
 def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) -> None:
-    client = Client(name)
+    client = TracedClient(name)
     if name == "aiohttp-client":
         _serve_aiohttp(client, module)
     else:
@@ -56,7 +56,7 @@ def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) ->
     on_served(name)
 
 
-def _serve_calls(name: str, client: Client) -> None:
+def _serve_calls(name: str, client: TracedClient) -> None:
     from wrapt import wrap_function_wrapper
 
     module, method, parts = HOPS[name]
@@ -119,7 +119,7 @@ _METHODS: dict[str, Callable[[Args, Kwargs], str]] = {
 }
 
 
-def _serve_aiohttp(client: Client, aiohttp: ModuleType) -> None:
+def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
     from wrapt import wrap_function_wrapper
 
     async def start(_: Any, context: Any, params: Any) -> None:
@@ -137,9 +137,11 @@ def _serve_aiohttp(client: Client, aiohttp: ModuleType) -> None:
         if context.outgoing is not None:
             context.outgoing.end(params.exception)
 
-    async def redirect(session: Any, context: Any, params: Any) -> None:
+    async def redirect(_: Any, context: Any, params: Any) -> None:
         if context.outgoing is not None:
-            await before_redirect(session, SimpleNamespace(span=context, excluded_urls=client.excluded), params)
+            with suppress(Exception):  # the application's call goes on
+                pairs = frozenset((name.lower(), value) for name, value in context.outgoing.headers.items())
+                take_out_if_excluded(params, client.excluded, pairs)
 
     def own_context(**kwargs: Any) -> SimpleNamespace:
         return SimpleNamespace(outgoing=None, **{"trace_request_ctx": {}, **kwargs})
@@ -160,12 +162,18 @@ def _serve_aiohttp(client: Client, aiohttp: ModuleType) -> None:
 def _serve_transports(httpx: ModuleType) -> None:
     from wrapt import wrap_function_wrapper
 
-    client = Client("httpx")
-    served = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+    client = TracedClient("httpx")
+    # Upstream's instrumentation is in these, or there is no network: an application in the same process would find
+    # itself below a call that suppresses the spans of its own requests.
+    left_alone = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.ASGITransport, httpx.WSGITransport)
+    modules = ("opentelemetry.instrumentation.httpx", "starlette.testclient")
+
+    def is_left_alone(transport: Any) -> bool:
+        return isinstance(transport, left_alone) or any(one.__module__ in modules for one in type(transport).__mro__)
 
     def begin(instance: Any, request: Any) -> Any:
         with suppress(Exception):  # what is wrong with a request is for httpx to say
-            if isinstance(instance._transport_for_url(request.url), served):  # noqa: SLF001
+            if is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
                 return None
             outgoing = client.begin(request.method, str(request.url))
             if outgoing is not None:

@@ -25,6 +25,8 @@ from tracebaton_configurator.logs.diagnostics import report_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.util.http import ExcludeList
+
     Pairs = frozenset[tuple[str, str]]
 
 _FAILED = "Trace headers of a redirected request could not be looked at"
@@ -100,19 +102,23 @@ def watch_aiohttp(instrumentation: Any) -> None:
 
     def create_trace_config(*args: Any, **kwargs: Any) -> Any:
         config = original(*args, **kwargs)
-        config.on_request_redirect.append(before_redirect)
+        config.on_request_redirect.append(_before_redirect)
         return config
 
     instrumentation.create_trace_config = create_trace_config
 
 
-async def before_redirect(_: Any, context: Any, params: Any) -> None:
+def take_out_if_excluded(params: Any, excluded: ExcludeList, pairs: Pairs) -> None:
+    """For aiohttp's `on_request_redirect`: `pairs` out of the headers that follow, where the target is excluded."""
+    location = params.response.headers.get("location") or params.response.headers.get("uri") or ""
+    if excluded.url_disabled(str(params.url.join(type(params.url)(location)))):
+        take_out(params.headers, pairs)
+
+
+async def _before_redirect(_: Any, context: Any, params: Any) -> None:
     try:
-        if getattr(context, "span", None) is not None and params.headers is not None:
-            location = params.response.headers.get("location") or params.response.headers.get("uri") or ""
-            target = params.url.join(type(params.url)(location))
-            if context.excluded_urls.url_disabled(str(target)):
-                take_out(params.headers, injected(params.headers))
+        if getattr(context, "span", None) is not None:
+            take_out_if_excluded(params, context.excluded_urls, injected(params.headers))
     except Exception as error:  # noqa: BLE001 (the application's call goes on)
         report_error(_FAILED, error)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanKind, get_current_span
 
 from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState
+    from opentelemetry.trace import Link, SpanContext, TraceState
     from opentelemetry.util.types import Attributes
 
     from tracebaton_configurator.sampling.root_sampler import RootSampler
+
+
+# The span id that `DecisionIdGenerator` is to give next, 0 for a new one: the SDK asks it right after the sampler.
+_parents_span_id: ContextVar[int] = ContextVar("tracebaton-parents-span-id", default=0)
 
 
 def follow(parent: SpanContext) -> tuple[bool, TraceState]:
@@ -32,6 +37,9 @@ class TracebatonSampler(Sampler):
     """Records what has been decided already; what has a parent does as that did, and the rest is the root sampler's.
 
     While `off`, nothing begins any more: only the spans of a request whose own is unfinished are recorded.
+
+    An INTERNAL span that is not recorded has the span id of its parent: what is logged within, and what is called, then
+    names a span that there is, or will be where its request is kept. Calls have ids of their own, as on the wire.
     """
 
     def __init__(self, root_sampler: RootSampler, *, follows_parents: bool = True) -> None:
@@ -64,13 +72,13 @@ class TracebatonSampler(Sampler):
         parent = span.get_span_context()
         # Without a trace id: `DecisionIdGenerator` was off a moment ago.
         if context.get(UNSAMPLED) or not trace_id or (self.off and not span.is_recording()):
-            return SamplingResult(Decision.DROP, None, parent.trace_state)
+            return _drop(parent, kind, parent.trace_state)
         root_sampler, follows_parents = self.sampling
         if follows_parents and parent.is_valid:
             recorded, state = follow(parent)
             if recorded:
                 return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-            return SamplingResult(Decision.DROP, None, state)
+            return _drop(parent, kind, state)
         return root_sampler.span(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def call_on_first(self) -> None:
@@ -91,6 +99,12 @@ class WhileOff:
 
     def __bool__(self) -> bool:
         return self._sampler.off
+
+
+def _drop(parent: SpanContext, kind: SpanKind | None, state: TraceState | None) -> SamplingResult:
+    if parent.is_valid and kind is SpanKind.INTERNAL:
+        _parents_span_id.set(parent.span_id)
+    return SamplingResult(Decision.DROP, None, state)
 
 
 class DecisionIdGenerator(IdGenerator):
@@ -116,6 +130,9 @@ class DecisionIdGenerator(IdGenerator):
         # The span's id is asked for right after its sampling, and that only once.
         if decision is not None and decision.consumed and decision.span_id:
             span_id, decision.span_id = decision.span_id, 0
+            return span_id
+        if span_id := _parents_span_id.get():
+            _parents_span_id.set(0)
             return span_id
         return self.generate_random_span_id()
 

@@ -74,19 +74,22 @@ def check_spool(reader: Reader, directory: str | None, exporters: Sequence[str])
         reader.wrong(
             ours.OTEL_TRACEBATON_SPOOL_DIR,
             "applies to the exporter otlp, which is not selected",
-            "a directory together with OTEL_TRACES_EXPORTER=otlp",
+            f"a directory together with {reader.deciding('OTEL_TRACES_EXPORTER')}=otlp",
             "no spool is kept",
         )
 
 
 def check_insecure(reader: Reader, endpoint: Endpoint) -> None:
-    """The scheme decides, before any `INSECURE` variable (OTLP exporter specification, "Configuration Options")."""
+    """The scheme decides, before any `INSECURE` variable (OTLP exporter specification, "Configuration Options").
+
+    Where the endpoint is an override, the variable may be about the standard one.
+    """
     variable = reader.first_set(*_INSECURE)
     value = (reader.text(variable) or "").lower()
     if value and value not in ("true", "false"):
         used = "plaintext" if endpoint.insecure else "TLS"
         reader.wrong(variable, "is not a boolean", "true or false", f"using {used}")
-    elif value and (value == "true") != endpoint.insecure:
+    elif value and (value == "true") != endpoint.insecure and not endpoint.overrides:
         scheme, used = ("http", "plaintext") if endpoint.insecure else ("https", "TLS")
         reader.wrong(variable, f"contradicts the {scheme}:// of the endpoint", "one or the other", f"using {used}")
 

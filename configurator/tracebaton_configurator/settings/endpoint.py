@@ -10,7 +10,9 @@ from re import compile as regex
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.settings.headers import read_headers
+from tracebaton_configurator.settings.overrides import ENDPOINT
 from tracebaton_configurator.settings.problem import Problem
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ HTTP = "http/protobuf"
 SECONDS = "a number of seconds above 0"
 # Upstream's exporters read seconds, and nobody waits longer for one export.
 _MOST_SECONDS = 120.0
-_ENDPOINT = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_OF_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _INSECURE = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE")
 _COMPRESSION = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
@@ -48,7 +50,8 @@ class Endpoint:
     plaintext.
     `timeout` is in seconds, as upstream reads its variable. `headers` are secret: they are where tokens are sent.
     `proxy` is the URL of a forward proxy. `tls` has the paths of the certificates to trust, of the client's key and of
-    the client's certificate, each a PEM file or None.
+    the client's certificate, each a PEM file or None. `overrides`: it is for metrics and logs as well, whatever the
+    standard variables say, which are for other programs then.
     """
 
     url: str
@@ -59,6 +62,7 @@ class Endpoint:
     proxy: str | None = field(default=None, repr=False)
     tls: tuple[str | None, str | None, str | None] = (None, None, None)
     insecure_target: bool | None = None
+    overrides: bool = False
 
     @property
     def insecure(self) -> bool:
@@ -79,8 +83,9 @@ def read_endpoint(reader: Reader) -> Endpoint:
     The protocol variable decides; where it is unset, port 4318 means HTTP and anything else gRPC.
     """
     protocol = _read_protocol(reader)
-    variable = reader.first_set(*_ENDPOINT)
-    url = reader.text(*_ENDPOINT)
+    overrides = reader.text(ours.OTEL_TRACEBATON_ENDPOINT) is not None
+    variable = reader.first_set(ours.OTEL_TRACEBATON_ENDPOINT, _OF_TRACES, ENDPOINT)
+    url = reader.text(variable)
     if url is not None:
         url = checked_url(reader, variable, url, _INSECURE)
     if url is not None and protocol == HTTP and is_target(url):
@@ -89,9 +94,9 @@ def read_endpoint(reader: Reader) -> Endpoint:
     if url is None:
         protocol = protocol or GRPC
         url = _DEFAULT[protocol]
-        variable = _ENDPOINT[1]
+        variable = ENDPOINT
     protocol = protocol or (HTTP if urlsplit(url).port == 4318 else GRPC)
-    if protocol == HTTP and variable != _ENDPOINT[0]:
+    if protocol == HTTP and variable != _OF_TRACES:
         # The variable for all signals names a base; the one for traces is complete (specification, "Endpoint URLs").
         parts = urlsplit(url)
         url = parts._replace(path=parts.path.rstrip("/") + "/v1/traces").geturl()
@@ -106,6 +111,7 @@ def read_endpoint(reader: Reader) -> Endpoint:
         None if is_target(url) else _read_proxy(reader, url, protocol),
         _read_tls(reader),
         _means_plaintext(reader, _INSECURE) if is_target(url) else None,
+        overrides,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from re import compile as regex
 from typing import TYPE_CHECKING, TypeVar
 
+from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.settings.problem import Problem
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Reader:
             if self._environ.get(variable, "").strip():
                 return variable
         return variables[-1]
+
+    def deciding(self, standard: str) -> str:
+        """The variable that decides: this project's own override of a standard one, where that is set."""
+        return self.first_set(OVERRIDES[standard], standard)
 
     def wrong(self, variable: str, reason: str, accepted: str, effect: str) -> None:
         value = self._environ.get(variable, "").strip()

@@ -240,7 +240,7 @@ def _judge_exporter(reader: Reader, endpoint: Endpoint, changes: Changes, signal
         reader.wrong(insecure, "is not a boolean", "true or false", "the scheme of the endpoint decides")
         changes[insecure] = None
     given = set_here("ENDPOINT")
-    if given:
+    if given and not endpoint.overrides:  # else it is for other programs
         changes[url] = checked_url(reader, url, given, (insecure, f"{_OTLP}INSECURE"))
 
 

@@ -12,7 +12,9 @@ from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.propagation import other_clients
 from tracebaton_configurator.startup.quick_imports import without_collections
+from tracebaton_configurator.startup.reporting import say_once_for_workers
 from tracebaton_configurator.startup.state import STATE
+from tracebaton_configurator.startup.untraced import imported_without
 from tracebaton_configurator.startup.watched import INSTRUMENTATIONS
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     """One that fails is reported in one line and skipped, never raised: upstream gives up on all that follow then."""
     if name in STATE.instrumented or name in STATE.skipped or STATE.failed is not None:
         return
-    STATE.waiting.pop(name, None)
+    modules = STATE.waiting.pop(name, ())
     around = STATE.pipeline.around.get(name, ()) if STATE.pipeline is not None else ()
     for one in around:
         _or_upstreams_way(name, one.before)
@@ -82,11 +84,17 @@ def instrument(name: str, load: Callable[[], object]) -> None:
         with without_collections():
             loaded = load()
     except ModuleNotFoundError as error:
-        # The usual case of an instrumentation whose library this application does not use: nothing is missing.
-        own.debug("Instrumentation %s was skipped: %s", name, error)
+        reason = lacks(error, modules)
+        if reason is None:
+            # The library that it is for, which this application does not use: nothing is missing.
+            own.debug("Instrumentation %s was skipped: %s", name, error)
+            return
+        STATE.skipped[name] = reason
+        if STATE.start_said:
+            say_once_for_workers(logging.WARNING, skipped_line(name, reason))
         return
     except Exception as error:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
-        STATE.skipped.append(name)
+        STATE.skipped[name] = ""
         own.error(
             "Instrumentation %s failed and was skipped, the others continue: %s: %s", name, type(error).__name__, error
         )
@@ -96,6 +104,29 @@ def instrument(name: str, load: Callable[[], object]) -> None:
     STATE.instrumented.append(name)
     for one in around:
         _or_upstreams_way(name, one.after)
+
+
+def lacks(error: ModuleNotFoundError, modules: Sequence[str]) -> str | None:
+    """What an instrumentation needs that is not there; None where that is one of `modules`, which it is for."""
+    name = error.name
+    if not name:
+        return f"fails: {error}"
+    if any(f"{module}.".startswith(f"{name}.") for module in modules):
+        return None
+    top = name.partition(".")[0]
+    if top != name and is_there(top):
+        return f"needs {name}, which the installed {top} does not have"
+    return f"needs {top}, which is not installed"
+
+
+def skipped_line(name: str, reason: str) -> str:
+    return f"Instrumentation {name} was skipped: it {reason}."
+
+
+def without_any() -> list[str]:
+    """The libraries that the application calls others with and that nothing traces, by their distributions."""
+    disabled = settings.current().disabled_instrumentations
+    return [] if "*" in disabled else imported_without({*_taken, *STATE.instrumented, *disabled})
 
 
 def arguments_for(name: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -31,7 +33,7 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
-from tracebaton_configurator.patching import os_threads
+from tracebaton_configurator.patching import on_import, os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
     a2a,
@@ -40,6 +42,7 @@ from tracebaton_configurator.propagation import (
     incoming,
     job_queues,
     redis_scripts,
+    subprocesses,
     threads,
 )
 from tracebaton_configurator.propagation.w3c import propagator
@@ -53,13 +56,16 @@ from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
 from tracebaton_configurator.settings import Problem, Settings
+from tracebaton_configurator.startup import started_by
 from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
+from tracebaton_configurator.startup.watched import PROCESS_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import Tracer
 
     from tracebaton_configurator.export.spool import Spool
     from tracebaton_configurator.patching.around import Around
@@ -77,7 +83,7 @@ class Pipeline:
     """What runs. Where there is no `asgi`, or it is bypassed by upstream's own path, `bypass_reason` says why.
 
     `export_queues` has a processor for each OTLP exporter. `around` is what is to be done where an instrumentation is
-    loaded, by the name of its entry point.
+    loaded, by the name of its entry point. `spool` is the directory in which outages are waited out, if any.
     """
 
     export_queues: tuple[QueueSpanProcessor, ...]
@@ -86,6 +92,7 @@ class Pipeline:
     asgi: AsgiInstrumentation | None
     bypass_reason: str | None
     around: Mapping[str, Sequence[Around]]
+    spool: str | None = None
 
 
 def start(here: Settings, launcher_version: str | None) -> Pipeline:
@@ -100,8 +107,9 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     redaction.use(here.redact)
     provider.add_span_processor(RedactingSpanProcessor())  # before all that get to see a span
+    spool = _usable_spool(here)
     export_queues = [
-        made for name in here.traces_exporters if (made := _add_exporter(provider, name, here)) is not None
+        made for name in here.traces_exporters if (made := _add_exporter(provider, name, here, spool)) is not None
     ]
     renew_in_children(provider)
     others = _start_other_signals(here, resource)
@@ -132,11 +140,12 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     around = merged(
         [
             *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            job_queues.around(),
             redis_scripts.around(),
             providers.around(),
         ]
     )
-    pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason, around)
+    pipeline = Pipeline(tuple(export_queues), sampler.get_description(), sampler, asgi, bypass_reason, around, spool)
     # From here on spans are recorded, so what comes after this must not fail.
     trace.set_tracer_provider(provider)
     if trace.get_tracer_provider() is not provider:
@@ -147,12 +156,40 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     )
     _or_without("Live control", server.start)
     if asgi:
-        incoming.use(provider.get_tracer(settings.NAME), sampler, asgi.fast_path.trust, asgi.late_spans)
+        with warnings.catch_warnings():  # the SDK adds a filter of its own to the application's
+            tracer = provider.get_tracer(settings.NAME)
+        incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
         a2a.install(own_spans=here.a2a_spans)
         a2a_grpc.install()
         job_queues.install()
+        _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
     return pipeline
+
+
+def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
+    environ = settings.environment()
+    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ))
+    for module in PROCESS_MODULES:
+        on_import.after(module, lambda _: _hand_on_to_processes(sampler))
+    word = settings.word_to_programs(here)
+
+    def more(is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
+        # What runs the service itself, a command line that starts a server, is no parent of that kind.
+        is_other = here.children != "false" and (is_traced or asgi.fast_path.serves)
+        return word if is_other else {}
+
+    subprocesses.install(environ, more)
+
+
+def _hand_on_to_processes(sampler: TracebatonSampler) -> None:
+    from tracebaton_configurator.propagation import process_context, processes
+
+    if processes.TRACING.take_up is None:
+        process_context.use(sampler, started_by.take_up)
+        processes.install(lambda: None)
+        if processes.handed:
+            started_by.take_up(processes.handed)
 
 
 def _or_without(what: str, begin: Callable[[], object]) -> None:
@@ -215,10 +252,28 @@ def _id_generator(here: Settings) -> IdGenerator:
     return generator
 
 
-def _add_exporter(provider: DetachingTracerProvider, name: str, here: Settings) -> QueueSpanProcessor | None:
+def _usable_spool(here: Settings) -> str | None:
+    """The directory, if it can be used; where not, that is said."""
+    if not here.spool_dir or not any(map(is_otlp, here.traces_exporters)):
+        return None
+    from tracebaton_configurator.export.spool_check import why_unusable
+
+    reason = why_unusable(here.spool_dir)
+    if reason is None:
+        return here.spool_dir
+    unusable = f"cannot be used by user {os.geteuid()}: {reason}"
+    accepted = "a directory that this user may write, or make"
+    variable = "OTEL_TRACEBATON_SPOOL_DIR"
+    report([Problem(variable, here.spool_dir, unusable, accepted, "spans wait in memory")], strict=here.strict)
+    return None
+
+
+def _add_exporter(
+    provider: DetachingTracerProvider, name: str, here: Settings, spool: str | None
+) -> QueueSpanProcessor | None:
     """Have spans sent to the exporter `name`; returns the processor where it is this project's own."""
     if is_otlp(name):
-        processor = _deliver(name, here)
+        processor = _deliver(name, here, spool)
         provider.add_span_processor(processor)
         return processor
     from tracebaton_configurator.export.upstream_processor import BoundedBatchSpanProcessor, LazyExporter
@@ -226,7 +281,7 @@ def _add_exporter(provider: DetachingTracerProvider, name: str, here: Settings) 
     try:
         exporter = LazyExporter(load(name, "traces"), lambda error: _say_broken(name, error))
     except UnknownExporterError as error:
-        report([_unknown("OTEL_TRACES_EXPORTER", name, str(error))], strict=here.strict)
+        report([_unknown(here.deciding("OTEL_TRACES_EXPORTER"), name, str(error))], strict=here.strict)
         return None
     provider.add_span_processor(BoundedBatchSpanProcessor(name, exporter, here.batch_delay_ms, here.shutdown_timeout))
     return None
@@ -240,19 +295,18 @@ def _spool(here: Settings) -> Spool | None:
     return Spool(here.spool_dir, here.spool_max_mb * 1_000_000)
 
 
-def _deliver(name: str, here: Settings) -> QueueSpanProcessor:
+def _deliver(name: str, here: Settings, spool: str | None) -> QueueSpanProcessor:
     if here.endpoint.insecure_target is not None:
         from tracebaton_configurator.export.upstream_processor import import_early
 
         import_early()
-    spool = _spool(here)
-    waiting = f"on disk in {here.spool_dir}" if spool else f"in memory, the newest {here.queue_size} of them,"
+    waiting = f"on disk in {spool}" if spool else f"in memory, the newest {here.queue_size} of them,"
     export_queue = ExportQueue(
         lambda: make_client(name, here.endpoint),
         ExportStatus(str(here.endpoint), waiting),
         timeout=here.endpoint.timeout,
         most_spans=here.queue_size,
-        spool=spool,
+        spool=_spool(here),  # which may yet become usable
     )
     os_threads.before_patching(lambda: import_all(name, here.endpoint))
     return QueueSpanProcessor(
@@ -284,14 +338,15 @@ def _start_other_signals(here: Settings, resource: Resource) -> list[Part]:
     from tracebaton_configurator.export import signals
 
     ends: list[Part] = []
-    for what, variable, names, begin in (
+    for what, standard, names, begin in (
         ("The export of metrics", "OTEL_METRICS_EXPORTER", here.metrics_exporters, signals.start_metrics),
         ("The export of logs", "OTEL_LOGS_EXPORTER", here.logs_exporters, signals.start_logs),
     ):
         if not names:
             continue
+        variable = here.deciding(standard)
         try:
-            ends.append(Part(what, begin(names, here.endpoint.protocol, resource)))
+            ends.append(Part(what, begin(names, here.endpoint, resource)))
             sigterm.hold_for_good()  # there is always something that has not been sent yet
         except UnknownExporterError as error:
             report([_unknown(variable, ",".join(names), str(error))], strict=here.strict)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.deduplication import is_new
+from tracebaton_configurator.startup.elders import has_elder
+from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +29,7 @@ def report(problems: Iterable[Problem], *, strict: bool) -> None:
     found = False
     for problem in problems:
         found = True
-        _say(logging.ERROR, str(problem))
+        say_once(logging.ERROR, str(problem))
     if found and strict:
         _end()
 
@@ -35,11 +37,18 @@ def report(problems: Iterable[Problem], *, strict: bool) -> None:
 def report_notes(notes: Iterable[tuple[str, str]]) -> None:
     """One warning for each, once for all workers; they are no mistakes."""
     for _, sentence in notes:
-        _say(logging.WARNING, sentence)
+        say_once(logging.WARNING, sentence)
 
 
-def _say(level: int, line: str) -> None:
+def say_once(level: int, line: str) -> None:
+    """At DEBUG where it has been said by this process, or one that it comes from."""
     own.log(level if is_new(line) else logging.DEBUG, "%s", line)
+
+
+def say_once_for_workers(level: int, line: str) -> None:
+    """The same of what turns out in workers alone, whose parent has not said it."""
+    is_worker = STATE.line_said_in != os.getpid()
+    own.log(level if is_new(line) and not (is_worker and has_elder()) else logging.DEBUG, "%s", line)
 
 
 def report_failure(error: Exception, *, strict: bool) -> None:

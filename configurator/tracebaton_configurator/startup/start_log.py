@@ -6,6 +6,8 @@ server's log, the first request, or the first span.
 
 from __future__ import annotations
 
+import logging
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,13 @@ from tracebaton_configurator._version import __version__
 from tracebaton_configurator.logs import hook, libraries, own
 from tracebaton_configurator.logs.deduplication import is_new
 from tracebaton_configurator.names import is_otlp
+from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.startup import instrumentations
+from tracebaton_configurator.startup.reporting import say_once, say_once_for_workers
 from tracebaton_configurator.startup.state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tracebaton_configurator.startup.pipeline import Pipeline
 
@@ -58,41 +62,97 @@ def say_what_is_on() -> None:
     if here.helper:
         return
     if here.disabled:
-        _say("Tracing is off: OTEL_SDK_DISABLED=true.")
+        say_once(logging.INFO, "Tracing is off: OTEL_SDK_DISABLED=true.")
     elif STATE.pipeline is not None:  # else another configurator won, which was said
         say_start_line()
 
 
 def say_at_the_first_sign() -> None:
-    """Have `say_start_line` called where something is served or traced for the first time."""
-    pipeline = STATE.pipeline
+    """Have `say_start_line` called where something is served or traced for the first time.
+
+    What is not traced may turn out later than that, when a worker has imported its application: at the first request or
+    span it is said by itself, if the line had it not.
+    """
     hook.on_server_line = say_start_line
+    _call_at_the_first_span(_at_the_first_span)
+    os.register_at_fork(after_in_child=lambda: _call_at_the_first_span(_at_the_first_span))
+
+
+def _call_at_the_first_span(callback: Callable[[], object] | None) -> None:
+    """Or request."""
+    pipeline = STATE.pipeline
     if pipeline is not None:
-        pipeline.sampling.on_first = say_start_line
+        pipeline.sampling.on_first = callback
         if pipeline.asgi is not None:
-            pipeline.asgi.fast_path.on_first = say_start_line
+            pipeline.asgi.fast_path.on_first = callback
+
+
+def _at_the_first_span() -> None:
+    asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
+    if settings.is_run_by_a_service() and not (asgi is not None and asgi.fast_path.serves):
+        return  # a tool, whose service has said it: each that it runs would say it once more
+    _call_at_the_first_span(None)
+    say_start_line()
+    _say_guarded(_say_what_is_not_traced)
 
 
 def say_start_line() -> None:
     """Once a process, and once for all workers. Does not raise, as it may be called in a request."""
-    pipeline = STATE.pipeline
-    if STATE.start_said or pipeline is None:
+    if STATE.start_said:
         return
     STATE.start_said = True
-    hook.on_server_line = pipeline.sampling.on_first = None
-    if pipeline.asgi is not None:
-        pipeline.asgi.fast_path.on_first = None
+    hook.on_server_line = None
+    _say_guarded(_say_start_line)
+
+
+def _say_start_line() -> None:
+    pipeline, here = STATE.pipeline, settings.current()
+    if pipeline is None:
+        return
+    skipped = [f"{name} ({reason})" if reason else name for name, reason in STATE.skipped.items()]
+    line = start_line(
+        here,
+        pipeline,
+        sorted(STATE.instrumented),
+        skipped,
+        instrumentations.will_be_instrumented(),
+        libraries.without_ids(),
+        instrumentations.without_any(),
+    )
+    # A worker may have imported more by now than the process that started it, and means the same.
+    if is_new(start_line(here, pipeline, (), ())):
+        STATE.line_said_in = os.getpid()
+        own.info("%s", line)
+        for _, sentence in _not_traced():
+            is_new(sentence)  # it is in the line
+    else:
+        own.debug("%s", line)
+
+
+def _say_what_is_not_traced() -> None:
+    for level, sentence in _not_traced():
+        say_once_for_workers(level, sentence)
+
+
+def _not_traced() -> Iterator[tuple[int, str]]:
+    """As sentences of their own."""
+    for name, reason in STATE.skipped.items():
+        if reason:
+            yield logging.WARNING, instrumentations.skipped_line(name, reason)
+    clients = instrumentations.without_any()
+    if clients:
+        yield logging.INFO, f"Calls are not traced {_without(clients)}."
+
+
+def _without(clients: Sequence[str]) -> str:
+    return f"through libraries without an instrumentation: {', '.join(clients)}"
+
+
+def _say_guarded(say: Callable[[], object]) -> None:
     try:
         token = attach(Context())  # it is no line of the request that happens to come first
         try:
-            waiting = instrumentations.will_be_instrumented()
-            here = settings.current()
-            # A worker may have imported more by now than the process that started it, and means the same.
-            same = start_line(here, pipeline, (), ())
-            _say(
-                start_line(here, pipeline, sorted(STATE.instrumented), STATE.skipped, waiting, libraries.without_ids()),
-                same,
-            )
+            say()
         finally:
             detach(token)
     except Exception as error:  # noqa: BLE001 (spans are recorded, whether or not it can be said)
@@ -106,11 +166,12 @@ def start_line(
     skipped: Sequence[str],
     waiting: Sequence[str] = (),
     without_ids: Sequence[str] = (),
+    clients: Sequence[str] = (),
 ) -> str:
     """What an operator wants to know of a traced process, the usual case without what goes without saying.
 
     `waiting` are the instrumentations that are put in place when the application imports their library, `without_ids`
-    the logging libraries whose lines stay as they are.
+    the logging libraries whose lines stay as they are, `clients` those that call others and that nothing traces.
     """
     parts = [
         f"service {here.service_name!r}"
@@ -122,26 +183,37 @@ def start_line(
     ]
     if skipped:
         parts.append(f"skipped: {', '.join(skipped)}")
+    if clients:
+        parts.append(f"calls are not traced {_without(clients)}")
     if here.logs != "json":
         parts.append("logs unchanged" if here.logs == "off" else "logs keep their format and gain the ids")
     if without_ids and here.logs != "off":
         parts.append(f"log lines of {', '.join(without_ids)} have no ids")
-    if here.spool_dir and any(is_otlp(name) for name in here.traces_exporters):
-        parts.append(f"outages are waited out in {here.spool_dir}, up to {here.spool_max_mb} MB")
+    if pipeline.spool:
+        parts.append(f"outages are waited out in {pipeline.spool}, up to {here.spool_max_mb} MB")
     if here.children == "false":
         parts.append("programs that it runs are not instrumented")
     aside = (
         f"; unsampled requests take upstream's path, because {pipeline.bypass_reason}" if pipeline.bypass_reason else ""
     )
-    return f"Tracing is on: {', '.join(parts)}{aside}; {_versions()}."
+    return f"Tracing is on: {', '.join(parts)}{_shared(here)}{aside}; {_versions()}."
 
 
-def _say(line: str, same: str | None = None) -> None:
-    """At DEBUG in a worker that says the `same` as the process that started it."""
-    if is_new(same or line):
-        own.info("%s", line)
-    else:
-        own.debug("%s", line)
+def _shared(here: settings.Settings) -> str:
+    """What variables that are meant for another program, perhaps, have this one do as well."""
+    given = [
+        (variable, f"{OVERRIDES[variable]}=none", what)
+        for variable, what, exporters in (
+            ("OTEL_METRICS_EXPORTER", "metrics", here.metrics_exporters),
+            ("OTEL_LOGS_EXPORTER", "log records", here.logs_exporters),
+        )
+        if exporters and here.deciding(variable) == variable
+    ]
+    if not given:
+        return ""
+    variables, off, what = (" and ".join(words) for words in zip(*given, strict=True))
+    have, turn = ("have", "turn") if len(given) > 1 else ("has", "turns")
+    return f"; {variables} {have} every service export {what}, and {off} {turn} that off for tracebaton alone"
 
 
 def _versions() -> str:
@@ -153,7 +225,7 @@ def _versions() -> str:
 
 def _destination(here: settings.Settings) -> str:
     if not here.traces_exporters:
-        return "spans are not exported (OTEL_TRACES_EXPORTER=none)"
+        return f"spans are not exported ({here.deciding('OTEL_TRACES_EXPORTER')}=none)"
     others = [name for name in here.traces_exporters if not is_otlp(name)]
     if len(others) == len(here.traces_exporters):
         return f"spans go to {', '.join(others)}"

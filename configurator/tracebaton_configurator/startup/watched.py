@@ -13,6 +13,13 @@ LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 # What runs jobs, or adds them, some of it with nothing else in the process that is watched.
 JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "faststream", "huey.api", "rq.worker")
 
+# What starts processes of the same program, and pools of them: these may be given a trace context.
+PROCESS_MODULES = (
+    "multiprocessing.spawn",
+    "multiprocessing.pool",
+    "concurrent.futures.process",
+)
+
 # The module of each library, and the entry points (opentelemetry_instrumentor) that are for it. Where an
 # instrumentation is not listed, its distribution's metadata says what it is for.
 INSTRUMENTATIONS = {

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, installed, ok, warning
-from tracebaton_configurator.startup.instrumentations import is_there, modules_of, refusal
+from tracebaton_configurator.patching.catalogue import CATALOGUE
+from tracebaton_configurator.startup.import_paths import leave_out_httpx_client_on_import
+from tracebaton_configurator.startup.instrumentations import is_there, lacks, modules_of, refusal
+from tracebaton_configurator.startup.untraced import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
     from tracebaton.doctor.situation import Situation
 
-# Libraries that people call other services with, and where their instrumentation has another name: a request made with
-# one of them ends the trace.
-_CLIENTS = ("aiohttp", "grpcio", "pika", "aio-pika", "aiokafka", "confluent-kafka", "celery", "requests", "urllib3")
-_OTHERS = {"aiohttp": "aiohttp-client", "grpcio": "grpc"}
 _TELEMETRY_SINCE = (0, 142)
 
 
@@ -26,6 +27,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield ok("none is loaded, as OTEL_SDK_DISABLED=true")
         return
     disabled = situation.settings.disabled_instrumentations
+    leave_out_httpx_client_on_import()  # as in the application
     loaded: list[str] = []
     absent: list[str] = []
     left_out: list[str] = []
@@ -43,6 +45,8 @@ def check(situation: Situation) -> Iterator[Finding]:
             )
         elif refused is not None or (modules and not any(map(is_there, modules))):
             absent.append(point.name)
+        elif problem := _cannot_be_loaded(point, modules):
+            yield problem
         else:
             loaded.append(f"{point.name} ({found})" if (found := installed(point.name)) else point.name)
     yield ok(f"loaded: {', '.join(loaded)}") if loaded else warning("none is loaded: there will be no spans")
@@ -52,14 +56,35 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield ok(f"not loaded, as OTEL_PYTHON_DISABLED_INSTRUMENTATIONS says: {', '.join(left_out)}")
     if "fastapi" in left_out:
         yield from _fastapi()
-    without = [name for name in _CLIENTS if name not in points and installed(name)]
+    patched = CATALOGUE.keys() - situation.settings.disabled_patches
+    without = [
+        one
+        for one in CLIENTS
+        if one.instrumentation not in points and one.patch not in patched and installed(one.distribution)
+    ]
     if without:
-        packages = [f"opentelemetry-instrumentation-{_OTHERS.get(name, name)}" for name in without]
         yield ok(
-            f"installed, but without an instrumentation: {', '.join(without)}; a call that the application makes with "
-            "one of them has no span, and the trace ends there",
-            f"where that matters: pip install {' '.join(packages)}",
+            f"installed, but without an instrumentation: {', '.join(one.distribution for one in without)}; a call that "
+            "the application makes with one of them has no span, and the trace ends there",
+            f"where that matters: pip install {' '.join(one.package for one in without)}",
         )
+
+
+def _cannot_be_loaded(point: EntryPoint, modules: Sequence[str]) -> Finding | None:
+    """As the application would, which has imported the library by then."""
+    try:
+        with redirect_stdout(StringIO()):
+            point.load()
+    except ModuleNotFoundError as problem:
+        reason = lacks(problem, modules) or f"needs {problem.name}, which is not installed"
+        missing = (problem.name or "").partition(".")[0]
+        remedy = f"pip install {missing}" if reason.endswith("not installed") else ""
+    except Exception as problem:  # noqa: BLE001 (what a stranger's code raises is not ours to predict)
+        reason, remedy = f"fails: {type(problem).__name__}: {problem}", ""
+    else:
+        return None
+    disable = f"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={point.name}, if it is not needed"
+    return warning(f"{point.name} is not loaded: it {reason}", f"{remedy}, or {disable}" if remedy else disable)
 
 
 def _fastapi() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from tracebaton_configurator.export.address import Address
 from tracebaton_configurator.export.export_result import Outcome
 from tracebaton_configurator.export.exporters import make_client, make_encode
 from tracebaton_configurator.names import is_otlp
+from tracebaton_configurator.settings.overrides import ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,8 @@ def check(situation: Situation) -> Iterator[Finding]:
             yield _send(situation, name, None, clock)
         return
     address = Address(endpoint, 4318 if endpoint.protocol != "grpc" else 4317)
-    yield from _conventions(endpoint, address)
-    for finding in _way(address, endpoint, clock):
+    yield from _conventions(endpoint, address, here.deciding(ENDPOINT))
+    for finding in _way(address, endpoint, clock, here.deciding(ENDPOINT)):
         yield finding
         if finding.status is Status.ERROR:
             return
@@ -70,7 +71,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield _send(situation, name, address, clock)
 
 
-def _conventions(endpoint: Endpoint, address: Address) -> Iterator[Finding]:
+def _conventions(endpoint: Endpoint, address: Address, variable: str) -> Iterator[Finding]:
     """What is likely to be wrong by the conventions for ports and paths, before anybody has been asked."""
     parts = urlsplit(endpoint.url)
     if parts.port is None:
@@ -85,15 +86,19 @@ def _conventions(endpoint: Endpoint, address: Address) -> Iterator[Finding]:
         )
     if parts.path.count("/v1/traces") > 1:
         yield warning(
-            "/v1/traces is twice in the path, as it is added to OTEL_EXPORTER_OTLP_ENDPOINT, which is a base",
-            "leave /v1/traces out, or use OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, which is taken as it is",
+            f"/v1/traces is twice in the path, as it is added to {variable}, which is a base",
+            "leave /v1/traces out"
+            + ("" if endpoint.overrides else ", or use OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, which is taken as it is"),
         )
     if endpoint.protocol == "grpc" and parts.path not in ("", "/"):
         yield warning("gRPC has no paths: that of the endpoint is left out", "leave it out, or use http/protobuf")
 
 
-def _way(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding]:
-    """Name resolution, TCP and TLS; of the proxy where there is one, for nobody else can be asked then."""
+def _way(address: Address, endpoint: Endpoint, clock: Clock, variable: str) -> Iterator[Finding]:
+    """Name resolution, TCP and TLS; of the proxy where there is one, for nobody else can be asked then.
+
+    `variable` is the one to set for all of it.
+    """
     host, port, what = address.host, address.port, "the receiver"
     if address.proxy is not None:
         host, port, what = address.proxy.hostname or "localhost", address.proxy.port or 80, "the proxy"
@@ -131,7 +136,7 @@ def _way(address: Address, endpoint: Endpoint, clock: Clock) -> Iterator[Finding
         yield error(
             f"port {port} of {host} refuses connections ({failure.strerror or failure}): nothing listens there"
             f"{in_container}",
-            "start the Collector, or set OTEL_EXPORTER_OTLP_ENDPOINT to where it is, such as "
+            f"start the Collector, or set {variable} to where it is, such as "
             f"http://otel-collector:{port}; in its configuration the receiver must listen on 0.0.0.0",
         )
         return

@@ -62,18 +62,16 @@ def _service(situation: Situation) -> Finding:
 
 
 def _exporters(here: Settings) -> Iterator[Finding]:
-    names = here.traces_exporters
+    names, variable = here.traces_exporters, here.deciding("OTEL_TRACES_EXPORTER")
     over_otlp = [name for name in names if is_otlp(name)]
     if not names:
-        yield warning("spans are not exported: OTEL_TRACES_EXPORTER=none", "unset it to send them to a Collector")
+        yield warning(f"spans are not exported: {variable}=none", "unset it to send them to a Collector")
     for name in over_otlp:
         yield ok(f"spans go to {here.endpoint} over {here.endpoint.protocol} (exporter {name})")
     if "console" in names:
         yield warning(
-            "spans are printed on standard output (OTEL_TRACES_EXPORTER=console), between the lines of the application",
+            f"spans are printed on standard output ({variable}=console), between the lines of the application",
             "unset it when you have seen enough",
         )
     if len(over_otlp) > 1:
-        yield warning(
-            f"OTEL_TRACES_EXPORTER={','.join(names)} sends each span several times over OTLP", "leave one of them"
-        )
+        yield warning(f"{variable}={','.join(names)} sends each span several times over OTLP", "leave one of them")

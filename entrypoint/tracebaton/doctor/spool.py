@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, ok, warning
 from tracebaton_configurator.export.spool_bound import Usage, measure
+from tracebaton_configurator.export.spool_check import nearest, why_unusable
 from tracebaton_configurator.export.spool_directory import corrupt_name, opened_root
 
 if TYPE_CHECKING:
@@ -33,22 +33,18 @@ def check(situation: Situation) -> Iterator[Finding]:
     directory = Path(here.spool_dir)
     name = f"OTEL_TRACEBATON_SPOOL_DIR={here.spool_dir!r}"
     usage = Usage(0, 0, [], 0, 0)
-    try:
-        there = next(one for one in (directory, *directory.absolute().parents) if os.path.lexists(one))
-        if not there.is_dir():
-            raise NotADirectoryError(20, f"{there} is not a directory")
-        if there == directory:
-            with opened_root(str(directory)) as root:
-                usage = measure(root)
-        with tempfile.TemporaryDirectory(dir=there, prefix=".tracebaton-doctor-"):
-            pass
-        free = shutil.disk_usage(there).free / _MB
-    except OSError as problem:
+    reason = why_unusable(here.spool_dir)
+    if reason is not None:
         yield error(
-            f"{name} cannot be written by user {os.getuid()}: {problem.strerror}; spans would wait in memory",
+            f"{name} cannot be used by user {os.geteuid()}: {reason}; spans would wait in memory",
             "mount a volume there that this user may write, or unset the variable",
         )
         return
+    there = nearest(here.spool_dir)
+    if there == directory:
+        with opened_root(here.spool_dir) as root:
+            usage = measure(root)
+    free = shutil.disk_usage(there).free / _MB
     used = usage.bytes / _MB
     yield ok(
         f"{name} can be written; {used:.1f} MB of at most {here.spool_max_mb} MB wait there, {free:.0f} MB are free"

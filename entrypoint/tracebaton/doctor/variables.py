@@ -12,6 +12,7 @@ from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.settings import Problem
 from tracebaton_configurator.settings.known import is_of_instrumentation, known_variables
+from tracebaton_configurator.settings.overrides import OVERRIDES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -57,7 +58,8 @@ def check(situation: Situation) -> Iterator[Finding]:
         yield error(str(_with_hint(problem)), f"correct {problem.variable}, or unset it")
     for variable, sentence in here.notes:
         if variable in known:  # of the others more is said below
-            yield warning(sentence, f"write seconds into {variable}")
+            seconds = dict(here.changes).get(variable)
+            yield warning(sentence, f"write seconds: {variable}={seconds}" if seconds else "")
     wrong = {problem.variable for problem in problems}
     for name in names:
         if name in wrong:
@@ -66,6 +68,8 @@ def check(situation: Situation) -> Iterator[Finding]:
             yield _unknown(name, known)
         elif not environ[name].strip():
             yield ok(f"{name} is empty, which is as good as unset")
+        elif OVERRIDES.get(name) in here.given and not here.disabled:
+            yield ok(f"{shown(name, environ[name])} is for other programs: {OVERRIDES[name]} decides here")
         elif reason := _no_effect(name, environ, here):
             yield warning(f"{shown(name, environ[name])} has no effect: {reason}", f"unset {name}")
         elif reason := _harm(name, environ[name]):
@@ -77,9 +81,9 @@ def check(situation: Situation) -> Iterator[Finding]:
 def _unprovided(here: Settings) -> Iterator[Problem]:
     """Names that are looked up among the installed packages only when tracing begins."""
     for variable, group, names, besides, effect in (
-        ("OTEL_TRACES_EXPORTER", "traces_exporter", here.traces_exporters, "none", "it is left out"),
-        ("OTEL_METRICS_EXPORTER", "metrics_exporter", here.metrics_exporters, "none", "it is left out"),
-        ("OTEL_LOGS_EXPORTER", "logs_exporter", here.logs_exporters, "none", "it is left out"),
+        (here.deciding("OTEL_TRACES_EXPORTER"), "traces_exporter", here.traces_exporters, "none", "it is left out"),
+        (here.deciding("OTEL_METRICS_EXPORTER"), "metrics_exporter", here.metrics_exporters, "none", "it is left out"),
+        (here.deciding("OTEL_LOGS_EXPORTER"), "logs_exporter", here.logs_exporters, "none", "it is left out"),
         ("OTEL_PYTHON_ID_GENERATOR", "id_generator", (here.id_generator,), "random", "using random"),
         (
             *("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "instrumentor", sorted(here.disabled_instrumentations), "*"),
@@ -121,9 +125,9 @@ def _no_effect(name: str, environ: Mapping[str, str], here: Settings) -> str:
     if specific != name and environ.get(specific, "").strip() and not (here.metrics_exporters or here.logs_exporters):
         return f"{specific} overrides it for traces"
     attributes = {pair.partition("=")[0].strip() for pair in environ[name].split(",")}
-    named = environ.get("OTEL_SERVICE_NAME", "").strip()
-    if name == "OTEL_RESOURCE_ATTRIBUTES" and named and attributes == {"service.name"}:
-        return "OTEL_SERVICE_NAME overrides the service.name in it"
+    service_name = here.deciding("OTEL_SERVICE_NAME")
+    if name == "OTEL_RESOURCE_ATTRIBUTES" and environ.get(service_name, "").strip() and attributes == {"service.name"}:
+        return f"{service_name} overrides the service.name in it"
     if name in (f"{_OTLP}INSECURE", f"{_OTLP}TRACES_INSECURE") and _has_scheme(environ):
         return f"the scheme of the endpoint decides, {'http' if here.endpoint.insecure else 'https'}://"
     if _OF_TLS.fullmatch(name) and here.endpoint.insecure:
@@ -132,12 +136,12 @@ def _no_effect(name: str, environ: Mapping[str, str], here: Settings) -> str:
     if name in keeps and here.sampler.lower() == "always_on":
         return "the sampler always_on records every request anyway"
     if _OF_METRICS.fullmatch(name) and not here.metrics_exporters:
-        return "no metrics are exported: OTEL_METRICS_EXPORTER is none, the default here"
+        return f"no metrics are exported: {here.deciding('OTEL_METRICS_EXPORTER')} is none, the default here"
     if _OF_LOGS.fullmatch(name) and not here.logs_exporters:
-        return "no log records are exported: OTEL_LOGS_EXPORTER is none, the default here"
+        return f"no log records are exported: {here.deciding('OTEL_LOGS_EXPORTER')} is none, the default here"
     exporters = (*here.traces_exporters, *here.metrics_exporters, *here.logs_exporters)
-    if _OTLP_OF_TRACES.fullmatch(name) and not any(map(is_otlp, exporters)):
-        return "nothing is exported over OTLP: see OTEL_TRACES_EXPORTER"
+    if (_OTLP_OF_TRACES.fullmatch(name) or name == ours.OTEL_TRACEBATON_ENDPOINT) and not any(map(is_otlp, exporters)):
+        return f"nothing is exported over OTLP: see {here.deciding('OTEL_TRACES_EXPORTER')}"
     if name in _OF_LOGGING and not installed("opentelemetry-instrumentation-logging"):
         return "it belongs to opentelemetry-instrumentation-logging, which is not installed; tracebaton writes the ids"
     return ""
@@ -155,5 +159,6 @@ def _harm(name: str, value: str) -> str:
 
 def _has_scheme(environ: Mapping[str, str]) -> bool:
     """Whether the endpoint for traces is given with one, or is the default."""
-    given = environ.get(f"{_OTLP}TRACES_ENDPOINT", "").strip() or environ.get(f"{_OTLP}ENDPOINT", "").strip()
+    variables = (ours.OTEL_TRACEBATON_ENDPOINT, f"{_OTLP}TRACES_ENDPOINT", f"{_OTLP}ENDPOINT")
+    given = next(filter(None, (environ.get(variable, "").strip() for variable in variables)), "")
     return not given or "://" in given

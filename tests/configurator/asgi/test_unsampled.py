@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -274,6 +275,47 @@ class TestHandsOn:
         made = self.call(behind, traced_httpx, endpoint)
         assert downstream.traceparents()[0].endswith("-02")
         assert made.spans == []
+
+    @pytest.mark.parametrize("asynchronous", [False, True])
+    def test_after_uninstrument_nothing_is_sent_until_a_client_is_instrumented_again(
+        self, behind: MakeBehind, traced_httpx: Any, downstream: Downstream, *, asynchronous: bool
+    ) -> None:
+        from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+        async def call(*, instrument: bool) -> None:
+            client: Any
+            if asynchronous:
+                async with httpx.AsyncClient() as client:
+                    if instrument:
+                        HTTPXClientInstrumentor.instrument_client(client)
+                    await client.get(downstream.url)
+            else:
+                with httpx.Client() as client:
+                    if instrument:
+                        HTTPXClientInstrumentor.instrument_client(client)
+                    await asyncio.to_thread(client.get, downstream.url)
+
+        async def endpoint() -> None:
+            await call(instrument=False)
+            HTTPXClientInstrumentor().uninstrument()
+            await call(instrument=False)
+            await call(instrument=True)
+            HTTPXClientInstrumentor().instrument()
+            await call(instrument=False)
+
+        made = self.call(behind, traced_httpx, endpoint)
+        assert [one[-2:] for one in downstream.traceparents()] == ["02", "", "02", "02"]
+        assert made.spans == []
+
+    def test_upstream_sees_that_a_client_is_not_instrumented(self, behind: MakeBehind, traced_httpx: Any) -> None:
+        """By the type of its transport's method, which `uninstrument_client` takes off."""
+        from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+        with traced_httpx(behind("*=0").provider), httpx.Client() as client:
+            HTTPXClientInstrumentor().uninstrument()
+            assert type(client._transport.handle_request) is MethodType
+            HTTPXClientInstrumentor.uninstrument_client(client)
+            assert vars(client._transport).keys() == {"_pool"}
 
     @pytest.mark.parametrize(
         "rules",

@@ -175,6 +175,19 @@ class TestKeepCompany:
         metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
         assert self.bypassed == 1
 
+    def test_it_is_said_once_however_often_one_is_set(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An application's own tests set OpenTelemetry up for each of them, and may count the lines that are logged."""
+        from opentelemetry.metrics import _internal
+        from opentelemetry.util._once import Once
+
+        for _ in range(3):
+            monkeypatch.setattr(_internal, "_METER_PROVIDER_SET_ONCE", Once())
+            metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
+        assert self.bypassed == 3
+        assert capsys.readouterr().err.count("a MeterProvider of its own") == 1
+
 
 def test_upstream_has_what_is_patched() -> None:
     """Every way to set a provider leads through these two."""

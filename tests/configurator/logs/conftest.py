@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 from tracebaton_configurator.logs import hook, standard
 

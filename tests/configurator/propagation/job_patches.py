@@ -12,6 +12,7 @@ import json
 import pickle
 import sys
 from contextlib import contextmanager
+from threading import Event
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ import arq.connections  # noqa: E402 (before the patches, so that what they repl
 import arq.jobs  # noqa: E402
 import arq.worker  # noqa: E402
 import rq.worker  # noqa: E402
+from apscheduler.events import EVENT_JOB_EXECUTED  # noqa: E402
 from apscheduler.job import Job as ScheduledJob  # noqa: E402
 from rq.job import Job  # noqa: E402
 
@@ -263,6 +265,18 @@ class TestHuey:
         assert parents == [request, request, f"{runs[1].context.span_id:016x}"]
         assert [span.status.status_code for span in runs] == [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET]
 
+    def test_one_that_is_not_run_leaves_no_span(self, traced: MakeTraced) -> None:
+        made = traced()
+        queue = MemoryHuey()
+        task = queue.task(name="g")(lambda: None)
+        result = task()
+        result.revoke()
+        task.schedule(delay=60)
+        for _ in range(2):
+            queue.execute(queue.dequeue())
+        assert len(queue.scheduled()) == 1
+        assert made.spans() == []
+
     def test_an_immediate_task_is_a_part_of_its_caller(self, traced: MakeTraced) -> None:
         made = traced()
         queue = MemoryHuey(immediate=True)
@@ -280,6 +294,19 @@ def scheduled() -> None:
 def add(scheduler: Any, func: Any = scheduled) -> Any:
     """A job with all that a scheduler would give it once it runs."""
     return scheduler.add_job(func, next_run_time=None, misfire_grace_time=1, coalesce=False, max_instances=1)
+
+
+def wait_until(condition: Callable[[], bool], *, gevent: bool) -> bool:
+    """For 20 seconds at the most, in which greenlets have their turn."""
+    if gevent:
+        from gevent import sleep
+    else:
+        from time import sleep
+    for _ in range(1000):
+        if condition():
+            return True
+        sleep(0.02)
+    return False
 
 
 class TestApscheduler:
@@ -300,10 +327,30 @@ class TestApscheduler:
 
         traced()
         with in_a_request():
-            add(BackgroundScheduler())
-        assert job_apscheduler._headers
+            job = add(BackgroundScheduler())
+        assert job_apscheduler._headers_of(job)
+        del job
         gc.collect()
         assert job_apscheduler._headers == {}
+
+    @pytest.mark.parametrize("kind", ["background", "debug", "gevent"])
+    def test_each_executor_runs_it_in_a_trace_of_its_own(self, traced: MakeTraced, kind: str) -> None:
+        made = traced()
+        done = Event()
+        scheduler = BackgroundScheduler()
+        if kind == "gevent":
+            scheduler = pytest.importorskip("apscheduler.schedulers.gevent").GeventScheduler()
+        elif kind == "debug":
+            scheduler.add_executor("debug")
+        scheduler.start()
+        scheduler.add_listener(lambda _: done.set(), EVENT_JOB_EXECUTED)
+        with in_a_request() as headers:
+            scheduler.add_job(scheduled, misfire_grace_time=60)
+        assert wait_until(done.is_set, gevent=kind == "gevent")
+        scheduler.shutdown()
+        (span,) = (span for span in made.spans() if span.name == "run scheduled")
+        assert span.parent is None
+        assert [f"{link.context.span_id:016x}" for link in span.links] == [headers["traceparent"][36:52]]
 
     @pytest.mark.parametrize("kind", ["run_job", "run_coroutine_job"])
     def test_a_run_that_was_missed_leaves_no_span(self, traced: MakeTraced, kind: str) -> None:

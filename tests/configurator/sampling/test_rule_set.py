@@ -91,9 +91,7 @@ class TestMemory:
     @pytest.mark.parametrize("rules", [COUNTED, "*=10%", "GET /x/*=1/s, *=5%"])
     def test_paths_without_number(self, rules: str) -> None:
         made = rule_set(rules)
-        began = time.monotonic()
         assert self.peak(lambda number: made.request("GET", f"/x/{number}")) < 4_000_000
-        assert time.monotonic() - began < 30
 
     def test_paths_of_one_route(self) -> None:
         made = rule_set()

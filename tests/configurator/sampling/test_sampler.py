@@ -202,6 +202,16 @@ class TestPendingDecision:
         links = [Link(SpanContext(1, 1, is_remote=True))]
         assert not self.start(self.provider(ALWAYS_OFF), Context(), links=links).trace_flags.sampled
 
+    @pytest.mark.parametrize("kind", SpanKind)
+    def test_only_an_internal_span_that_is_not_recorded_has_the_span_id_of_its_parent(self, kind: SpanKind) -> None:
+        tracer = TracerProvider(
+            sampler=sampler("*=1"), id_generator=DecisionIdGenerator(RandomIdGenerator()), shutdown_on_exit=False
+        ).get_tracer("t")
+        dropped = tracer.start_span("x", parent(sampled=False), kind=kind).get_span_context()
+        assert (dropped.span_id == 7) is (kind is SpanKind.INTERNAL)
+        for context in (parent(sampled=True), Context()):
+            assert tracer.start_span("x", context, kind=kind).get_span_context().span_id not in (0, 7)
+
     def test_an_id_generator_of_before_1_43_says_nothing_about_randomness(self) -> None:
         class Old:
             def generate_trace_id(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.settings import Settings, read_settings, wants_strict
+from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.settings.propagators import VARIABLE, as_upstream_takes_it
 
 BOOLEANS = {
@@ -415,6 +416,7 @@ def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words}
     told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_LOG_EXTRAS", "OTEL_TRACEBATON_DISABLED_PATCHES"}
     told.add("OTEL_TRACEBATON_LOG_FIELDS")  # see test_field_names.py
+    told |= set(OVERRIDES.values())  # see test_overrides.py
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"
 
 

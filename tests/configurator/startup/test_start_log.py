@@ -28,12 +28,12 @@ def read(**environ: str) -> Settings:
     return read_settings({"OTEL_SERVICE_NAME": "shop", **environ}, COMMAND, "/srv/agent-a")
 
 
-def made(bypass_reason: str | None = None) -> Pipeline:
-    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason, {})
+def made(bypass_reason: str | None = None, spool: str | None = None) -> Pipeline:
+    return Pipeline((), "SAMPLER", TracebatonSampler(SdkRootSampler(ALWAYS_OFF)), None, bypass_reason, {}, spool)
 
 
 def line_for(bypass_reason: str | None = None, skipped: tuple[str, ...] = (), **environ: str) -> str:
-    pipeline = made(bypass_reason)
+    pipeline = made(bypass_reason, environ.get("OTEL_TRACEBATON_SPOOL_DIR"))
     return start_line(read(**environ), pipeline, ("fastapi", "httpx"), skipped)
 
 
@@ -78,6 +78,36 @@ def test_what_differs_from_the_usual_case(environ: dict[str, str], said: str) ->
 def test_skipped_instrumentations_and_a_gate_that_stands_aside() -> None:
     line = line_for("metrics are exported, and they count every request", ("redis",))
     assert ", skipped: redis; unsampled requests take upstream's path, because metrics are exported" in line
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"OTEL_METRICS_EXPORTER": "otlp"},
+            "; OTEL_METRICS_EXPORTER has every service export metrics, and "
+            "OTEL_TRACEBATON_METRICS_EXPORTER=none turns that off for tracebaton alone",
+        ),
+        (
+            {"OTEL_LOGS_EXPORTER": "otlp", "OTEL_TRACEBATON_METRICS_EXPORTER": "otlp"},
+            "; OTEL_LOGS_EXPORTER has every service export log records, and "
+            "OTEL_TRACEBATON_LOGS_EXPORTER=none turns that off for tracebaton alone",
+        ),
+        (
+            {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "console"},
+            "; OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER have every service export metrics and log records, and "
+            "OTEL_TRACEBATON_METRICS_EXPORTER=none and OTEL_TRACEBATON_LOGS_EXPORTER=none turn that off for tracebaton "
+            "alone",
+        ),
+    ],
+)
+def test_what_metrics_and_logs_cost_and_how_to_be_without(environ: dict[str, str], said: str) -> None:
+    assert said in line_for(**environ)
+
+
+def test_whoever_has_chosen_it_for_tracebaton_is_told_nothing() -> None:
+    chosen = {"OTEL_TRACEBATON_METRICS_EXPORTER": "otlp", "OTEL_TRACEBATON_LOGS_EXPORTER": "none"}
+    assert "every service" not in line_for(**chosen, OTEL_LOGS_EXPORTER="otlp")
 
 
 class TestOnce:

@@ -10,19 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from libraries import EVERY_AGE, environment
-from processes import wait_for
-from spans import wait_for_spans
+from edge_services import Edge
+from harness import System
+from libraries import EVERY_AGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from harness import System
-    from processes import Child
-
-    from tracebaton.view.spans import Span
-
-APPS = Path(__file__).parent / "apps"
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -35,52 +28,19 @@ def cell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
     return note
 
 
-class Edge:
-    """Starts the programs of a test, in an environment with its library, and asks what they have delivered."""
-
-    def __init__(self, system: System) -> None:
-        self.system = system
-
-    def start(
-        self, name: str, *command: str, libraries: tuple[str, ...] = (), env: Mapping[str, str] | None = None
-    ) -> Child:
-        """Start `tracebaton run COMMAND` as the service `name`; its program is the environment's where it has it."""
-        programs = environment(libraries)
-        variables = {
-            "OTEL_SERVICE_NAME": name,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.system.grpc_endpoint,
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "PYTHONPATH": str(APPS),
-            **(env or {}),
-        }
-        own = programs / command[0]
-        words = [str(own) if own.exists() else command[0], *command[1:]]
-        runner = [str(programs / "python"), "-m", "tracebaton", "run"]
-        return self.system.start(name, [*runner, *words], env=variables, cwd=APPS)
-
-    def spans(self, enough: Callable[[Sequence[Span]], bool], seconds: float = 20) -> Sequence[Span]:
-        """The spans received once there are `enough`; those there are after `seconds`, for the assertion to show."""
-        return wait_for_spans(self.system, enough, seconds)
-
-    def logs(self, name: str, enough: Callable[[Sequence[Any]], bool], seconds: float = 20) -> list[dict[str, Any]]:
-        """The JSON lines of a program, once there are `enough`."""
-        wait_for(lambda: enough(self.system.logs(name)), seconds, 0.1)
-        return self.system.logs(name)
-
-
 @pytest.fixture
 def edge(system: System) -> Edge:
     """What it starts is ended with the system."""
     return Edge(system)
 
 
-def assert_whole(spans: Sequence[Span], *, roots: int = 1) -> None:
-    """Every span's parent is there, and each trace has one root; there are so many traces."""
-    known = {(span.trace_id, span.span_id) for span in spans}
-    orphans = [span for span in spans if span.parent_span_id and (span.trace_id, span.parent_span_id) not in known]
-    assert orphans == []
-    found = [span.trace_id for span in spans if not span.parent_span_id]
-    assert len(found) == len(set(found)) == roots, [(span.service, span.name) for span in spans]
+@pytest.fixture(scope="module")
+def module_edge() -> Iterator[Edge]:
+    """One for all tests of a module, with a receiver of its own; they tell their spans apart by trace."""
+    with System() as made:
+        made.start_receiver()
+        yield Edge(made)
+    assert made.left_behind() == []
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

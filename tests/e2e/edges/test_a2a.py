@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from libraries import ages
+from edge_services import assert_whole
+from libraries import EVERY_AGE, ages
 from processes import HOST, is_listening
-
-from conftest import EVERY_AGE, assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge_services import Edge
     from processes import Child
 
-    from conftest import Edge
     from tracebaton.view.spans import Span
 
 NEWEST, OLDEST = "a2a-sdk[http-server,grpc]==1.3.0", "a2a-sdk[http-server,grpc]==0.3.0"

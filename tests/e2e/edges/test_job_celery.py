@@ -6,19 +6,16 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from libraries import ages
+from edge_services import assert_whole
+from libraries import EVERY_AGE, ages
 from processes import wait_for
 from test_job_queues import Queue, Shop
 from test_job_queues import test_a_job_is_part_of_the_request_that_added_it as check
 
-from conftest import EVERY_AGE, assert_whole
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from processes import Child
-
-    from conftest import Edge
+    from edge_services import Edge
 
 NEWEST, OLDEST = "celery[redis]==5.7.0", "celery[redis]==5.4.0 kombu==5.4.2"
 CELERY = Queue(
@@ -29,14 +26,6 @@ CELERY = Queue(
 
 
 THREADS = CELERY._replace(command="celery -A job_celery_tasks worker -c 2 -P threads -l INFO", late="")
-
-
-class Watched(Shop):
-    """A shop whose worker is asked for every trace that it begins."""
-
-    def start_worker(self) -> Child:
-        words = self.queue.command.split()
-        return self.start("worker", *words, OTEL_TRACES_SAMPLER_ARG="*=1, CLIENT *=1", OTEL_BSP_SCHEDULE_DELAY="60000")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +42,7 @@ def test_a_task_is_part_of_the_request_that_published_it(
 def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -> None:
     # Processes that end after each task: nobody tells them to.
     queue = CELERY._replace(command="celery -A job_celery_tasks worker -c 2 --max-tasks-per-child 1")
-    shop = Watched(edge, queue, libraries)
+    shop = Shop(edge, queue, libraries)
     chained, joined, eager = (shop.add(task, sampled=True) for task in ("chain", "chord", "eager"))
     shop.runs(chained, 2)
     shop.runs(joined, 3)
@@ -66,8 +55,7 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     for span in of_requests:
         counted[span.trace_id] += span.kind == "CONSUMER"
     assert counted == {chained: 2, joined: 3, eager: 0}
-    begun = {span.name for span in spans if span.service == "worker" and not span.parent_span_id}
-    assert begun <= {"PING"}  # which is a waiting command of Redis, whoever sends it
+    assert [span.name for span in spans if span.service == "worker" and not span.parent_span_id] == []
     ran = [line for line in edge.system.logs("agent") if str(line.get("message")).startswith("ran ")]
     assert {line["trace_id"] for line in ran} == {eager}
 
@@ -78,14 +66,18 @@ def test_the_official_instrumentation_goes_first(edge: Edge, cell: Callable[...,
         cell("job queue celery, opentelemetry-instrumentation-celery", "0.66b2", style="sync", sampled=sampled)
     shop = Shop(edge, CELERY, (NEWEST, "opentelemetry-instrumentation-celery==0.66b2"))
     sampled, unsampled = (shop.add("call", sampled=decision) for decision in (True, False))
-    for trace_id in (sampled, unsampled):
+    failed, kept = (shop.add("fail", sampled=decision) for decision in (True, False))
+    for trace_id in (sampled, unsampled, failed, kept):
         (line,) = shop.runs(trace_id)
         assert trace_id in line["message"]
     shop.worker.signal(signal.SIGTERM)
     assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
-    spans = edge.spans(lambda spans: any(span.kind == "CONSUMER" for span in spans))
+    spans = edge.spans(lambda spans: kept in {span.trace_id for span in spans})
     of_request = [span for span in spans if span.trace_id == sampled]
     assert_whole(of_request)
     names = sorted(span.name for span in of_request if span.kind in ("PRODUCER", "CONSUMER"))
     assert names == ["apply_async/job_celery_tasks.call", "run/job_celery_tasks.call"]
     assert unsampled not in {span.trace_id for span in spans}
+    assert [span.attributes.get("tracebaton.kept") for span in spans if span.trace_id == kept] == ["error"]
+    runs = [span.status for span in spans if span.trace_id == failed and span.kind == "CONSUMER"]
+    assert runs == ["ERROR"]  # and it is the instrumentation's

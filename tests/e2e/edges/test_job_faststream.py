@@ -6,16 +6,15 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from edge_services import assert_whole
 from libraries import ages
 from processes import wait_for
 from test_job_queues import Queue, Shop
 
-from conftest import assert_whole
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 NEWEST, OLDEST = "faststream[redis,cli]==0.7.8", "faststream[redis,cli]==0.5.34"
 FASTSTREAM = Queue("faststream", "call", "python -m faststream run job_faststream_tasks:app", ("call",))

@@ -13,7 +13,7 @@ import redis
 from processes import HOST, is_listening, wait_for
 
 if TYPE_CHECKING:
-    from conftest import Edge
+    from edge_services import Edge
 
 LIBRARIES = ("celery[redis]==5.7.0", "taskiq==0.13.0", "taskiq_redis==1.2.4", "faststream[redis,cli]==0.7.8")
 

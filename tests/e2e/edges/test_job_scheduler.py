@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from edge_services import assert_whole
 from libraries import EVERY_AGE, ages
-from processes import HOST, is_listening
+from processes import HOST, is_listening, wait_for
 from test_job_queues import NEWEST, OLDEST
-
-from conftest import assert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Edge
+    from edge_services import Edge
 
 SCHEDULERS = [("asyncio", ""), ("background", "redis")]
 
@@ -31,9 +31,7 @@ def test_each_run_links_to_the_request_that_added_the_job(
     for task, _ in asked:
         for sampled in (True, False):
             style = "async" if "async" in task else "sync"
-            cell(
-                f"scheduled job ({scheduler})", f"apscheduler {release}", style=style, sampled=sampled, outcome="linked"
-            )
+            cell("scheduled job", f"apscheduler {release} {scheduler}", style=style, sampled=sampled, outcome="linked")
     port, next_port = edge.system.free_port(), edge.system.free_port()
     variables = {
         "REDIS_URL": edge.system.start_redis(),
@@ -64,7 +62,7 @@ def test_each_run_links_to_the_request_that_added_the_job(
         return [line for line in lines if line["logger"] == "jobs" and line["message"].startswith("ran ")]
 
     times = 1 + 2 * len(requests)  # and the one that was added at the start
-    agent.wait_until(lambda: len(ran()) >= times, f"{times} runs", 40)
+    assert wait_for(lambda: len(ran()) >= times, 40, 0.1), [line["message"] for line in edge.system.logs("agent")]
     spans = edge.spans(lambda spans: sum(span.kind == "CONSUMER" for span in spans) >= times)
     runs = [span for span in spans if span.kind == "CONSUMER"]
     assert len(runs) == times
@@ -83,3 +81,6 @@ def test_each_run_links_to_the_request_that_added_the_job(
     failed = [span for span in runs if span.name == "run fail"]
     assert {span.attributes.get("tracebaton.kept") for span in failed} == {"error"}
     assert {span.attributes["error.type"] for span in failed} == {"ValueError"}
+    # The pool's process goes with it, and so does what multiprocessing starts for that.
+    agent.signal(signal.SIGTERM)
+    assert wait_for(lambda: agent.returncode is not None and agent.is_gone(), 30, 0.1)

@@ -79,6 +79,25 @@ class TestInstrumentations:
         (absent,) = [message for message in messages if message.startswith("not loaded, as the library is not")]
         assert "nolib" in absent
 
+    @pytest.mark.parametrize(
+        ("body", "said", "remedy"),
+        [
+            ("import gauges.inner", "it needs gauges, which is not installed", "pip install gauges"),
+            ("import json.gauges", "it needs json.gauges, which the installed json does not have", ""),
+            ("print('hello'); 1 / 0", "it fails: ZeroDivisionError: division by zero", ""),
+        ],
+    )
+    def test_one_that_cannot_be_imported(
+        self, diagnose: Examine, site: Path, capsys: pytest.CaptureFixture[str], body: str, said: str, remedy: str
+    ) -> None:
+        name = f"lacks_{len(body)}"
+        (site / f"{name}.py").write_text(f"{body}\n")
+        install(site, "belt", "1.0", entry_points=f"[opentelemetry_instrumentor]\nbelt = {name}:Instrumentor\n")
+        (finding,) = [one for one in diagnose(check="instrumentations") if one.status is Status.WARNING]
+        assert finding.message == f"belt is not loaded: {said}"
+        assert finding.remedy.startswith(remedy)
+        assert capsys.readouterr().out == ""
+
     def test_a_library_out_of_range(self, diagnose: Examine, site: Path) -> None:
         install(
             site,
@@ -168,7 +187,7 @@ class TestSpool:
     def test_one_that_cannot_be_written(self, diagnose: Examine) -> None:
         (finding,) = diagnose({"OTEL_TRACEBATON_SPOOL_DIR": "/proc/spool"}, check="spool")
         assert finding.status is Status.ERROR
-        assert f"cannot be written by user {os.getuid()}" in finding.message
+        assert f"cannot be used by user {os.geteuid()}" in finding.message
         assert finding.remedy.startswith("mount a volume there")
 
     def test_too_little_room(self, diagnose: Examine, tmp_path: Path) -> None:

@@ -85,6 +85,19 @@ def test_variables_of_single_instrumentations_are_not_unknown(diagnose: Examine)
         ({"OTEL_METRIC_EXPORT_INTERVAL": "1000"}, "OTEL_METRICS_EXPORTER is none"),
         ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c:4317"}, "OTEL_METRICS_EXPORTER is none"),
         ({"OTEL_BLRP_SCHEDULE_DELAY": "1000"}, "OTEL_LOGS_EXPORTER is none"),
+        (
+            {"OTEL_BLRP_SCHEDULE_DELAY": "1", "OTEL_TRACEBATON_LOGS_EXPORTER": "none"},
+            "OTEL_TRACEBATON_LOGS_EXPORTER is",
+        ),
+        ({"OTEL_TRACEBATON_ENDPOINT": "http://c:1", "OTEL_TRACES_EXPORTER": "none"}, "nothing is exported over OTLP"),
+        (
+            {"OTEL_EXPORTER_OTLP_INSECURE": "false", "OTEL_TRACEBATON_ENDPOINT": "http://c:1"},
+            "the scheme of the endpoint",
+        ),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_TRACEBATON_SERVICE_NAME": "b"},
+            "_SERVICE_NAME overrides",
+        ),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "5", "OTEL_TRACES_EXPORTER": "console"}, "nothing is exported over OTLP"),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "5", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "6"}, "_TRACES_TIMEOUT overrides it"),
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_SERVICE_NAME": "b"}, "OTEL_SERVICE_NAME overrides"),
@@ -154,6 +167,7 @@ def test_empty_is_as_good_as_unset(diagnose: Examine) -> None:
         ("OTEL_TRACES_EXPORTER", "otpl", "'otpl' is unknown (did you mean otlp?)"),
         ("OTEL_TRACES_EXPORTER", "jaeger", "(expected console, none, otlp"),
         ("OTEL_METRICS_EXPORTER", "prometeus", "is unknown"),
+        ("OTEL_TRACEBATON_METRICS_EXPORTER", "otpl", "'otpl' is unknown (did you mean otlp?)"),
         ("OTEL_PYTHON_ID_GENERATOR", "xray", "'xray' is unknown (expected random); using random"),
         (
             "OTEL_ATTRIBUTE_COUNT_LIMIT",
@@ -176,3 +190,36 @@ def test_a_wrong_value_is_an_error(diagnose: Examine, name: str, value: str, sai
     assert finding.message.startswith(name)
     assert said in finding.message
     assert finding.remedy == f"correct {name}, or unset it"
+
+
+def test_what_is_overridden_is_for_other_programs(diagnose: Examine) -> None:
+    """In an environment that is shared nobody is to unset it."""
+    theirs = {
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_SERVICE_NAME": "company",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "x",
+    }
+    ours = {
+        "OTEL_TRACEBATON_TRACES_EXPORTER": "otlp",
+        "OTEL_TRACEBATON_SERVICE_NAME": "shop",
+        "OTEL_TRACEBATON_ENDPOINT": "http://user:pw@ours:4317",
+    }
+    found = {one.message: one.status for one in diagnose({**theirs, **ours}, check="variables")}
+    assert found == {
+        "OTEL_TRACES_EXPORTER='none' is for other programs: OTEL_TRACEBATON_TRACES_EXPORTER decides here": Status.OK,
+        "OTEL_SERVICE_NAME='company' is for other programs: OTEL_TRACEBATON_SERVICE_NAME decides here": Status.OK,
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT='x' is for other programs: OTEL_TRACEBATON_ENDPOINT decides here": Status.OK,
+        "OTEL_TRACEBATON_TRACES_EXPORTER='otlp'": Status.OK,
+        "OTEL_TRACEBATON_SERVICE_NAME='shop'": Status.OK,
+        "OTEL_TRACEBATON_ENDPOINT='http://***@ours:4317'": Status.OK,
+    }
+
+
+def test_milliseconds_are_told_in_seconds(diagnose: Examine) -> None:
+    (finding,) = [
+        one
+        for one in diagnose({"OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}, check="variables")
+        if one.status is not Status.OK
+    ]
+    assert "is read as milliseconds, 3s" in finding.message
+    assert finding.remedy == "write seconds: OTEL_EXPORTER_OTLP_TIMEOUT=3"

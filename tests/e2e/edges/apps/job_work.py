@@ -20,12 +20,12 @@ def finish(task: str, order: str, answer: httpx.Response) -> str:
 
 
 def run(task: str, order: str) -> str:
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         return finish(task, order, client.get(f"{os.environ['PEER']}/headers"))
 
 
 async def run_async(task: str, order: str) -> str:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return finish(task, order, await client.get(f"{os.environ['PEER']}/headers"))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import RedirectResponse
 
 app = FastAPI()
 
@@ -10,3 +11,15 @@ app = FastAPI()
 @app.get("/headers")
 async def headers(request: Request) -> dict[str, str]:
     return {"traceparent": request.headers.get("traceparent", "")}
+
+
+@app.get("/moved/headers")
+async def moved() -> RedirectResponse:
+    return RedirectResponse("/headers")
+
+
+@app.websocket("/socket")
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json({"traceparent": websocket.headers.get("traceparent", "")})
+    await websocket.close()
