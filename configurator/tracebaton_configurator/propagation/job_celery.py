@@ -8,16 +8,16 @@ Checked with celery 5.4.0 and 5.7.0, whose signals are sent where a task is publ
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
     from tracebaton_configurator.propagation.incoming import Incoming
 
-# An attribute of the request of the task that runs.
-_RUN = "_tracebaton_run"
+# By the request of the task that runs, an object with attributes for the application to see.
+_runs: WeakKeyDictionary[Any, Incoming] = WeakKeyDictionary()
 
 
 def replace(signals: Any) -> None:
@@ -50,31 +50,24 @@ def _begin(task: Any = None, task_id: str = "", **_: Any) -> None:
     destination = str((request.delivery_info or {}).get("routing_key") or "celery")
     run = run_of("celery", destination, headers_in(vars(request)), message_id=task_id, function=task.name)
     if run is not None:
-        setattr(request, _RUN, run.__enter__())
-
-
-def _run_of(request: Any) -> Incoming | None:
-    run: Incoming | None = getattr(request, _RUN, None)
-    return run
+        _runs[request] = run.__enter__()
 
 
 def _note_retry(request: Any = None, reason: Any = None, **_: Any) -> None:
     """A task that asks for it by itself, without an exception, has not failed."""
-    run, error = _run_of(request), getattr(reason, "exc", None)
+    run, error = _runs.get(request), getattr(reason, "exc", None)
     if run is not None and isinstance(error, BaseException):
         run.fail(error)
 
 
 def _note_failure(sender: Any = None, exception: Any = None, **_: Any) -> None:
     """An exception that the task says it `throws` is none that celery calls an error."""
-    run = _run_of(sender.request)
+    run = _runs.get(sender.request)
     if run is not None and not isinstance(exception, tuple(sender.throws or ())):
         run.fail(exception)
 
 
 def _end(task: Any = None, **_: Any) -> None:
-    run = _run_of(task.request)
+    run = _runs.pop(task.request, None)
     if run is not None:
-        with suppress(AttributeError):
-            delattr(task.request, _RUN)
         run.end()

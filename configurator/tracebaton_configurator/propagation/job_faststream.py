@@ -17,6 +17,7 @@ from weakref import ref
 from opentelemetry import context as context_api
 from opentelemetry.trace import get_current_span
 
+from tracebaton_configurator.patching import registry
 from tracebaton_configurator.propagation.incoming import Incoming, context_of, is_off
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ def replace(module: Any) -> None:
 
     def init_and_switch_on(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        with suppress(Exception):  # a broker of another kind, or whose client is not installed
-            _switch_on(self)
+        registry.apply("faststream", lambda: _switch_on(self))
 
     broker_class.__init__ = update_wrapper(init_and_switch_on, init)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def replace(redis: Any) -> None:
-    """`redis` is kombu's transport: the client for its commands is what one method yields, but for those of two more."""
+    """`redis` is kombu's transport: its commands go to the client that one method yields, but for those of two more."""
     acquire = redis.Channel.conn_or_acquire
 
     @contextmanager

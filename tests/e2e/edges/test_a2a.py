@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from edge_services import assert_whole
-from libraries import EVERY_AGE, ages
+from libraries import ages
 from processes import HOST, is_listening
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
         ]
 
 
-@pytest.mark.parametrize("asked", ["true", "false"] if EVERY_AGE else ["true"])
+@pytest.mark.parametrize("asked", ["true", "false"])
 def test_the_variable_of_the_sdk_decides_about_its_own_spans(edge: Edge, asked: str) -> None:
     agents = Agents(edge, (NEWEST,), OTEL_INSTRUMENTATION_A2A_SDK_ENABLED=asked)
     trace_id, _ = agents.call("call", "JSONRPC", "single", sampled=True)

@@ -60,10 +60,9 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     assert {line["trace_id"] for line in ran} == {eager}
 
 
-@pytest.mark.skipif(not EVERY_AGE, reason="with every age")
 def test_the_official_instrumentation_goes_first(edge: Edge, cell: Callable[..., None]) -> None:
     for sampled in (True, False):
-        cell("job queue celery, opentelemetry-instrumentation-celery", "0.66b2", style="sync", sampled=sampled)
+        cell("job queue", "celery 5.7.0, opentelemetry-instrumentation-celery", style="sync", sampled=sampled)
     shop = Shop(edge, CELERY, (NEWEST, "opentelemetry-instrumentation-celery==0.66b2"))
     sampled, unsampled = (shop.add("call", sampled=decision) for decision in (True, False))
     failed, kept = (shop.add("fail", sampled=decision) for decision in (True, False))

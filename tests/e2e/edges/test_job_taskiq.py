@@ -33,7 +33,7 @@ def test_a_task_is_part_of_the_request_that_sent_it(
 
 def test_its_own_instrumentation_is_used_where_it_can_be(edge: Edge, cell: Callable[..., None]) -> None:
     for sampled in (True, False):
-        cell("job queue taskiq, its own instrumentation", "0.13.0", style="async", sampled=sampled)
+        cell("job queue", "taskiq 0.13.0, its own instrumentation", style="async", sampled=sampled)
     shop = Shop(edge, TASKIQ, (*NEWEST.split(), "psutil==7.1.0"))
     sampled, unsampled = (shop.add("call_async", sampled=decision) for decision in (True, False))
     failed, kept = (shop.add("fail", sampled=decision) for decision in (True, False))
