@@ -40,6 +40,13 @@ CATALOGUE = {
             "unless its own variable is set, the SDK makes none of its spans, 40 to 80 a call",
         ),
         Patch(
+            "a2a-tasks",
+            "a2a-sdk",
+            "1.0.0 to 1.3.0",
+            "ActiveTask.__init__, ActiveTask.enqueue_request; nothing from 1.3 on",
+            "each message of a task is run in the context of the request that has sent it",
+        ),
+        Patch(
             "apscheduler",
             "apscheduler",
             "3.10 to 3.11",

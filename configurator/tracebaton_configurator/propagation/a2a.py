@@ -6,16 +6,22 @@
   happened, when its handler raises, its task ends as `failed`, or the dispatcher answers by an error of JSON-RPC; also
   while it streams.
 
-Checked with a2a-sdk 0.3.0 and 1.3.0.
+* From 1.0 on the messages of a task are run in the context of the first of them; here each is run in its own, as the
+  SDK does by itself in 1.3.
+
+Checked with a2a-sdk 0.3.0, 1.0.0 and 1.3.0.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial, update_wrapper
 from inspect import isasyncgenfunction, iscoroutinefunction, unwrap
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.sampling.late_spans import mark_failed
@@ -37,6 +43,7 @@ def install(*, own_spans: bool) -> None:
         registry.apply_on_import("a2a-spans", "a2a.utils.telemetry", _leave_out_spans)
     for module in (_HANDLERS, f"{_HANDLERS}_v2"):
         registry.apply_on_import("a2a", module, _watch_handlers)
+    registry.apply_on_import("a2a-tasks", "a2a.server.agent_execution.active_task", _run_in_context_of_sender)
     for module, name in _DISPATCHERS.items():
         registry.apply_on_import("a2a", module, partial(_watch_errors, name))
 
@@ -92,7 +99,8 @@ def _watched(method: Callable[..., Any], *, has_task: bool) -> Callable[..., Any
             mark_failed(error)
             raise
         finally:
-            await events.aclose()
+            if hasattr(events, "aclose"):
+                await events.aclose()
 
     original = unwrap(method)
     if isasyncgenfunction(original):
@@ -119,3 +127,39 @@ def _watch_errors(name: str, module: ModuleType) -> None:
         return answer(self, request_id, error)
 
     dispatcher._generate_error_response = update_wrapper(answer_and_note, answer)  # noqa: SLF001
+
+
+def _run_in_context_of_sender(module: ModuleType) -> None:
+    if hasattr(module, "contextvars"):
+        return  # the SDK does so itself
+    active_task: Any = module.ActiveTask
+    init, enqueue = active_task.__init__, active_task.enqueue_request
+    contexts: WeakKeyDictionary[Any, Context] = WeakKeyDictionary()
+
+    def init_with_contexts(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self._agent_executor = _Executor(self._agent_executor, contexts)
+
+    async def enqueue_and_remember(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        with suppress(TypeError):
+            contexts[request] = copy_context()
+        return await enqueue(self, request, *args, **kwargs)
+
+    active_task.__init__ = update_wrapper(init_with_contexts, init)
+    active_task.enqueue_request = update_wrapper(enqueue_and_remember, enqueue)
+
+
+class _Executor:
+    """The application's executor, which runs each message in a task of its own, as the SDK does since 1.3."""
+
+    def __init__(self, executor: Any, contexts: WeakKeyDictionary[Any, Context]) -> None:
+        self._executor = executor
+        self._contexts = contexts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    async def execute(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        running = self._executor.execute(request, *args, **kwargs)
+        context = self._contexts.get(request)
+        return await (running if context is None else context.run(asyncio.ensure_future, running))

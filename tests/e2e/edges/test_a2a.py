@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from edge_services import assert_whole
-from libraries import ages
+from libraries import EVERY_AGE, ages
 from processes import HOST, is_listening
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tracebaton.view.spans import Span
 
 NEWEST, OLDEST = "a2a-sdk[http-server,grpc]==1.3.0", "a2a-sdk[http-server,grpc]==0.3.0"
+BETWEEN = "a2a-sdk[http-server,grpc]==1.0.0"
+RELEASES = [*ages(NEWEST, OLDEST), *([pytest.param((BETWEEN,), id="between")] if EVERY_AGE else [])]
 BINDINGS = ("JSONRPC", "HTTP+JSON", "GRPC")
 RULES = {"OTEL_TRACES_SAMPLER_ARG": "GET /sampled*=1, *=0"}
 
@@ -62,7 +64,7 @@ def late(spans: Sequence[Span]) -> list[Span]:
     return [span for span in spans if span.attributes.get("tracebaton.kept") == "error"]
 
 
-@pytest.mark.parametrize("libraries", ages(NEWEST, OLDEST))
+@pytest.mark.parametrize("libraries", RELEASES)
 def test_a_call_is_part_of_the_trace_of_its_caller(
     edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]
 ) -> None:
@@ -104,6 +106,17 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
             ("caller", "SERVER"),
             ("peer", "SERVER"),
         ]
+
+
+@pytest.mark.parametrize("libraries", RELEASES)
+def test_each_message_of_a_task_belongs_to_its_own_request(edge: Edge, libraries: tuple[str, ...]) -> None:
+    agents = Agents(edge, libraries)
+    task = httpx.get(f"{agents.url}/sampled/ask", timeout=30).raise_for_status().json()
+    httpx.get(f"{agents.url}/sampled/finish", params=task, timeout=30).raise_for_status()
+    lines = [line for line in edge.system.logs("caller") if line["message"] in ("asked", "finished")]
+    requests = [(str(line["trace_id"]), True) for line in lines]
+    assert len(dict(requests)) == 2
+    assert agents.told() == requests
 
 
 @pytest.mark.parametrize("asked", ["true", "false"])

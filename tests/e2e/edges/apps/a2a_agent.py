@@ -40,8 +40,12 @@ class Executor(AgentExecutor):
         if text == "call":
             await event_queue.enqueue_event(a2a_card.answer("done"))
             return
+        updater = TaskUpdater(event_queue, context.task_id, context.context_id)
+        if text == "finish":
+            await updater.complete()
+            return
         await event_queue.enqueue_event(a2a_card.task(context))
-        await TaskUpdater(event_queue, context.task_id, context.context_id).failed()
+        await (updater.requires_input() if text == "ask" else updater.failed())
 
     async def cancel(self, context: Any, event_queue: Any) -> None:
         raise NotImplementedError

@@ -74,8 +74,8 @@ def task(context: Any) -> Any:
     return new_task_from_user_message(context.message) if IS_NEW else new_task(context.message)
 
 
-async def send(text: str, binding: str, *, stream: bool) -> list[str]:
-    """What came back, a word for each event."""
+async def send(text: str, binding: str, *, stream: bool, **of_task: str) -> list[Any]:
+    """The events that came back; `of_task` are the fields of the message that name a task."""
     import grpc
     import httpx
 
@@ -85,7 +85,7 @@ async def send(text: str, binding: str, *, stream: bool) -> list[str]:
         config["supported_protocol_bindings" if IS_NEW else "supported_transports"] = [binding]
         client = ClientFactory(ClientConfig(**config)).create(card())
         if IS_NEW:
-            message: Any = SendMessageRequest(message=new_text_message(text, role=Role.ROLE_USER))
+            message: Any = SendMessageRequest(message=new_text_message(text, role=Role.ROLE_USER, **of_task))
         else:
-            message = Message(role=Role.user, parts=[Part(root=TextPart(text=text))], message_id=uuid4().hex)
-        return [type(event).__name__ async for event in client.send_message(message)]
+            message = Message(role=Role.user, parts=[Part(root=TextPart(text=text))], message_id=uuid4().hex, **of_task)
+        return [event async for event in client.send_message(message)]
