@@ -50,6 +50,13 @@ A wrong value is as good as `false`.
 OTEL_TRACEBATON_REDACT = "OTEL_TRACEBATON_REDACT"
 """Names of query parameters and headers, besides the built-in ones, whose values are not exported (`iban,-code`)."""
 
+OTEL_TRACEBATON_REDIS_MESSAGES = "OTEL_TRACEBATON_REDIS_MESSAGES"
+"""What carries the trace inside Redis: `off` (default), or a list of `streams`, `pubsub` and `lists`.
+
+`streams`: in fields of each message; `pubsub` and `lists`: in each message or value that is a JSON object. It is taken
+out again where it is read, by whoever has this set.
+"""
+
 OTEL_TRACEBATON_CHILDREN = "OTEL_TRACEBATON_CHILDREN"
 """What happens in the programs that a traced Python starts: `serving` (default), `true` or `false`.
 

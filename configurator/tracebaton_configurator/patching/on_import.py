@@ -25,6 +25,8 @@ _OPENTELEMETRY = "opentelemetry."
 
 _before: dict[str, list[Callable[[], object]]] = {}
 _after: dict[str, list[Callable[[ModuleType], object]]] = {}
+# What the loader below is executing.
+_wrapped: set[str] = set()
 # What the loader below has executed; the import system takes a moment more to call it complete.
 _executed: set[str] = set()
 # For each thread that is executing OpenTelemetry's modules, how deep they are nested.
@@ -52,6 +54,9 @@ def after(name: str, callback: Callable[[ModuleType], object]) -> None:
         return
     _install()
     _after.setdefault(name, []).append(callback)
+    spec = getattr(module, "__spec__", None)
+    if type(spec) is _ModuleSpec and name not in _wrapped:
+        spec.__class__ = _SpecUnderWay  # no finder could wrap its loader in time
 
 
 def when_opentelemetry_is_complete(callback: Callable[[], object]) -> None:
@@ -114,14 +119,15 @@ class _Loader:
             module.__loader__ = self._loader
         for callback in _before.pop(self._name, ()):
             _guarded(callback)
-        if self._name.startswith(_OPENTELEMETRY):
-            self._execute_opentelemetry(module)
-        else:
-            self._loader.exec_module(module)
-        _executed.add(self._name)
-        # One of them may be the first of all, and bring along others that wait for this very module.
-        while self._name in _after:
-            _run_or_postpone(_after.pop(self._name), module)
+        _wrapped.add(self._name)
+        try:
+            if self._name.startswith(_OPENTELEMETRY):
+                self._execute_opentelemetry(module)
+            else:
+                self._loader.exec_module(module)
+        finally:
+            _wrapped.discard(self._name)
+        _note_executed(self._name, module)
 
     def _execute_opentelemetry(self, module: ModuleType) -> None:
         thread = get_ident()
@@ -137,6 +143,35 @@ class _Loader:
 
 
 FINDER = Finder()
+_ModuleSpec: Any = type(sys.__spec__)
+
+
+class _SpecUnderWay(_ModuleSpec):  # type: ignore[misc]
+    """The spec of a module that is being executed, where importlib notes the end of that.
+
+    Checked with CPython 3.10 to 3.14 (Lib/importlib/_bootstrap.py, `_load_unlocked`).
+    """
+
+    @property
+    def _initializing(self) -> bool:
+        return bool(self.__dict__["_initializing"])
+
+    @_initializing.setter
+    def _initializing(self, value: bool) -> None:
+        self.__dict__["_initializing"] = value
+        if value:
+            return
+        self.__class__ = _ModuleSpec
+        module = sys.modules.get(self.name)
+        if module is not None:  # else it has failed, and may be tried again
+            _note_executed(self.name, module)
+
+
+def _note_executed(name: str, module: ModuleType) -> None:
+    _executed.add(name)
+    # One of them may be the first of all, and bring along others that wait for this very module.
+    while name in _after:
+        _run_or_postpone(_after.pop(name), module)
 
 
 def _install() -> None:

@@ -23,7 +23,7 @@ from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.decision import hands_on_unsampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def _stay_enabled(module: Any) -> bool:
 
 def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
     def is_enabled() -> bool:
-        return enabled() or bool(context_api.get_value(UNSAMPLED))
+        return enabled() or hands_on_unsampled(context_api.get_current())
 
     return is_enabled
 
@@ -133,7 +133,7 @@ def _prepared(
         headers = getattr(request, "headers", None)
         if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
             return None
-        if context_api.get_current().get(UNSAMPLED) and is_instrumented(transport):
+        if hands_on_unsampled(context_api.get_current()) and is_instrumented(transport):
             propagate.inject(headers)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report_error("Trace headers could not be added to an httpx request", error)

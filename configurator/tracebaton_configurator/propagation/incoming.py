@@ -11,9 +11,9 @@ fails.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import monotonic, monotonic_ns, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
@@ -22,13 +22,13 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode, get_current_
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
-from tracebaton_configurator.sampling.decision import RequestDecision, unsampled_context
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, unsampled_context
 from tracebaton_configurator.sampling.late_spans import REASON, is_failure, start_late
 from tracebaton_configurator.sampling.sampler import WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextvars import Token
     from types import TracebackType
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
     from typing_extensions import Self
 
+    from tracebaton_configurator.logs.ids import OwnRequest
     from tracebaton_configurator.propagation.trust import Trust
     from tracebaton_configurator.sampling.late_spans import LateSpans
     from tracebaton_configurator.sampling.sampler import TracebatonSampler
@@ -58,6 +59,11 @@ def context_of(headers: Mapping[str, str] | None) -> Context:
         return Context()
 
 
+def tracer() -> Tracer | None:
+    """The project's own, once tracing is up."""
+    return _in_use[0] if _in_use is not None else None
+
+
 def trace_headers() -> dict[str, str]:
     """What the work that is going on hands to what it starts elsewhere; empty outside any. Never raises."""
     headers: dict[str, str] = {}
@@ -71,13 +77,43 @@ def is_off() -> bool:
     return _in_use is not None and bool(_in_use[1])
 
 
+class Surroundings(NamedTuple):
+    """What a message was sent in, or came in by: a request, if any, and its OpenTelemetry context."""
+
+    request: OwnRequest | None
+    context: Context
+
+    @classmethod
+    def current(cls) -> Surroundings:
+        """Those of this task or thread."""
+        return cls(current_request.get(), context_api.get_current())
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Run what is inside as if it were there."""
+        request, token = current_request.set(self.request), context_api.attach(self.context)
+        try:
+            yield
+        finally:
+            context_api.detach(token)
+            with suppress(ValueError):  # a generator of the application's that another task ends
+                current_request.reset(request)
+
+
+NOWHERE = Surroundings(None, Context())
+"""Where what belongs to nobody runs."""
+
+
 class Incoming:
     """A context manager, for one use, in one thread or task; `attributes` may be changed until it ends.
 
     * `headers`: `traceparent` and so on, as its sender wrote them; what is invalid is ignored, as W3C says;
     * `links`: span contexts that the span links to; with `follows=False` the headers' is one of them, and no parent;
     * `client`: the sender's `(address, port)` where it is known. OTEL_TRACEBATON_TRUST_PARENT judges by that; a sender
-      without one, who has written into the process's own pipe, queue or broker, is a stranger only where it is `false`.
+      without one, who has written into the process's own pipe, queue or broker, is a stranger only where it is `false`;
+    * `within`: the request that it came by. It is a part of that, unless the headers name another trace, and a failure
+      is that request's, too. For as long as the request is being answered it is INTERNAL: one request, one SERVER span;
+    * `spanless`: somebody else makes the span; what is recorded, and what has no parent, only runs where it belongs.
 
     Nothing of its own raises; what is raised inside goes on as it is.
     """
@@ -86,17 +122,22 @@ class Incoming:
         "_base",
         "_began",
         "_client",
+        "_context",
         "_follows",
         "_headers",
         "_links",
+        "_outer",
         "_request_token",
+        "_spanless",
         "_started",
         "_token",
+        "_within",
         "attributes",
         "decision",
         "kind",
         "name",
         "span",
+        "until",
     )
 
     def __init__(
@@ -109,6 +150,8 @@ class Incoming:
         links: Sequence[SpanContext] = (),
         follows: bool = True,
         client: Sequence[object] | None = None,
+        within: Surroundings | None = None,
+        spanless: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -117,12 +160,18 @@ class Incoming:
         self._links = list(links)
         self._follows = follows
         self._client = client
+        self._within = within
+        self._spanless = spanless
+        self._outer: RequestDecision | None = None
         self._base = Context()
         self._began = self._started = 0
+        self._context: Context | None = None
         self._token: Token[Any] | None = None
         self._request_token: Token[Any] | None = None
         self.decision: RequestDecision | None = None
         self.span: Span = trace.INVALID_SPAN
+        self.until = 0
+        """When it was done with, in nanoseconds of the monotonic clock, where that is not its end."""
 
     def __enter__(self) -> Self:
         if _in_use is not None:
@@ -146,6 +195,11 @@ class Incoming:
         if isinstance(error, Exception):
             decision.error = error
 
+    def keep_in_context(self) -> Context | None:
+        """Have it go on in its context, which is returned, until whoever has begun it leaves that by other means."""
+        self._token = self._request_token = None
+        return self._context
+
     def discard(self) -> None:
         """Leave no span: nothing was done after all. It is to be left as ever."""
         if self.decision is not None:
@@ -159,7 +213,8 @@ class Incoming:
             self.fail(error)
         if token is not None:
             self._token = None
-            context_api.detach(token)
+            with suppress(ValueError):  # as below; OpenTelemetry's own `detach` would log it
+                token.var.reset(token)
         if request_token is not None:
             self._request_token = None
             with suppress(ValueError):  # ended in another context than it was begun in
@@ -167,6 +222,9 @@ class Incoming:
         if decision is None or decision.ended:
             return
         try:
+            outer = self._outer
+            if decision.failed and outer is not None and not outer.ended:
+                outer.failed, outer.error = True, outer.error or decision.error
             decision.answered = decision.answered or monotonic()
             self._finish(decision)
         except Exception as problem:  # noqa: BLE001 (the work is over; it must not fail for its span)
@@ -177,46 +235,77 @@ class Incoming:
 
     def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, _: LateSpans) -> None:
         if while_off:
-            self._token = context_api.attach(Context({SUPPRESS_INSTRUMENTATION: while_off}))
+            self._context = Context({SUPPRESS_INSTRUMENTATION: while_off})
+            self._token = context_api.attach(self._context)
             return
-        found = context_of(self._headers)
-        sender = get_current_span(found).get_span_context()
-        self._base = found
-        if sender.is_valid and not (self._follows and self._trusts(trust)):
-            self._links.append(sender)
-            self._base = Context({key: value for key, value in found.items() if key != CURRENT_SPAN})
+        self._base, request = self._place(trust)
+        # The task's own request may be one that it was started by, long ago.
+        self._request_token = current_request.set(request)
+        parent = get_current_span(self._base).get_span_context()
+        if (self._spanless and (parent.trace_flags.sampled or not parent.is_valid)) or _is_excluded(self._base):
+            self._context = self._base
+            self._token = context_api.attach(self._base)
+            return
         self._began, self._started = time_ns(), monotonic_ns()
-        self.span = self._start(tracer)
+        # An INTERNAL one that is not recorded has the span id of its parent; this one may be kept.
+        unsampled = self.kind is SpanKind.INTERNAL and parent.is_valid and not parent.trace_flags.sampled
+        self.span = self._start(tracer, SpanKind.SERVER if unsampled else self.kind)
         span_context = self.span.get_span_context()
         recorded = self.span.is_recording()
         decision = RequestDecision(
-            Context({key: value for key, value in found.items() if key != CURRENT_SPAN}),
+            _without_span(self._base),
             recorded=recorded,
             trace_id=span_context.trace_id,
             trace_state=span_context.trace_state,
         )
         decision.span_context = span_context
         self.decision = decision
-        self._request_token = current_request.set(decision)
-        self._token = context_api.attach(
+        current_request.set(decision)
+        self._context = (
             Context({**self._base, CURRENT_SPAN: self.span}) if recorded else unsampled_context(decision, span_context)
         )
+        self._token = context_api.attach(self._context)
+
+    def _place(self, trust: Trust) -> tuple[Context, OwnRequest | None]:
+        """What it is a part of: a context whose span is the parent, and the request that this is of."""
+        found = context_of(self._headers)
+        sender = get_current_span(found).get_span_context()
+        follows = sender.is_valid and self._follows and self._trusts(trust)
+        within = self._within
+        own = get_current_span(within.context).get_span_context() if within is not None else trace.INVALID_SPAN_CONTEXT
+        if within is not None and own.is_valid:
+            outer = within.context.get(UNSAMPLED)
+            self._outer = outer if isinstance(outer, RequestDecision) else None
+            under_way = within.request is None or not within.request.answered
+            if not follows or (under_way and sender.trace_id == own.trace_id):
+                if sender.is_valid and sender.trace_id != own.trace_id:
+                    self._links.append(sender)
+                if under_way and self.kind is SpanKind.SERVER:
+                    self.kind = SpanKind.INTERNAL
+                baggage = _without_span(found) if follows else {}
+                return Context({**baggage, **within.context}), within.request
+            if sender.trace_id != own.trace_id:
+                self._links.append(own)
+        if sender.is_valid and not follows:
+            self._links.append(sender)
+            found = _without_span(found)
+        return found, None
 
     def _trusts(self, trust: Trust) -> bool:
         return trust.trusts(self._client) if self._client is not None else trust.trusts_own()
 
-    def _start(self, tracer: Tracer) -> Span:
+    def _start(self, tracer: Tracer, kind: SpanKind) -> Span:
         return tracer.start_span(
             self.name,
             context=self._base,
-            kind=self.kind,
+            kind=kind,
             attributes=self.attributes,
             links=[Link(one) for one in self._links],
             start_time=self._began,
         )
 
     def _finish(self, decision: RequestDecision) -> None:
-        ended = self._began + monotonic_ns() - self._started
+        ended = self._began + (self.until or monotonic_ns()) - self._started
         if decision.recorded:
             self.span.set_attributes(self.attributes)
             self._end_span(self.span, decision, ended)
@@ -228,18 +317,28 @@ class Incoming:
 
         def make(reason: str) -> None:
             self.attributes[REASON] = reason
-            self._end_span(start_late(decision, span_context, lambda: self._start(tracer)), decision, ended)
+            self._end_span(start_late(decision, span_context, lambda: self._start(tracer, self.kind)), decision, ended)
 
         slow = self.kind is SpanKind.SERVER and late_spans.is_slow(self._began, ended)
         late_spans.keep(make, failed=decision.failed, slow=slow)
 
-    @staticmethod
-    def _end_span(span: Span, decision: RequestDecision, ended: int) -> None:
+    def _end_span(self, span: Span, decision: RequestDecision, ended: int) -> None:
         error = decision.error
         if error is not None:
             span.record_exception(error, timestamp=ended)
             span.set_status(Status(StatusCode.ERROR, described(error)))
-            span.set_attribute("error.type", type(error).__qualname__)
+            if "error.type" not in self.attributes:
+                span.set_attribute("error.type", type(error).__qualname__)
         elif decision.failed:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)
+
+
+def _without_span(context: Context) -> Context:
+    return Context({key: value for key, value in context.items() if key != CURRENT_SPAN})
+
+
+def _is_excluded(context: Context) -> bool:
+    """Whether it is that of a request which is not to be traced whatever happens."""
+    decision = context.get(UNSAMPLED)
+    return isinstance(decision, RequestDecision) and decision.excluded

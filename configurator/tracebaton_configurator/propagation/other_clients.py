@@ -13,21 +13,27 @@ Checked with requests 2.32 to 2.34, urllib3 2.0 to 2.8, aiohttp 3.10 to 3.14, ht
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request
 
+from opentelemetry import context as context_api
 from opentelemetry import propagate
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.propagation.outgoing import TracedClient
-from tracebaton_configurator.propagation.redirects import HOPS, take_out_if_excluded, watch_hops
+from tracebaton_configurator.propagation.redirects import HOPS, take_out, take_out_if_excluded, watch_hops
+from tracebaton_configurator.sampling.decision import hands_on_unsampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import ModuleType
+
+    from tracebaton_configurator.propagation.outgoing import Outgoing
 
     Args = tuple[Any, ...]
     Kwargs = dict[str, Any]
@@ -36,13 +42,16 @@ if TYPE_CHECKING:
 _MODULES = {"aiohttp-client": "aiohttp", "requests": "requests", "urllib": "urllib.request", "urllib3": "urllib3"}
 
 
-def serve(without: Collection[str], on_served: Callable[[str], object]) -> None:
-    """Patch the clients, as they are imported, whose instrumentation is among `without`; `on_served` with its name."""
-    for name in without:
-        module = _MODULES.get(name)
-        if module is not None:
+def serve(taken: Collection[str], disabled: Collection[str], on_served: Callable[[str], object]) -> None:
+    """Patch the clients, as they are imported, whose instrumentation is not among `taken`; `on_served` with its name.
+
+    `disabled` are the names of those that the user wants nothing of.
+    """
+    for name, module in _MODULES.items():
+        if name not in taken and name not in disabled:
             registry.apply_on_import("other-clients", module, partial(_serve, name, on_served))
-    registry.apply_on_import("httpx-transports", "httpx", _serve_transports)
+    if "httpx" not in disabled:
+        registry.apply_on_import("httpx-transports", "httpx", _serve_transports)
     registry.apply_on_import("websockets", "websockets.client", _serve_websockets)
 
 
@@ -53,7 +62,8 @@ def _serve(name: str, on_served: Callable[[str], object], module: ModuleType) ->
     else:
         watch_hops(name)
         _serve_calls(name, client)
-    on_served(name)
+    if name != "urllib":  # the standard library's, which nearly every process imports
+        on_served(name)
 
 
 def _serve_calls(name: str, client: TracedClient) -> None:
@@ -79,7 +89,7 @@ def _serve_calls(name: str, client: TracedClient) -> None:
         except BaseException as error:
             outgoing.end(error)
             raise
-        outgoing.answered(getattr(response, "status_code", getattr(response, "status", 0)))
+        outgoing.answered(response)
         outgoing.end()
         return response
 
@@ -92,11 +102,11 @@ def _as_it_is(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
 
 def _with_request(_: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
     """urllib: an address becomes the request that `OpenerDirector.open` would make of it."""
-    url = args[0] if args else kwargs.pop("fullurl")
+    url = args[0] if args else kwargs["fullurl"]
     if isinstance(url, str):
         data = args[1] if len(args) > 1 else kwargs.get("data")
         url = Request(url, data)  # noqa: S310 (the application's own call)
-    return (url, *args[1:]), kwargs
+    return (url, *args[1:]), {name: value for name, value in kwargs.items() if name != "fullurl"}
 
 
 def _with_headers(pool: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
@@ -130,7 +140,7 @@ def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
 
     async def end(_: Any, context: Any, params: Any) -> None:
         if context.outgoing is not None:
-            context.outgoing.answered(params.response.status)
+            context.outgoing.answered(params.response)
             context.outgoing.end()
 
     async def fail(_: Any, context: Any, params: Any) -> None:
@@ -154,7 +164,7 @@ def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
     config.freeze()
 
     def init(wrapped: Callable[..., None], _: Any, args: Args, kwargs: Kwargs) -> None:
-        wrapped(*args, **{**kwargs, "trace_configs": [*(kwargs.get("trace_configs") or ()), config]})
+        wrapped(*args, **{**kwargs, "trace_configs": [config, *(kwargs.get("trace_configs") or ())]})
 
     wrap_function_wrapper(aiohttp, "ClientSession.__init__", init)
 
@@ -171,9 +181,14 @@ def _serve_transports(httpx: ModuleType) -> None:
     def is_left_alone(transport: Any) -> bool:
         return isinstance(transport, left_alone) or any(one.__module__ in modules for one in type(transport).__mro__)
 
+    def is_instrumented() -> bool:
+        """What an application has switched off for httpx is off for all its transports."""
+        instrumentation: Any = sys.modules.get(modules[0])
+        return instrumentation is None or instrumentation.HTTPXClientInstrumentor().is_instrumented_by_opentelemetry
+
     def begin(instance: Any, request: Any) -> Any:
         with suppress(Exception):  # what is wrong with a request is for httpx to say
-            if is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
+            if not is_instrumented() or is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
                 return None
             outgoing = client.begin(request.method, str(request.url))
             if outgoing is not None:
@@ -181,17 +196,25 @@ def _serve_transports(httpx: ModuleType) -> None:
             return outgoing
         return None
 
+    def forget(args: Args, kwargs: Kwargs, outgoing: Outgoing, response: Any) -> None:
+        """Httpx follows redirects above, with the headers of this request."""
+        with suppress(Exception):  # the application has its answer
+            if 300 <= response.status_code < 400:
+                request = args[0] if args else kwargs["request"]
+                take_out(request.headers, frozenset((name.lower(), value) for name, value in outgoing.headers.items()))
+
     def send(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
         outgoing = begin(instance, args[0] if args else kwargs.get("request"))
         if outgoing is None:
             return wrapped(*args, **kwargs)
         try:
-            with outgoing.entered():
+            with outgoing.entered_for_itself():
                 response = wrapped(*args, **kwargs)
         except BaseException as error:
             outgoing.end(error)
             raise
-        outgoing.answered(response.status_code)
+        forget(args, kwargs, outgoing, response)
+        outgoing.answered(response)
         outgoing.end()
         return response
 
@@ -200,12 +223,13 @@ def _serve_transports(httpx: ModuleType) -> None:
         if outgoing is None:
             return await wrapped(*args, **kwargs)
         try:
-            with outgoing.entered():
+            with outgoing.entered_for_itself():
                 response = await wrapped(*args, **kwargs)
         except BaseException as error:
             outgoing.end(error)
             raise
-        outgoing.answered(response.status_code)
+        forget(args, kwargs, outgoing, response)
+        outgoing.answered(response)
         outgoing.end()
         return response
 
@@ -218,11 +242,15 @@ def _serve_websockets(client: ModuleType) -> None:
 
     def send_request(self: Any, request: Any) -> None:
         with suppress(Exception):  # the handshake is the application's
-            if "traceparent" not in request.headers:
+            context = context_api.get_current()
+            if "traceparent" not in request.headers and (
+                is_http_instrumentation_enabled() or hands_on_unsampled(context)
+            ):
                 headers: dict[str, str] = {}
                 propagate.inject(headers)
                 for key, value in headers.items():
-                    request.headers[key] = value
+                    if key not in request.headers:  # they would be two
+                        request.headers[key] = value
         original(self, request)
 
     client.ClientProtocol.send_request = send_request

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
-from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled, suppress_http_instrumentation
+from opentelemetry.context import Context, create_key
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.util.http import get_excluded_urls
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.decision import hands_on_unsampled
+from tracebaton_configurator.sampling.upstream import SUPPRESS_HTTP_INSTRUMENTATION
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
 
+# What a call above is about: a client below that makes the same call leaves it at that.
+_CALL = create_key("tracebaton-call")
+
+
 class Outgoing:
-    """One call; `headers` are those to send besides its own. Inside `entered` nothing below it makes a span again."""
+    """One call; `headers` are those to send besides its own, none for one that is `excluded`."""
 
-    __slots__ = ("_context", "_span", "headers")
+    __slots__ = ("_context", "_span", "_target", "headers")
 
-    def __init__(self, span: Span | None, context: Context) -> None:
+    def __init__(self, url: str, span: Span | None, context: Context, *, excluded: bool = False) -> None:
+        self._target = _target(url)
         self._span = span
         self._context = context
         self.headers: dict[str, str] = {}
-        propagate.inject(self.headers, context)
+        if not excluded:
+            propagate.inject(self.headers, context)
 
     def entered(self) -> AbstractContextManager[None]:
-        """The context in which the call is made."""
-        return _Entered(self._context)
+        """The context in which the call is made, when the clients below it make no other: nothing is traced there."""
+        return _Entered(Context({**self._context, SUPPRESS_HTTP_INSTRUMENTATION: True}))
 
-    def answered(self, status: int) -> None:
-        """Note the status code. Never raises."""
+    def entered_for_itself(self) -> AbstractContextManager[None]:
+        """The same where there may be more, such as an application that is called in this process."""
+        return _Entered(Context({**self._context, _CALL: self._target}))
+
+    def answered(self, answer: object) -> None:
+        """Note the status code of a response. Never raises."""
         if self._span is not None:
-            from tracebaton_configurator.propagation.upstream_semconv import set_answer
+            self._note(self._span, answer)
 
-            with suppress(Exception):  # a client of a class of its own may answer anything
-                set_answer(self._span, status)
+    @staticmethod
+    def _note(span: Span, answer: object) -> None:
+        from tracebaton_configurator.propagation.upstream_semconv import set_answer
+
+        with suppress(Exception):  # a client of a class of its own may answer anything
+            status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
+            if status is not None:
+                set_answer(span, int(status))
 
     def end(self, error: BaseException | None = None) -> None:
         """End the span, if there is one, with what the client has raised. Never raises."""
@@ -52,6 +69,8 @@ class Outgoing:
             return
         try:
             if isinstance(error, Exception):
+                if hasattr(error, "status"):  # urllib raises an answer of 400 and above
+                    self._note(span, error)
                 span.record_exception(error)
                 span.set_status(Status(StatusCode.ERROR, described(error)))
                 span.set_attribute("error.type", type(error).__qualname__)
@@ -61,19 +80,26 @@ class Outgoing:
 
 
 class _Entered:
-    __slots__ = ("_context", "_suppressed", "_token")
+    __slots__ = ("_context", "_token")
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def __enter__(self) -> None:
         self._token = context_api.attach(self._context)
-        self._suppressed: Any = suppress_http_instrumentation()
-        self._suppressed.__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._suppressed.__exit__(None, None, None)
         context_api.detach(self._token)
+
+
+def _target(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme), parts.path or "/"
+
+
+# A file and data are no service.
+_TRACED = ("http:", "https:", "ws:", "wss:", "http+unix:", "https+unix:")
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class TracedClient:
@@ -87,18 +113,21 @@ class TracedClient:
         """None where nothing is to be traced, or is already. Never raises."""
         try:
             context = context_api.get_current()
-            unsampled = bool(context.get(UNSAMPLED))
-            if not (unsampled or is_http_instrumentation_enabled()) or self.excluded.url_disabled(url):
+            unsampled = hands_on_unsampled(context)
+            if not (unsampled or is_http_instrumentation_enabled()):
                 return None
-            if unsampled:
-                return Outgoing(None, context)
+            if not url.startswith(_TRACED) or context.get(_CALL) == _target(url):
+                return None
+            excluded = self.excluded.url_disabled(url)
+            if unsampled or excluded:
+                return Outgoing(url, None, context, excluded=excluded)
             from tracebaton_configurator.propagation.upstream_semconv import of_call
 
             parts = urlsplit(url)
             name, attributes = of_call(method, url, parts.hostname, parts.port)
             self._tracer = self._tracer or trace.get_tracer("tracebaton")
             span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
-            return Outgoing(span, set_span_in_context(span, context))
+            return Outgoing(url, span, set_span_in_context(span, context))
         except Exception as error:  # noqa: BLE001 (the application's call is made as it is)
             report_error("The span of a call could not be made", error)
             return None

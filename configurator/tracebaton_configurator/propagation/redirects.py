@@ -15,10 +15,12 @@ Checked with httpx 0.28.1, requests 2.34.2, urllib3 2.8.0, aiohttp 3.14.5 and th
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import propagate
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from tracebaton_configurator.logs.diagnostics import report_error
 
@@ -68,17 +70,21 @@ def watch_hops(name: str) -> None:
     def hop(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         before, headers = _handed_on.get(), None
         token = None if before is not None else _handed_on.set(frozenset())
+        quiet: AbstractContextManager[None] = nullcontext()
         try:
             try:
                 url, headers = parts(instance, args, kwargs)
-                if headers is not None and excluded.url_disabled(url):
-                    take_out(headers, before or frozenset())  # of the client's own copy, which a hop is sent with
+                if excluded.url_disabled(url):
+                    quiet = suppress_http_instrumentation()  # of the client below, urllib3 as a rule
+                    if headers is not None:
+                        take_out(headers, before or frozenset())  # of the client's own copy, which a hop is sent with
                 elif headers is not None:
                     # Left there for the hops that follow, within the outermost call.
                     _handed_on.set((before or frozenset()) | injected(headers))
             except Exception as error:  # noqa: BLE001 (the call is made as it came)
                 report_error(_FAILED, error)
-            response = wrapped(*args, **kwargs)
+            with quiet:
+                response = wrapped(*args, **kwargs)
             if token is not None and getattr(response, "is_redirect", False):
                 _forget(headers)  # requests, where the application follows by itself
             return response

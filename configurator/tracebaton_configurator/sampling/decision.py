@@ -12,7 +12,11 @@ from opentelemetry.context import Context, create_key
 from opentelemetry.trace import NonRecordingSpan
 
 from tracebaton_configurator.logs.ids import is_detached
-from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
+from tracebaton_configurator.sampling.upstream import (
+    CURRENT_SPAN,
+    SUPPRESS_HTTP_INSTRUMENTATION,
+    SUPPRESS_INSTRUMENTATION,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, TraceState
@@ -102,6 +106,14 @@ def unsampled_context(decision: RequestDecision, span_context: SpanContext) -> C
             UNSAMPLED: decision,
         }
     )
+
+
+def hands_on_unsampled(context: Context) -> bool:
+    """Whether a call made here hands on a trace that is not recorded; not where the application suppresses it."""
+    decision = context.get(UNSAMPLED)
+    if not decision or context.get(SUPPRESS_HTTP_INSTRUMENTATION):
+        return False
+    return context.get(SUPPRESS_INSTRUMENTATION) is decision
 
 
 # What the next span of its trace is made by. It is not in OpenTelemetry's own context: upstream's middleware starts

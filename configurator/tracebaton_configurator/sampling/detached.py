@@ -31,8 +31,10 @@ def left_request(context: Context | None = None) -> SpanContext | None:
     if request is None or not request.answered or request.span_context is None or not is_detached(request):
         return None
     span = get_current_span(context)
-    of_request = span.get_span_context().trace_id == request.span_context.trace_id and not span.is_recording()
-    return request.span_context if of_request else None
+    found = span.get_span_context()
+    # A remote one is what a message says that has come since.
+    left = found.trace_id == request.span_context.trace_id and not found.is_remote and not span.is_recording()
+    return request.span_context if left else None
 
 
 class DetachingTracer(Tracer):

@@ -78,7 +78,7 @@ class RuleRootSampler:
             method, path = _request_of(name, attributes)
             counter = self.rule_set.request(method, path)[0] if method else self.rule_set.call(path)
         else:
-            counter = self.rule_set.span(kind.name if kind is not None else "INTERNAL", name)
+            counter = self.rule_set.span(kind.name if kind is not None else "INTERNAL", name, _url_of(attributes))
         state = _decide(counter, trace_id)
         if state is None:
             return SamplingResult(Decision.DROP)
@@ -124,6 +124,12 @@ def _decide(counter: RateCounter, trace_id: int) -> TraceState | None:
             _states.clear()
         state = _states[threshold] = TraceState([("ot", f"th:{th_value(threshold)}")])
     return state
+
+
+def _url_of(attributes: Attributes) -> str:
+    """That of a call over HTTP, in either semantic convention; empty where it is none."""
+    found = attributes or {}
+    return str(found.get("url.full") or found.get("http.url") or "")
 
 
 def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:

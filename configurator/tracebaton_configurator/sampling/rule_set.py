@@ -9,16 +9,15 @@ from weakref import WeakKeyDictionary
 from tracebaton_configurator.sampling.app_routes import templates
 from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.routes import METHODS, Routes, template_of
-from tracebaton_configurator.sampling.rules import paths_of, rule_for
+from tracebaton_configurator.sampling.rules import Rate, Rule, is_left_out, paths_of, rule_for
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from tracebaton_configurator.sampling.rules import Rule
-
 _PATHS_KEPT = 4096
 _LONGEST_PATH_KEPT = 256
 _NOT_ROUTED = "(route not known yet)"
+_WAITING = Rule("(a Redis command that waits)=0", "CLIENT", None, "*", Rate(None, 0.0))
 
 
 class RuleSet:
@@ -85,7 +84,13 @@ class RuleSet:
         """The counter of a SERVER span that is no HTTP request; `path` is its name behind a slash."""
         return self._counters.get(rule_for(self.rules, "", path, ""), f"SERVER {path}")
 
-    def span(self, kind: str, name: str) -> RateCounter:
-        """The counter of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on."""
-        rule = next(rule for rule in self.rules if rule.matches_span(kind, name))
-        return self._counters.get(rule, f"{kind} {name}")
+    def span(self, kind: str, name: str, url: str = "") -> RateCounter:
+        """The counter of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on.
+
+        `url` is that of a call over HTTP, whose name is but its method: these are counted for each host.
+        """
+        url = url.partition("?")[0]
+        rule = next(rule for rule in self.rules if rule.matches_span(kind, name, url))
+        if is_left_out(rule, kind, name):
+            rule = _WAITING
+        return self._counters.get(rule, f"{kind} {name} {'/'.join(url.split('/', 3)[:3])}")

@@ -8,8 +8,9 @@
 
 In PATH and NAME `*` is any run of characters, `/` included, `?` any one character, `{x}` one whole segment that is not
 empty, and all else is itself: a trailing slash counts, and nothing is percent-decoded. `*` alone is every request and
-every root span (a span without a parent). A comma always separates rules, and the last `=` of a rule separates its
-rate, so a path may contain `=` but no comma; `?` stands for one.
+every root span (a span without a parent), but none of a Redis command that waits: a rule has to name that. The URL of
+a call over HTTP, without its query, is its NAME, too. A comma always separates rules, and the last `=` of a rule
+separates its rate, so a path may contain `=` but no comma; `?` stands for one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
 
 KINDS = ("CLIENT", "CONSUMER", "PRODUCER", "INTERNAL")
 SERVER = "SERVER"
-DEFAULT_RULES_TEXT = "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT *=1/s, *=10/s+10%"
+DEFAULT_RULES_TEXT = (
+    "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT http*://*=10/s+10%, CLIENT *=1/s, *=10/s+10%"
+)
+
+# Commands of Redis that a loop waits with, or asks with whether there is something to do: without end, and about
+# nothing that was done. Spans of its instrumentation have their names.
+_WAITING_COMMANDS = frozenset(
+    (
+        *("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "XREAD", "XREADGROUP"),
+        *("EVAL", "EVALSHA", "FCALL", "PING", "PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "WAIT", "WAITAOF"),
+    )
+)
 
 _MOST_RULES = 1000
 _LONGEST_TEXT = 64 * 1024
@@ -101,11 +113,14 @@ class Rule:
             return self.kind is None
         return (self.method is None or self.method == method) and self._glob.fullmatch(path) is not None
 
-    def matches_span(self, kind: str, name: str) -> bool:
-        """Whether the rule is for a span without a parent that is no request; `kind` in upper case."""
+    def matches_span(self, kind: str, name: str, url: str = "") -> bool:
+        """Whether the rule is for a span without a parent that is no request; `kind` in upper case.
+
+        `url` is that of a call over HTTP, without its query: a rule may be for either.
+        """
         if self.kind is None:
             return True
-        return self.kind == kind != SERVER and self._glob.fullmatch(name) is not None
+        return self.kind == kind != SERVER and any(map(self._glob.fullmatch, (name, url)))
 
 
 def paths_of(path: str, root_path: str) -> tuple[str, ...]:
@@ -129,6 +144,11 @@ def rule_for(rules: Iterable[Rule], method: str, path: str, root_path: str = "")
     """
     paths = paths_of(path, root_path)
     return next(rule for rule in rules if any(rule.matches_request(method, one) for one in paths))
+
+
+def is_left_out(rule: Rule, kind: str, name: str) -> bool:
+    """Whether the rule, which matches the span, is for all spans, and this is one of a Redis command that waits."""
+    return kind == "CLIENT" and rule.pattern == "*" and name.upper() in _WAITING_COMMANDS
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:

@@ -61,6 +61,8 @@ class TracebatonSampler(Sampler):
     ) -> SamplingResult:
         if self.on_first is not None:
             self.call_on_first()
+        if _parents_span_id.get():  # of a span whose provider has another id generator
+            _parents_span_id.set(0)
         decision = pending_decision.get()
         if decision is not None and not decision.consumed and decision.trace_id == trace_id:
             decision.consumed = True

@@ -16,7 +16,7 @@ from tracebaton_configurator import environment_variables as ours
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME, choose_this_distro
 from tracebaton_configurator.settings import contradictions, upstream
 from tracebaton_configurator.settings.endpoint import Endpoint, read_endpoint
-from tracebaton_configurator.settings.lists import parse_extras, read_redact, read_trust
+from tracebaton_configurator.settings.lists import parse_extras, parse_redis_messages, read_redact, read_trust
 from tracebaton_configurator.settings.log_fields import parse as parse_log_fields
 from tracebaton_configurator.settings.overrides import OVERRIDES
 from tracebaton_configurator.settings.problem import Problem
@@ -98,6 +98,7 @@ class Settings:
     disabled_patches: frozenset[str]
     redact: tuple[str, ...]
     a2a_spans: bool
+    redis_messages: frozenset[str]
     given: frozenset[str]
     problems: tuple[Problem, ...]
     notes: tuple[tuple[str, str], ...] = ()
@@ -161,6 +162,13 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         trust_parent=read_trust(reader),
         redact=read_redact(reader),
         a2a_spans=reader.text("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED") is not None,
+        redis_messages=reader.parsed(
+            ours.OTEL_TRACEBATON_REDIS_MESSAGES,
+            parse_redis_messages,
+            frozenset[str](),
+            "off, or a list of streams, pubsub and lists",
+            "off",
+        ),
         children=cast(
             "Children", reader.choice(ours.OTEL_TRACEBATON_CHILDREN, ("serving", "true", "false"), "serving")
         ),

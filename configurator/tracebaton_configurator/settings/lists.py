@@ -1,4 +1,4 @@
-"""Variables of this project's own that hold a list: extras to write, callers to trust, names to redact."""
+"""Variables of this project's own that hold a list: extras to write, callers to trust, names to redact, messages."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ def parse_extras(value: str) -> str | frozenset[str]:
     reserved = sorted({"masked", "all", "none"} & {name.lower() for name in names})
     if reserved:
         raise ValueError(f"combines {reserved[0]} with names")
+    return frozenset(names)
+
+
+def parse_redis_messages(value: str) -> frozenset[str]:
+    """`OTEL_TRACEBATON_REDIS_MESSAGES` (ValueError)."""
+    names = {name.strip().lower() for name in value.split(",") if name.strip()}
+    if names == {"off"}:
+        return frozenset()
+    unknown = sorted(names - {"streams", "pubsub", "lists"})
+    if unknown or not names:
+        raise ValueError(f"has {unknown[0]!r}, which is none of them" if unknown else "names nothing")
     return frozenset(names)
 
 

@@ -63,8 +63,9 @@ def finish() -> None:
             _or_upstreams_way("starlette", lambda: asgi.serve_starlette(lambda: STATE.instrumented.append("starlette")))
         disabled = set(settings.current().disabled_instrumentations)
         if "*" not in disabled:
-            without = {"aiohttp-client", "requests", "urllib", "urllib3"} - _taken.keys() - disabled
-            _or_upstreams_way("HTTP clients", lambda: other_clients.serve(sorted(without), STATE.instrumented.append))
+            _or_upstreams_way(
+                "HTTP clients", lambda: other_clients.serve(_taken.keys(), disabled, STATE.instrumented.append)
+            )
 
 
 def will_be_instrumented() -> list[str]:

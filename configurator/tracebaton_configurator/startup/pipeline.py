@@ -41,6 +41,7 @@ from tracebaton_configurator.propagation import (
     http_clients,
     incoming,
     job_queues,
+    mcp,
     redis_scripts,
     subprocesses,
     threads,
@@ -63,6 +64,7 @@ from tracebaton_configurator.startup.watched import PROCESS_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.trace import Tracer
@@ -116,7 +118,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     others.append(
         Part("The last line", _say_held_back, bounded=True, needed=lambda: diagnostics.shutdown_summary() is not None)
     )
-    flush_at_exit(lambda: [*processors.parts, *others], here.shutdown_timeout)
+    first: list[Part] = []
+    flush_at_exit(lambda: [*first, *processors.parts, *others], here.shutdown_timeout)
     bypass_reason, asgi = None, None
     if not is_known:
         bypass_reason = f"the sampler {here.sampler} is not one of those it knows"
@@ -139,7 +142,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     server = Server(control, here.service_name, lambda: describe(here, control, export_queues, late_spans))
     around = merged(
         [
-            *([asgi.around(), http_clients.around(), threads.around()] if asgi else []),
+            *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
+            *([_redis_messages().around()] if asgi and here.redis_messages else []),
             job_queues.around(),
             redis_scripts.around(),
             providers.around(),
@@ -162,8 +166,14 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         threads.install(here.detach_after)
         a2a.install(own_spans=here.a2a_spans)
         a2a_grpc.install()
+        if here.redis_messages:
+            spans = not {"redis", "*"} & here.disabled_instrumentations
+            messages = _redis_messages()
+            messages.install(here.redis_messages, has_spans=spans)
+            first.append(Part("What was received last", messages.end_all, bounded=True, needed=messages.any_open))
         job_queues.install()
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
+        mcp.install(settings.environment())
     return pipeline
 
 
@@ -250,6 +260,13 @@ def _id_generator(here: Settings) -> IdGenerator:
         return RandomIdGenerator()
     generator: IdGenerator = next(iter(found)).load()()
     return generator
+
+
+def _redis_messages() -> ModuleType:
+    """Imported where it is asked for, which is seldom."""
+    from tracebaton_configurator.propagation import redis_messages
+
+    return redis_messages
 
 
 def _usable_spool(here: Settings) -> str | None:

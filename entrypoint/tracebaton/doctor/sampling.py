@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
 from tracebaton_configurator.names import NAME
-from tracebaton_configurator.sampling.rules import KINDS, Rule, RuleError, effective_rules, parse_rules, rule_for
+from tracebaton_configurator.sampling.rules import (
+    KINDS,
+    Rule,
+    RuleError,
+    effective_rules,
+    is_left_out,
+    parse_rules,
+    rule_for,
+)
 from tracebaton_configurator.sampling.rules import SERVER as REQUESTS
 from tracebaton_configurator.settings import Problem
 
@@ -108,6 +116,8 @@ def _explained(request: str, rules: Sequence[Rule], own: int, root_path: str) ->
         )
     if word in KINDS:
         rule = next(rule for rule in rules if rule.matches_span(word, rest))
+        if is_left_out(rule, word, rest):
+            return ok(f"{word} {rest}: none without a parent, as no rule names a Redis command that waits")
     else:
         rule = rule_for(rules, word, rest.partition("?")[0], root_path)
     number = rules.index(rule) + 1

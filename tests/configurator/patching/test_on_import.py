@@ -132,3 +132,26 @@ import opentelemetry.instrumentation.httpx
 print(said)
 """
     assert run(code) == "[True]\n"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_module_that_was_under_way_before_anybody_waited_for_it(tmp_path: Path, *, fails: bool) -> None:
+    """A library that brings up tracing by what it imports itself: nothing could wrap its loader in time."""
+    (tmp_path / "library.py").write_text(
+        "from tracebaton_configurator.patching import on_import\nimport __main__\n"
+        "if not __main__.said:\n"
+        "    on_import.after('library', lambda module: __main__.said.append(module.answer))\n"
+        f"    __main__.said.append('waits')\n    assert not {fails}\n"
+        "answer = 42\n"
+    )
+    code = """
+from importlib.machinery import ModuleSpec
+try:
+    import library
+except AssertionError:
+    print(said)
+    import library
+print(said, type(library.__spec__) is ModuleSpec, on_import.is_being_executed(library))
+"""
+    first = "['waits']\n" if fails else ""
+    assert run(code, tmp_path) == f"{first}['waits', 42] True False\n"

@@ -120,3 +120,18 @@ def test_a_request_that_goes_on_is_not_left(traced: MakeTraced, clock: list[floa
         assert TRACE in trace_headers()["traceparent"]
         made.tracer.start_span("below").end()
     assert made.spans() == []
+
+
+@pytest.mark.parametrize("flags", ["01", "00"])
+def test_a_message_of_the_same_trace_is_followed(traced: MakeTraced, clock: list[float], flags: str) -> None:
+    made = traced("*=0")
+    task = started_by_a_request(sampled=True)
+    before = len(made.spans())
+    clock[0] += 301
+
+    def work() -> None:
+        with Incoming("message", {"traceparent": f"00-{TRACE}-00f067aa0ba902b8-{flags}"}):
+            assert TRACE in trace_headers()["traceparent"]
+
+    task.run(work)
+    assert [span.parent.span_id for span in made.spans()[before:]] == [0x00F067AA0BA902B8] * (flags == "01")

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from opentelemetry import trace
-from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport, SyncOpenTelemetryTransport
+from opentelemetry.instrumentation.httpx import (
+    AsyncOpenTelemetryTransport,
+    HTTPXClientInstrumentor,
+    SyncOpenTelemetryTransport,
+)
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -76,6 +80,7 @@ def test_upstreams_own_transports_make_their_spans(spans: InMemorySpanExporter) 
     assert scopes == ["opentelemetry.instrumentation.httpx"] * 2
 
 
-def test_another_transport_is_traced(spans: InMemorySpanExporter) -> None:
+def test_another_transport_is_traced(spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HTTPXClientInstrumentor(), "_is_instrumented_by_opentelemetry", True)
     httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))).get("http://service")
     assert [span.name for span in spans.get_finished_spans()] == ["GET"]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import baggage, trace
+from opentelemetry import context as context_api
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracebaton_configurator.logs.ids import current_ids, current_request, remembered_ids
 from tracebaton_configurator.propagation import incoming
-from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
+from tracebaton_configurator.propagation.incoming import Incoming, Surroundings, trace_headers
 from tracebaton_configurator.sampling.late_spans import REASON, mark_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tracebaton_configurator.sampling.decision import RequestDecision
 
     MakeTraced = Callable[..., Any]
 
@@ -221,3 +225,124 @@ def test_a_span_that_cannot_be_made_fails_no_work(traced: MakeTraced, monkeypatc
     with Incoming("run job"):
         done.append(1)
     assert done == [1]
+
+
+def test_one_that_ends_elsewhere_says_nothing(traced: MakeTraced, caplog: pytest.LogCaptureFixture) -> None:
+    from contextvars import copy_context
+
+    made = traced("*=1")
+    work = copy_context().run(Incoming("run job").__enter__)
+    work.end()
+    assert (len(made.spans()), caplog.records) == (1, [])
+
+
+def test_whoever_keeps_its_context_leaves_it(traced: MakeTraced) -> None:
+    """And says when the work was over, where that is not when it ends."""
+    made = traced("*=1")
+    before = context_api.get_current()
+    work = Incoming("run job", headers()).__enter__()
+    assert work.keep_in_context() is context_api.get_current()
+    work.until = work._started + 5_000_000
+    work.end()
+    assert trace.get_current_span() is work.span
+    context_api.attach(before)
+    current_request.set(None)
+    (span,) = made.spans()
+    assert span.end_time - span.start_time == 5_000_000
+
+
+OUTER = "3f2a9c5d1b7e4f60a1c2d3e4f5061728"
+
+
+@contextmanager
+def request(*, sampled: bool) -> Iterator[tuple[RequestDecision, Surroundings]]:
+    """An HTTP request of the trace `OUTER`, as the sampling middleware runs one."""
+    flags = "01" if sampled else "00"
+    with Incoming("POST /mcp", {"traceparent": f"00-{OUTER}-{SENDER}-{flags}"}, kind=SpanKind.SERVER) as work:
+        assert work.decision is not None
+        yield work.decision, Surroundings.current()
+
+
+def of(span: Any) -> tuple[str, str, str]:
+    return span.name, f"{span.context.trace_id:032x}", span.kind.name
+
+
+@pytest.mark.parametrize("carrier", [None, {"traceparent": "nonsense"}, {"traceparent": f"00-{OUTER}-{SENDER}-01"}])
+def test_a_call_is_part_of_the_request_that_it_came_by(traced: MakeTraced, carrier: Any) -> None:
+    made = traced("*=0")
+    with (
+        request(sampled=True) as (_, within),
+        Incoming("a job of the session", headers()),  # whose context a session's task has
+        Incoming("tools/call a", carrier, kind=SpanKind.SERVER, within=within),
+    ):
+        assert current_ids().trace_id == OUTER  # type: ignore[union-attr]
+    call, _, outer = made.spans()
+    assert (of(call), call.parent.span_id) == (("tools/call a", OUTER, "INTERNAL"), outer.context.span_id)
+
+
+def test_the_trace_that_its_headers_name_wins(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    with request(sampled=False) as (_, within), Incoming("a", headers(), kind=SpanKind.SERVER, within=within):
+        assert is_instrumentation_enabled()
+    (call,) = made.spans()
+    assert (of(call), call.parent.span_id) == (("a", TRACE, "SERVER"), int(SENDER, 16))
+    assert [f"{link.context.trace_id:032x}" for link in call.links] == [OUTER]
+
+
+def test_but_not_where_its_sender_is_no_one_to_trust(traced: MakeTraced) -> None:
+    made = traced("*=0", trust=False)
+    with Incoming("POST /mcp", kind=SpanKind.SERVER), Incoming("a", headers(), within=Surroundings.current()):
+        pass
+    assert made.spans() == []
+    made = traced("*=1", trust=False)
+    with Incoming("POST /mcp", kind=SpanKind.SERVER), Incoming("a", headers(), within=Surroundings.current()):
+        pass
+    call, outer = made.spans()
+    assert (call.parent.span_id, [link.context.span_id for link in call.links]) == (
+        outer.context.span_id,
+        [int(SENDER, 16)],
+    )
+
+
+def test_what_comes_by_a_request_that_is_over_is_a_request_by_itself(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    with request(sampled=True) as (decision, within):
+        decision.answered = 1.0
+        with Incoming("a", {"traceparent": f"00-{OUTER}-{'1' * 16}-01"}, kind=SpanKind.SERVER, within=within):
+            pass
+    call, _ = made.spans()
+    assert (of(call), call.parent.span_id) == (("a", OUTER, "SERVER"), int("1" * 16, 16))
+
+
+def test_its_failure_is_that_of_the_request(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    with request(sampled=False) as (_, within), Incoming("a", kind=SpanKind.SERVER, within=within) as work:
+        work.attributes["error.type"] = "tool_error"
+        work.fail()
+    call, outer = made.spans()
+    assert (call.kind, call.parent.span_id) == (SpanKind.INTERNAL, outer.context.span_id)
+    assert call.context.span_id != outer.context.span_id
+    assert (call.attributes[REASON], outer.attributes[REASON]) == ("error", "error")
+    assert call.attributes["error.type"] == "tool_error"
+
+
+def test_within_an_excluded_request_there_is_nothing(traced: MakeTraced) -> None:
+    made = traced("*=0")
+    with request(sampled=False) as (decision, within):
+        decision.excluded = True
+        with pytest.raises(ValueError, match="x"), Incoming("a", within=within):
+            raise ValueError("x")
+    assert [span.name for span in made.spans()] == []
+
+
+@pytest.mark.parametrize("flags", ["01", "00"])
+def test_somebody_else_makes_the_span(traced: MakeTraced, flags: str) -> None:
+    made = traced("*=0")
+    with Incoming("a", headers(flags), spanless=True) as work:
+        assert trace_headers()["traceparent"].startswith(f"00-{TRACE}-")
+        with made.tracer.start_as_current_span("theirs"):
+            pass
+        work.fail()
+    # What is not recorded has no span of theirs, and is kept.
+    assert [span.name for span in made.spans()] == (["theirs"] if flags == "01" else ["a"])
+    assert (current_ids(), current_request.get()) == (None, None)

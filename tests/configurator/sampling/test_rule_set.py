@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import SERVER, effective_rules, paths_of, rule_for
+from tracebaton_configurator.sampling.threshold import NEVER
 
 COUNTED = "*=10/s+10%"
 
@@ -64,9 +65,9 @@ class TestCounters:
 
     def test_spans_without_a_parent_are_counted_by_kind_and_name(self) -> None:
         made = rule_set("CLIENT *=1/s, *=10/s")
-        assert made.span("CLIENT", "XREAD") is made.span("CLIENT", "XREAD")
-        assert made.span("CLIENT", "XREAD") is not made.span("CLIENT", "GET")
-        assert made.span("CLIENT", "XREAD") is not made.span("INTERNAL", "XREAD")
+        assert made.span("CLIENT", "XADD") is made.span("CLIENT", "XADD")
+        assert made.span("CLIENT", "XADD") is not made.span("CLIENT", "GET")
+        assert made.span("CLIENT", "XADD") is not made.span("INTERNAL", "XADD")
 
     def test_the_default_rules_follow(self) -> None:
         made = rule_set("POST /chat=1")
@@ -317,3 +318,33 @@ class TestRootPath:
     def test_one_path_below_two_roots_is_two_requests(self) -> None:
         made = rule_set("GET /one/a=0, *=1")
         assert made.request("GET", "/a", {"root_path": "/one"})[0] is not made.request("GET", "/a")[0]
+
+
+class TestSpansOfClients:
+    WAITING = ("XREADGROUP", "xread", "BLPOP", "BZPOPMIN", "SUBSCRIBE", "PING", "EVALSHA", "BLMOVE")
+
+    @pytest.mark.parametrize("rules", ["*=1", "CLIENT *=1", "1", "GET /a=1"])
+    def test_a_redis_command_that_waits_is_no_root(self, rules: str) -> None:
+        made = rule_set(rules)
+        assert {made.span("CLIENT", name).threshold(0.0) for name in self.WAITING} == {NEVER}
+        assert made.span("CLIENT", "SET").threshold(0.0) == 0
+        assert made.span("INTERNAL", "PING").threshold(0.0) == 0
+
+    @pytest.mark.parametrize("rules", ["CLIENT XREADGROUP=1", "CLIENT X*=1, *=0"])
+    def test_a_rule_that_names_it_wins(self, rules: str) -> None:
+        assert rule_set(rules).span("CLIENT", "XREADGROUP").threshold(0.0) == 0
+
+    def test_a_call_over_http_is_no_poll(self) -> None:
+        """By default: in full until there are many, as a request is, for each method and host."""
+        made = RuleSet(effective_rules(None))
+        urls = [f"http://{host}:8000/jobs/{number}?q=1" for host in ("a", "b") for number in range(10)]
+        assert {made.span("CLIENT", "GET", url).threshold(0.0) for url in urls} == {0}
+        assert made.span("CLIENT", "GET", urls[0]).threshold(0.0) > 0
+        assert made.span("CLIENT", "POST", urls[0]).threshold(0.0) == 0
+        assert [made.span("CLIENT", "GET").threshold(0.0) > 0 for _ in range(3)] == [False, True, True]
+
+    def test_a_rule_may_name_its_url(self) -> None:
+        made = rule_set("CLIENT http://a/jobs/*=0, CLIENT POST=0, *=1")
+        assert made.span("CLIENT", "GET", "http://a/jobs/1").threshold(0.0) == NEVER
+        assert made.span("CLIENT", "GET", "http://a/else?x=/jobs/").threshold(0.0) == 0
+        assert made.span("CLIENT", "POST", "http://a/else").threshold(0.0) == NEVER

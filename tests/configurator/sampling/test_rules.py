@@ -11,7 +11,9 @@ from hypothesis import strategies as some
 
 from tracebaton_configurator.sampling.rules import Rate, Rule, RuleError, effective_rules, parse_rules
 
-DEFAULT = "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT *=1/s, *=10/s+10%"
+DEFAULT = (
+    "GET /health*=0, GET /live*=0, GET /ready*=0, GET /metrics=0, CLIENT http*://*=10/s+10%, CLIENT *=1/s, *=10/s+10%"
+)
 
 
 def only(text: str) -> Rule:

@@ -234,3 +234,12 @@ def test_another_configurator_can_load_it_by_name() -> None:
         sampler = point.load()(argument)
         assert isinstance(sampler, TracebatonSampler)
         assert described in sampler.get_description()
+
+
+def test_a_span_of_another_provider_leaves_its_id_to_nobody() -> None:
+    made = sampler("*=1")
+    own = TracerProvider(sampler=made, id_generator=DecisionIdGenerator(RandomIdGenerator()), shutdown_on_exit=False)
+    others = TracerProvider(sampler=made, shutdown_on_exit=False)
+    others.get_tracer("others").start_span("x", context=parent(sampled=False))
+    span = own.get_tracer("own").start_span("y", context=Context())
+    assert (span.is_recording(), span.get_span_context().span_id != 7) == (True, True)

@@ -54,6 +54,8 @@ def test_it_is_frozen() -> None:
         ("OTEL_TRACEBATON_LOG_EXTRAS", "All", "log_extras", "all"),
         ("OTEL_TRACEBATON_LOG_EXTRAS", "none", "log_extras", "none"),
         ("OTEL_TRACEBATON_LOG_EXTRAS", "user, order.id", "log_extras", frozenset(("user", "order.id"))),
+        ("OTEL_TRACEBATON_REDIS_MESSAGES", "off", "redis_messages", frozenset()),
+        ("OTEL_TRACEBATON_REDIS_MESSAGES", "Streams, lists,", "redis_messages", frozenset(("streams", "lists"))),
         ("OTEL_TRACEBATON_SHUTDOWN_TIMEOUT", "1.5s", "shutdown_timeout", 1.5),
         ("OTEL_TRACEBATON_SPOOL_DIR", "/spool", "spool_dir", "/spool"),
         ("OTEL_TRACEBATON_TRUST_PARENT", "false", "trust_parent", False),

@@ -144,6 +144,20 @@ def test_commas_without_an_exporter(variable: str) -> None:
             ("iban", "-code"),
         ),
         (
+            {"OTEL_TRACEBATON_REDIS_MESSAGES": "streams,queues"},
+            "OTEL_TRACEBATON_REDIS_MESSAGES='streams,queues' has 'queues', which is none of them (expected off, or a "
+            "list of streams, pubsub and lists); using off.",
+            "redis_messages",
+            frozenset(),
+        ),
+        (
+            {"OTEL_TRACEBATON_REDIS_MESSAGES": "on"},
+            "OTEL_TRACEBATON_REDIS_MESSAGES='on' has 'on', which is none of them (expected off, or a list of streams, "
+            "pubsub and lists); using off.",
+            "redis_messages",
+            frozenset(),
+        ),
+        (
             {"OTEL_TRACEBATON_REDACT": "none"},
             "OTEL_TRACEBATON_REDACT='none' has 'none', which is not a name (expected names of query parameters and "
             "headers, -name for one that is not to be hidden); using the built-in names and the valid ones.",
@@ -413,7 +427,7 @@ def test_disabled_patches() -> None:
 
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     words = {"OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_REDACT", "OTEL_TRACEBATON_TRUST_PARENT"}
-    told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words}
+    told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words, "OTEL_TRACEBATON_REDIS_MESSAGES"}
     told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_LOG_EXTRAS", "OTEL_TRACEBATON_DISABLED_PATCHES"}
     told.add("OTEL_TRACEBATON_LOG_FIELDS")  # see test_field_names.py
     told |= set(OVERRIDES.values())  # see test_overrides.py

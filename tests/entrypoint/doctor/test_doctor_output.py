@@ -85,7 +85,7 @@ def test_json(app_directory: Path) -> None:
         "versions", "launcher", "variables", "settings", "sampling", "instrumentations", "patches", "command", "spool",
         "receiver",
     ]  # fmt: skip
-    assert any("POST /chat: rule 6 of the defaults decides" in one["message"] for one in document["checks"])
+    assert any("POST /chat: rule 7 of the defaults decides" in one["message"] for one in document["checks"])
 
 
 def test_wrong_usage(app_directory: Path) -> None:

@@ -32,7 +32,7 @@ def test_rules_in_words(diagnose: Examine) -> None:
 
 def test_the_default_rules_say_that_they_are(diagnose: Examine) -> None:
     found = messages(diagnose, None)
-    assert len(found) == 6
+    assert len(found) == 7
     assert all(message.endswith(", by default") for message in found)
 
 
@@ -44,6 +44,7 @@ def test_the_default_rules_say_that_they_are(diagnose: Examine) -> None:
         ("/items/7", "GET /items/7: rule 2 decides"),
         ("POST /agents/a/b/chat", "POST /agents/a/b/chat: rule 5 decides"),
         ("CLIENT XREAD", "CLIENT XREAD: rule 3 decides"),
+        ("client BLPOP", "CLIENT BLPOP: none without a parent, as no rule names a Redis command that waits"),
         ("internal loop", "INTERNAL loop: rule 5 decides"),
     ],
 )
@@ -92,7 +93,7 @@ def test_wrong_rules_are_an_error_and_the_default_ones_apply(diagnose: Examine) 
     findings = diagnose({"OTEL_TRACES_SAMPLER_ARG": "/a=1, POST /chat=1O%"}, check="sampling")
     assert findings[0].status is Status.ERROR
     assert "is wrong in rule 2, 'POST /chat=1O%'" in findings[0].message
-    assert len(findings) == 7
+    assert len(findings) == 8
 
 
 @pytest.mark.parametrize(

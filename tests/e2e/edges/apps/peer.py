@@ -13,6 +13,23 @@ async def headers(request: Request) -> dict[str, str]:
     return {"traceparent": request.headers.get("traceparent", "")}
 
 
+@app.get("/other")
+async def other(request: Request) -> dict[str, str]:
+    return await headers(request)
+
+
+@app.get("/away")
+async def away() -> RedirectResponse:
+    return RedirectResponse("/headers")
+
+
+@app.websocket("/baggage")
+async def with_baggage(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_json(websocket.headers.getlist("baggage"))
+    await websocket.close()
+
+
 @app.get("/moved/headers")
 async def moved() -> RedirectResponse:
     return RedirectResponse("/headers")
