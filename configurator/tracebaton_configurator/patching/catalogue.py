@@ -19,6 +19,34 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "a2a",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "on_... of DefaultRequestHandler, _generate_error_response of the JSON-RPC dispatcher",
+            "a call that fails within HTTP 200 is kept",
+        ),
+        Patch(
+            "a2a-grpc",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "__init__ of GrpcTransport, the methods of GrpcHandler",
+            "a call over gRPC is a part of the trace of its caller",
+        ),
+        Patch(
+            "a2a-spans",
+            "a2a-sdk",
+            "0.3.0 to 1.3.0",
+            "a2a.utils.telemetry.trace_function",
+            "unless its own variable is set, the SDK makes none of its spans, 40 to 80 a call",
+        ),
+        Patch(
+            "a2a-tasks",
+            "a2a-sdk",
+            "1.0.0 to 1.3.0",
+            "ActiveTask.__init__, ActiveTask.enqueue_request; nothing from 1.3 on",
+            "each message of a task is run in the context of the request that has sent it",
+        ),
+        Patch(
             "apscheduler",
             "apscheduler",
             "3.10 to 3.11",
@@ -45,6 +73,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "asyncio.BaseEventLoop.call_exception_handler",
             "what asyncio says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "celery",
+            "celery",
+            "5.4.0 to 5.7.0",
+            "nothing: its signals are received",
+            "a task is a part of the trace of what has published it",
         ),
         Patch(
             "children",
@@ -131,6 +166,13 @@ CATALOGUE = {
             "a request is run in the trace of its _meta, and is kept if it fails",
         ),
         Patch(
+            "faststream",
+            "faststream",
+            "0.5.34 to 0.7.8",
+            "BrokerUsecase.__init__",
+            "the library's own telemetry middleware is switched on",
+        ),
+        Patch(
             "first-thread",
             "CPython",
             "3.10 to 3.14",
@@ -192,6 +234,13 @@ CATALOGUE = {
             "0.17 to 0.18",
             "hypercorn.app_wrappers.ASGIWrapper.__init__",
             "a request begins in a clean OpenTelemetry context",
+        ),
+        Patch(
+            "kombu",
+            "kombu",
+            "5.4.2 to 5.7.0",
+            "__init__ and conn_or_acquire of Channel, QoS.ack, in kombu.transport.redis",
+            "what keeps a worker's queues begins no traces",
         ),
         Patch(
             "log-export",
@@ -383,6 +432,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "subprocess.Popen.__init__",
             "a program that a request starts has its trace context in its environment",
+        ),
+        Patch(
+            "taskiq",
+            "taskiq",
+            "0.11.7 to 0.13.0",
+            "AsyncKicker.kiq, callback, run_task and prefetcher of Receiver",
+            "a task is a part of the trace of what has sent it",
         ),
         Patch(
             "thread-excepthook",

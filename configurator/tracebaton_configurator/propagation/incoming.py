@@ -72,6 +72,11 @@ def trace_headers() -> dict[str, str]:
     return headers
 
 
+def is_off() -> bool:
+    """Whether an operator has switched tracing off."""
+    return _in_use is not None and bool(_in_use[1])
+
+
 class Surroundings(NamedTuple):
     """What a message was sent in, or came in by: a request, if any, and its OpenTelemetry context."""
 

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate
+from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.patching import on_import, registry
+from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
@@ -38,15 +40,23 @@ _MODULES = {
         "apscheduler.executors.base_py3",  # before 3.11
     ),
     "arq": ("arq.worker",),
+    "celery": ("celery.signals",),
     "dramatiq": ("dramatiq.worker",),
+    "faststream": ("faststream._internal.broker.broker", "faststream.broker.core.usecase"),
     "huey": ("huey.api",),
+    "kombu": ("kombu.transport.redis",),
     "rq": ("rq.worker",),
+    "taskiq": ("taskiq.kicker", "taskiq.receiver.receiver"),
 }
 _OTHERS = {
     "arq": "opentelemetry.instrumentation.arq",
+    "celery": "opentelemetry.instrumentation.celery",
     "dramatiq": "opentelemetry_instrumentor_dramatiq",
     "rq": "opentelemetry_instrumentation_rq",
+    "taskiq": "taskiq.middlewares.opentelemetry_middleware",  # its own, which needs psutil
 }
+# Of these, ours is entered within theirs and left before it.
+_KEPT_BELOW = ("celery", "taskiq")
 _left_to_others: set[str] = set()
 
 
@@ -60,7 +70,7 @@ def install() -> None:
 
 
 def _come(name: str, module: ModuleType) -> None:
-    if name not in _left_to_others:
+    if name not in _left_to_others or name in _KEPT_BELOW:
         ours: Any = import_module(f"tracebaton_configurator.propagation.job_{name}")
         registry.apply(name, lambda: ours.replace(module))
 
@@ -68,6 +78,21 @@ def _come(name: str, module: ModuleType) -> None:
 def _leave(name: str, instrumentation: ModuleType) -> None:
     _left_to_others.add(name)
     registry.withdraw(name, f"{instrumentation.__name__} is installed")
+
+
+def is_left(name: str) -> bool:
+    """Whether somebody else traces that library."""
+    return name in _left_to_others
+
+
+def around() -> dict[str, Around]:
+    """For OpenTelemetry's instrumentation of celery, which is told of each run as this is."""
+
+    def go_last() -> None:
+        ours: Any = import_module("tracebaton_configurator.propagation.job_celery")
+        ours.begin_last()
+
+    return {"celery": Around(after=go_last)}
 
 
 def headers_for(name: str) -> dict[str, str]:
@@ -112,10 +137,15 @@ def run_of(
 ) -> Incoming | None:
     """One run of a job, to be entered; None where it is somebody else's to trace.
 
+    Below an instrumentation that has not recorded it (`_KEPT_BELOW`) it is a run all the same, to be kept if it fails.
+
     The names are those of the semantic conventions for messaging: https://opentelemetry.io/docs/specs/semconv/messaging/
     """
     if name in _left_to_others:
-        return None
+        theirs = get_current_span().get_span_context()
+        if name not in _KEPT_BELOW or not theirs.is_valid or theirs.trace_flags.sampled:
+            return None
+        headers = trace_headers()
     return Incoming(
         span_name or f"process {destination}",
         headers,

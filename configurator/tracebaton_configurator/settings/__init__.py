@@ -62,7 +62,8 @@ class Settings:
 
     `helper` is true in the process that multiprocessing starts beside every spawned worker to clean up after it: it
     runs no code of the application, so nothing is traced there and nothing is said. `given` names the variables of
-    this project's own that are set. `notes` are what is no mistake, and yet to be said: a variable and a sentence.
+    this project's own that are set; `a2a_spans` says that A2A's own variable is. `notes` are what is no mistake, and
+    yet to be said: a variable and a sentence.
     """
 
     disabled: bool
@@ -96,6 +97,7 @@ class Settings:
     disabled_instrumentations: frozenset[str]
     disabled_patches: frozenset[str]
     redact: tuple[str, ...]
+    a2a_spans: bool
     redis_messages: frozenset[str]
     given: frozenset[str]
     problems: tuple[Problem, ...]
@@ -159,6 +161,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         spool_max_mb=reader.integer(ours.OTEL_TRACEBATON_SPOOL_MAX_MB, 64, 1, 1_000_000),
         trust_parent=read_trust(reader),
         redact=read_redact(reader),
+        a2a_spans=reader.text("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED") is not None,
         redis_messages=reader.parsed(
             ours.OTEL_TRACEBATON_REDIS_MESSAGES,
             parse_redis_messages,

@@ -21,7 +21,7 @@ _TAKE_A_MODULE = frozenset(["arq", "dramatiq", "huey", "huey_consumer"])
 _GENERIC = frozenset([
     "__main__", "api", "app", "application", "apps", "asgi", "bin", "code", "home", "main", "manage", "opt", "root",
     "run", "server", "service", "src", "srv", "start", "tmp", "usr", "web", "workspace", "wsgi",
-    *SERVER_COMMANDS, *_TAKE_A_MODULE, "rq",
+    *SERVER_COMMANDS, *_TAKE_A_MODULE, "celery", "faststream", "rq", "taskiq",
 ])
 # fmt: on
 # Their value has the shape of an application and is not one (`gunicorn -c python:settings`, `uvicorn --loop a:b`).
@@ -77,6 +77,10 @@ def _module_names(command: Sequence[str]) -> list[str]:
 
 def _taken_by(worker: str, arguments: Sequence[str]) -> list[str]:
     """The first part of the module that a worker takes; what follows an option is perhaps that one's value."""
+    if worker == "celery":
+        after = (one for before, one in zip(["", *arguments], arguments, strict=False) if before in ("-A", "--app"))
+        given = next((one.partition("=")[2] for one in arguments if one.startswith("--app=")), "") or next(after, "")
+        return [given.partition(":")[0].partition(".")[0]] if given else []
     if worker not in _TAKE_A_MODULE:
         return []
     rest = arguments[2 if arguments[0] == "-m" else 1 :]

@@ -35,6 +35,8 @@ from tracebaton_configurator.names import is_otlp
 from tracebaton_configurator.patching import on_import, os_threads
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
+    a2a,
+    a2a_grpc,
     http_clients,
     incoming,
     job_queues,
@@ -140,6 +142,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         [
             *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
             *([_redis_messages().around()] if asgi and here.redis_messages else []),
+            job_queues.around(),
             redis_scripts.around(),
             providers.around(),
         ]
@@ -159,6 +162,8 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             tracer = provider.get_tracer(settings.NAME)
         incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        a2a.install(own_spans=here.a2a_spans)
+        a2a_grpc.install()
         if here.redis_messages:
             spans = not {"redis", "*"} & here.disabled_instrumentations
             messages = _redis_messages()

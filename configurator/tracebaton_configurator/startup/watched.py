@@ -11,7 +11,7 @@ SERVERS = SERVER_MODULES
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 
 # What runs jobs, or adds them, some of it with nothing else in the process that is watched.
-JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "huey.api", "rq.worker")
+JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "faststream", "huey.api", "rq.worker")
 
 # What starts processes of the same program, and pools of them: these may be given a trace context.
 PROCESS_MODULES = (
@@ -79,4 +79,5 @@ INSTRUMENTATIONS = {
 # Too common among programs that are none of our business: an instrumentation for one of them is put in place where the
 # process is traced anyway.
 _NO_SIGN = frozenset(("click", "asyncclick", "jinja2", "sqlite3", "urllib.request"))
-LIBRARIES = (*JOB_QUEUES, *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))
+# `a2a` before all that it imports: its own telemetry decorates functions as they are defined.
+LIBRARIES = ("a2a", *JOB_QUEUES, *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))

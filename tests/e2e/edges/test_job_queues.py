@@ -147,7 +147,9 @@ def test_a_job_is_part_of_the_request_that_added_it(
     if "Spawn" in queue.command and OLDEST.split() == list(libraries):
         pytest.skip("there is none in that environment")
     kind = " ".join(queue.command.split()[2:]) if queue in WORKERS else ""
-    (release,) = (word.partition("==")[2] for word in libraries if word.partition("[")[0].startswith(f"{queue.name}"))
+    (release, *_) = (
+        word.partition("==")[2] for word in libraries if word.startswith((f"{queue.name}=", f"{queue.name}["))
+    )
     for task in queue.calls:
         for sampled in (True, False):
             style = "async" if "async" in task else "sync"
