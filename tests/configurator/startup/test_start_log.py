@@ -130,7 +130,9 @@ class TestOnce:
 class TestWhatIsSaid:
     @pytest.fixture(autouse=True)
     def fresh(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setattr(start_log, "STATE", ProcessState(distro=True, configurator=True))
+        state = ProcessState()
+        state.distro = state.configurator = True
+        monkeypatch.setattr(start_log, "STATE", state)
         monkeypatch.setenv(deduplication.SAID, "")
         yield
         current.cache_clear()
