@@ -19,6 +19,13 @@ CATALOGUE = {
     patch.name: patch
     for patch in (
         Patch(
+            "anthropic-spans",
+            "anthropic",
+            "2.14",
+            "anthropic._base_client.start_api_call_span",
+            "within a span of the same call its own is not made, so that tokens count once",
+        ),
+        Patch(
             "asgi-redaction",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",
@@ -108,6 +115,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "threading.Thread.start, until the main thread has called it",
             "SIGTERM loses no span where only threads have any",
+        ),
+        Patch(
+            "genai-spans",
+            "opentelemetry-util-genai",
+            "1.3b0",
+            "inference and embedding of opentelemetry.util.genai.handler.TelemetryHandler",
+            "within a span that a library made of the same call none is made, so that tokens count once",
         ),
         Patch(
             "granian-context",

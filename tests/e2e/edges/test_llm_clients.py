@@ -1,0 +1,142 @@
+"""Clients of models with OpenTelemetry's GenAI instrumentations: one tree, tokens counted once, nothing of the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+import httpx
+import pytest
+from edge_services import assert_whole, serve
+from libraries import ages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_services import Edge
+    from processes import Child
+
+    from tracebaton.view.spans import Span
+
+PARENT = "b7ad6b7169203331"
+INSTRUMENTATIONS = " ".join(
+    f"opentelemetry-instrumentation-{name}>=1.3b0,<2"
+    for name in ("genai-anthropic", "genai-langchain", "genai-openai", "genai-openai-agents", "google-genai")
+)
+NEWEST = (
+    "openai[aiohttp] anthropic pydantic-ai-slim[openai,anthropic] langchain langchain-openai openai-agents google-genai"
+)
+# The oldest that these instrumentations are for and that can be installed together.
+OLDEST = (
+    "openai[aiohttp]==1.109.1 anthropic==0.67.0 pydantic-ai-slim[openai,anthropic]==1.0.0 langchain==1.0.0 "
+    "langchain-openai==1.0.0 openai-agents==0.3.3 google-genai==1.32.0"
+)
+CLIENTS = {
+    "openai": "sync",
+    "openai_async": "async",
+    "openai_aiohttp": "async",
+    "openai_stream": "sync",
+    "openai_stream_async": "async",
+    "openai_responses": "sync",
+    "anthropic": "sync",
+    "anthropic_async": "async",
+    "anthropic_stream": "sync",
+    "anthropic_stream_async": "async",
+    "pydantic_ai": "async",
+    "pydantic_ai_anthropic": "async",
+    "pydantic_ai_instrumented": "async",
+    "pydantic_ai_instrumented_stream": "async",
+    "langchain": "sync",
+    "langgraph": "sync",
+    "langgraph_async": "async",
+    "openai_agents": "async",
+    "google_genai": "sync",
+    "google_genai_async": "async",
+}
+# A run of an agent is none: what it says of tokens is a sum (`gen_ai.aggregated_usage`).
+MODEL_CALLS = {"chat", "generate_content"}
+
+
+class Services(NamedTuple):
+    """An agent, and the model that it asks."""
+
+    agent: Child
+    url: str
+    model: str
+
+    def ask(self, name: str, headers: dict[str, str]) -> tuple[str, bool]:
+        """Have the agent ask; returns the trace id that the model got, which is asked once, and whether sampled."""
+        httpx.get(f"{self.model}/traceparents")
+        answer = httpx.get(f"{self.url}/by/{name}", headers=headers, timeout=60)
+        assert answer.json() == "the-completion"
+        (received,) = httpx.get(f"{self.model}/traceparents").json()
+        _, trace_id, _, flags = received.split("-")
+        return trace_id, bool(int(flags, 16) & 1)
+
+
+@pytest.fixture(scope="module", params=ages(f"{INSTRUMENTATIONS} {NEWEST}", f"{INSTRUMENTATIONS} {OLDEST}"))
+def libraries(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    found: tuple[str, ...] = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def services(module_edge: Edge, libraries: tuple[str, ...]) -> Services:
+    return start(module_edge, libraries)
+
+
+def start(edge: Edge, libraries: tuple[str, ...], **env: str) -> Services:
+    _, model = serve(edge, "model", "model:app", OTEL_TRACES_SAMPLER_ARG="*=1")
+    agent, url = serve(edge, "agent", "llm:app", libraries, MODEL=model, OTEL_TRACES_SAMPLER_ARG="*=1", **env)
+    return Services(agent, url, model)
+
+
+def of_trace(edge: Edge, trace_id: str, enough: int) -> Sequence[Span]:
+    received = edge.spans(lambda spans: sum(span.trace_id == trace_id for span in spans) >= enough)
+    return [span for span in received if span.trace_id == trace_id]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_sampled_call(module_edge: Edge, services: Services, cell: Callable[..., None], name: str) -> None:
+    cell("LLM clients", name, style=CLIENTS[name], sampled=True)
+    trace_id, sampled = services.ask(name, {})
+    assert sampled
+    spans = of_trace(module_edge, trace_id, 4)
+    assert_whole(spans)
+    (call,) = [span for span in spans if span.attributes.get("gen_ai.operation.name") in MODEL_CALLS]
+    assert [span for span in spans if "gen_ai.usage.input_tokens" in span.attributes] == [call]
+    assert (call.attributes["gen_ai.usage.input_tokens"], call.attributes["gen_ai.usage.output_tokens"]) == (11, 7)
+    by_id = {span.span_id: span for span in spans}
+    (served,) = [span for span in spans if span.service == "model"]
+    assert by_id[by_id[served.parent_span_id].parent_span_id] is call
+    told = f"{spans} {services.agent.output()}"
+    assert "the-prompt" not in told
+    assert "the-completion" not in told
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_an_unsampled_call(services: Services, cell: Callable[..., None], name: str) -> None:
+    cell("LLM clients", name, style=CLIENTS[name], sampled=False)
+    trace_id = uuid4().hex
+    assert services.ask(name, {"traceparent": f"00-{trace_id}-{PARENT}-00"}) == (trace_id, False)
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "langgraph"])
+def test_a_call_that_fails_below_an_unsampled_caller(module_edge: Edge, services: Services, name: str) -> None:
+    trace_id = uuid4().hex
+    headers = {"traceparent": f"00-{trace_id}-{PARENT}-00"}
+    assert httpx.get(f"{services.url}/broken/{name}", headers=headers, timeout=60).status_code == 500
+    spans = of_trace(module_edge, trace_id, 2)
+    assert {(span.service, span.kind) for span in spans if span.kind == "SERVER"} == {
+        ("agent", "SERVER"),
+        ("model", "SERVER"),
+    }
+    assert {span.parent_span_id for span in spans} - {span.span_id for span in spans} == {PARENT}
+
+
+def test_upstreams_variable_asks_for_the_text(edge: Edge, libraries: tuple[str, ...]) -> None:
+    services = start(edge, libraries, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_ONLY")
+    trace_id, _ = services.ask("openai", {})
+    (call,) = [span for span in of_trace(edge, trace_id, 4) if span.attributes.get("gen_ai.operation.name") == "chat"]
+    assert "the-prompt" in str(call.attributes["gen_ai.input.messages"])
+    assert "the-completion" in str(call.attributes["gen_ai.output.messages"])
