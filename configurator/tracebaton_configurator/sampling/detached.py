@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import Tracer, TracerProvider
-from opentelemetry.trace import Link, SpanKind, get_current_span
+from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_span
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ def left_request(context: Context | None = None) -> SpanContext | None:
 
 
 class DetachingTracer(Tracer):
-    """The SDK's, whose spans do not stay children of a request that was left."""
+    """The SDK's, whose spans do not stay children of a request that was left.
+
+    Below a request that is not recorded, a span that is not recorded either has the ids of the request: what is called
+    names those as its parent, which are there if both are kept after all.
+    """
 
     def start_span(
         self,
@@ -48,8 +52,13 @@ class DetachingTracer(Tracer):
         **kwargs: Any,
     ) -> Span:
         left = left_request(context)
+        of_now = get_current() if context is None else context
+        if left is None and of_now.get(UNSAMPLED):
+            decision = pending_decision.get()
+            parent = get_current_span(of_now).get_span_context()
+            if parent.is_valid and (decision is None or decision.consumed):
+                return NonRecordingSpan(parent)
         if left is not None:
-            of_now = get_current() if context is None else context
             context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
             links = (*(links or ()), Link(left))
         return super().start_span(name, context, kind, attributes, links, *args, **kwargs)

@@ -166,7 +166,7 @@ def _wait_for_library(point: EntryPoint, load: Callable[[], object]) -> None:
 
 
 def refusal(point: EntryPoint) -> tuple[str, bool] | None:
-    """Why it is not loaded, by upstream's loader or here, and whether that is a wrong version of a library that is there."""
+    """Why it is not loaded, by upstream's loader or here, and whether a library is there in a wrong version."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
     if genai.has_own_spans(point):
