@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from edge_services import assert_whole, serve
-from libraries import ages
+from libraries import EVERY_AGE, ages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,14 +23,17 @@ INSTRUMENTATIONS = " ".join(
     f"opentelemetry-instrumentation-{name}>=1.3b0,<2"
     for name in ("genai-anthropic", "genai-langchain", "genai-openai", "genai-openai-agents", "google-genai")
 )
+# Upstream has none for google-genai 3 yet.
 NEWEST = (
-    "openai[aiohttp] anthropic pydantic-ai-slim[openai,anthropic] langchain langchain-openai openai-agents google-genai"
+    "openai[aiohttp] anthropic pydantic-ai-slim[openai,anthropic] langchain langchain-openai openai-agents "
+    "google-genai<3"
 )
-# The oldest that these instrumentations are for and that can be installed together.
+# The oldest that these instrumentations and today's OpenTelemetry are for and that can be installed together.
 OLDEST = (
-    "openai[aiohttp]==1.109.1 anthropic==0.67.0 pydantic-ai-slim[openai,anthropic]==1.0.0 langchain==1.0.0 "
-    "langchain-openai==1.0.0 openai-agents==0.3.3 google-genai==1.32.0"
+    "openai[aiohttp]==1.109.1 anthropic==0.67.0 langchain==1.0.0 langchain-openai==1.0.0 openai-agents==0.3.3 "
+    "google-genai==1.32.0"
 )
+OLDEST_PYDANTIC_AI = "openai[aiohttp]==2.11.0 anthropic==0.75.0 pydantic-ai-slim[openai,anthropic]==1.32.0"
 CLIENTS = {
     "openai": "sync",
     "openai_async": "async",
@@ -74,7 +77,13 @@ class Services(NamedTuple):
         return trace_id, bool(int(flags, 16) & 1)
 
 
-@pytest.fixture(scope="module", params=ages(f"{INSTRUMENTATIONS} {NEWEST}", f"{INSTRUMENTATIONS} {OLDEST}"))
+ENVIRONMENTS = [
+    *ages(f"{INSTRUMENTATIONS} {NEWEST}", f"{INSTRUMENTATIONS} {OLDEST}"),
+    *ages("", f"{INSTRUMENTATIONS} {OLDEST_PYDANTIC_AI}")[1:],
+]
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def libraries(request: pytest.FixtureRequest) -> tuple[str, ...]:
     found: tuple[str, ...] = request.param
     return found
@@ -91,13 +100,24 @@ def start(edge: Edge, libraries: tuple[str, ...], **env: str) -> Services:
     return Services(agent, url, model)
 
 
+def skip_without(libraries: tuple[str, ...], name: str) -> None:
+    """Not every environment has the library of each client."""
+    name = name.replace("langgraph", "langchain").replace("_", "-")
+    wanted = max((one for one in ("pydantic-ai", "openai-agents") if name.startswith(one)), default=name.split("-")[0])
+    if not any(one.startswith(wanted) for one in libraries):
+        pytest.skip(f"{wanted} is not in this environment")
+
+
 def of_trace(edge: Edge, trace_id: str, enough: int) -> Sequence[Span]:
     received = edge.spans(lambda spans: sum(span.trace_id == trace_id for span in spans) >= enough)
     return [span for span in received if span.trace_id == trace_id]
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_sampled_call(module_edge: Edge, services: Services, cell: Callable[..., None], name: str) -> None:
+def test_a_sampled_call(
+    module_edge: Edge, services: Services, libraries: tuple[str, ...], cell: Callable[..., None], name: str
+) -> None:
+    skip_without(libraries, name)
     cell("LLM clients", name, style=CLIENTS[name], sampled=True)
     trace_id, sampled = services.ask(name, {})
     assert sampled
@@ -115,14 +135,20 @@ def test_a_sampled_call(module_edge: Edge, services: Services, cell: Callable[..
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_an_unsampled_call(services: Services, cell: Callable[..., None], name: str) -> None:
+def test_an_unsampled_call(
+    services: Services, libraries: tuple[str, ...], cell: Callable[..., None], name: str
+) -> None:
+    skip_without(libraries, name)
     cell("LLM clients", name, style=CLIENTS[name], sampled=False)
     trace_id = uuid4().hex
     assert services.ask(name, {"traceparent": f"00-{trace_id}-{PARENT}-00"}) == (trace_id, False)
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic", "langgraph"])
-def test_a_call_that_fails_below_an_unsampled_caller(module_edge: Edge, services: Services, name: str) -> None:
+def test_a_call_that_fails_below_an_unsampled_caller(
+    module_edge: Edge, services: Services, libraries: tuple[str, ...], name: str
+) -> None:
+    skip_without(libraries, name)
     trace_id = uuid4().hex
     headers = {"traceparent": f"00-{trace_id}-{PARENT}-00"}
     assert httpx.get(f"{services.url}/broken/{name}", headers=headers, timeout=60).status_code == 500
@@ -132,6 +158,34 @@ def test_a_call_that_fails_below_an_unsampled_caller(module_edge: Edge, services
         ("model", "SERVER"),
     }
     assert {span.parent_span_id for span in spans} - {span.span_id for span in spans} == {PARENT}
+
+
+@pytest.fixture(scope="module")
+def over_litellm(module_edge: Edge) -> Services:
+    libraries = (*INSTRUMENTATIONS.split(), "litellm", "google-adk")
+    return start(module_edge, libraries, LITELLM_LOCAL_MODEL_COST_MAP="true", GOOGLE_API_KEY="none")
+
+
+@pytest.mark.skipif(not EVERY_AGE, reason="too large to be installed with every `make test`")
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [("litellm", "sync"), ("litellm_async", "async"), ("google_adk", "async"), ("google_adk_gemini", "async")],
+)
+def test_what_has_no_instrumentation_or_spans_of_its_own(
+    module_edge: Edge, over_litellm: Services, cell: Callable[..., None], name: str, style: str, *, sampled: bool
+) -> None:
+    cell("LLM clients", name, style=style, sampled=sampled)
+    trace_id = uuid4().hex
+    if not sampled:
+        assert over_litellm.ask(name, {"traceparent": f"00-{trace_id}-{PARENT}-00"}) == (trace_id, False)
+        return
+    trace_id, _ = over_litellm.ask(name, {})
+    spans = of_trace(module_edge, trace_id, 3)
+    assert_whole(spans)
+    counted = [span for span in spans if "gen_ai.usage.input_tokens" in span.attributes]
+    assert len(counted) == ("adk" in name)
+    assert "the-prompt" not in str(spans)
 
 
 def test_upstreams_variable_asks_for_the_text(edge: Edge, libraries: tuple[str, ...]) -> None:

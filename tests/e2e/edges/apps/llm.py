@@ -199,6 +199,32 @@ async def by_litellm_async() -> Any:
     return answer.choices[0].message.content
 
 
+async def by_google_adk() -> str:
+    from google.adk.models.lite_llm import LiteLlm
+
+    return await _run_adk(LiteLlm("openai/model-1", api_base=f"{URL}/v1", api_key="none"))
+
+
+async def by_google_adk_gemini() -> str:
+    from google.adk.models.google_llm import Gemini
+
+    return await _run_adk(Gemini(model=MODEL, base_url=URL))
+
+
+async def _run_adk(model: Any) -> str:
+    from google.adk.agents import LlmAgent
+    from google.adk.runners import InMemoryRunner
+    from google.genai import types
+
+    runner = InMemoryRunner(LlmAgent(name="one", model=model), app_name="app")
+    session = await runner.session_service.create_session(app_name="app", user_id="user")
+    prompt = types.Content(role="user", parts=[types.Part(text=PROMPT)])
+    events = runner.run_async(user_id="user", session_id=session.id, new_message=prompt)
+    return "".join(
+        [part.text or "" async for event in events for part in (event.content and event.content.parts) or ()]
+    )
+
+
 @app.get("/by/{client}")
 async def by(client: str) -> Any:
     function = globals()[f"by_{client}"]
