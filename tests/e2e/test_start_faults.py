@@ -65,7 +65,7 @@ FATAL = [
     f"{PIPELINE}:effective_rules",
     f"{PIPELINE}:RandomIdGenerator",
     f"{PIPELINE}:build_resource",
-    f"{PIPELINE}:TracerProvider",
+    f"{PIPELINE}:DetachingTracerProvider",
     f"{PIPELINE}:ExportQueue",
     f"{PIPELINE}:renew_in_children",
     f"{PIPELINE}:flush_at_exit",

@@ -35,12 +35,14 @@ class FastPath:
     """One for the process; `decide` is called once a request, unless tracing is switched `off`.
 
     `off` and `bypassed` may change while requests are under way. `bypassed` lets upstream's middleware see every
-    request, recorded or not, since metrics count them all. The root sampler is the one that `sampler` has.
+    request, recorded or not, since metrics count them all. `serves` says whether there is an application to serve. The
+    root sampler is the one that `sampler` has.
     """
 
     def __init__(self, sampler: TracebatonSampler, ids: DecisionIdGenerator, trust: Trust, *, w3c_only: bool) -> None:
         self.off = False
         self.bypassed = False
+        self.serves = False
         self.on_first: Callable[[], object] | None = None
         """Called when the process turns out to serve."""
         self.trust = trust
@@ -68,6 +70,7 @@ class FastPath:
 
     def serve(self) -> None:
         """To be called when an application is about to serve."""
+        self.serves = True
         if self.on_first is not None:
             self.on_first()
 

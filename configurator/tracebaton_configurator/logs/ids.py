@@ -18,7 +18,9 @@ class OwnRequest(Protocol):
     """A request that has ids: those of `span_context`. `answered` is when, by the monotonic clock, or 0."""
 
     answered: float
-    span_context: SpanContext | None
+
+    @property
+    def span_context(self) -> SpanContext | None: ...
 
 
 class Ids(NamedTuple):
@@ -27,6 +29,10 @@ class Ids(NamedTuple):
     trace_id: str
     span_id: str
     trace_flags: str
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, str, str]]]:
+        # With an exception that has them, perhaps, and to where there is no such class.
+        return tuple, ((self.trace_id, self.span_id, self.trace_flags),)
 
 
 _NO_ID = frozenset(("none", "null", "nil", "n/a", "unknown", "undefined"))
@@ -48,9 +54,10 @@ def current_ids() -> Ids | None:
     span = get_current_span()
     request = current_request.get()
     context = span.get_span_context()
+    if request is None:
+        return _ids_of(context if context.is_valid else of_process() or context)
     if (
-        request is not None
-        and request.answered
+        request.answered
         and is_detached(request)
         and not span.is_recording()
         and (request.span_context is None or request.span_context.trace_id == context.trace_id)
@@ -63,6 +70,11 @@ def current_ids() -> Ids | None:
 current_request: ContextVar[OwnRequest | None] = ContextVar("tracebaton-request", default=None)
 detach_after = 300.0
 """Seconds; see `OTEL_TRACEBATON_DETACH_AFTER`."""
+
+
+def of_process() -> SpanContext | None:
+    """Whose ids the lines outside any request have; replaced in a process that was started within a call."""
+    return None
 
 
 def is_detached(request: OwnRequest) -> bool:
@@ -113,7 +125,7 @@ def remember_ids(error: BaseException, ids: Ids | None = None) -> None:
 def remembered_ids(error: BaseException | None) -> Ids | None:
     """What `remember_ids` noted."""
     ids = getattr(error, _REMEMBERED, None)
-    return ids if isinstance(ids, Ids) else None
+    return Ids(*ids) if isinstance(ids, tuple) and len(ids) == len(Ids._fields) else None
 
 
 def with_ids(ids: Ids | None) -> Context:

@@ -26,6 +26,20 @@ CATALOGUE = {
             "within a span of the same call its own is not made, so that tokens count once",
         ),
         Patch(
+            "apscheduler",
+            "apscheduler",
+            "3.10 to 3.11",
+            "run_job, run_coroutine_job, BaseScheduler._process_jobs, the state of Job",
+            "a run is a trace of its own, linked to the request that has added the job",
+        ),
+        Patch(
+            "arq",
+            "arq",
+            "0.26.1 to 0.28.0",
+            "serialize_job, deserialize_job_raw, serialize_result, Worker.run_job, Worker._poll_iteration",
+            "a job is a part of the trace of what has added it",
+        ),
+        Patch(
             "asgi-redaction",
             "opentelemetry-instrumentation-asgi",
             "0.63b0 to 0.66b2",
@@ -52,6 +66,13 @@ CATALOGUE = {
             "4.1 to 4.2",
             "daphne.access.AccessLogGenerator.write_entry",
             "each line of the access log has the ids of its request, and is one line of JSON",
+        ),
+        Patch(
+            "dramatiq",
+            "dramatiq",
+            "1.17.0 to 2.2.1",
+            "emit_before and emit_after of Broker, WorkerThread.process_message, ConsumerThread.run",
+            "a message is a part of the trace of what has sent it",
         ),
         Patch(
             "eliot",
@@ -166,6 +187,13 @@ CATALOGUE = {
             "calls through transports of the application's own carry the trace",
         ),
         Patch(
+            "huey",
+            "huey",
+            "2.5.1 to 3.5.4",
+            "Huey.execute, _emit, serialize_task, deserialize_task, Serializer._serialize, _deserialize, Worker.loop",
+            "a task is a part of the trace of what has added it",
+        ),
+        Patch(
             "hypercorn-context",
             "hypercorn",
             "0.17 to 0.18",
@@ -215,6 +243,14 @@ CATALOGUE = {
             "calls carry the trace where OpenTelemetry's instrumentation of the client is not installed",
         ),
         Patch(
+            "process-pools",
+            "CPython",
+            "3.10 to 3.14",
+            "_WorkItem, _CallItem and _ResultItem of concurrent.futures.process, BaseProcess.start of multiprocessing, "
+            "and of its pools Pool.apply_async, _map_async, imap, imap_unordered and worker",
+            "what a request gives to a pool of processes has its context, and the pool's processes have none",
+        ),
+        Patch(
             "raise-signal",
             "CPython",
             "3.10 to 3.14",
@@ -243,11 +279,25 @@ CATALOGUE = {
             "each line is one line of JSON",
         ),
         Patch(
+            "rq",
+            "rq",
+            "1.16.2 to 3.0.0",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
+            "a job is a part of the trace of what has added it",
+        ),
+        Patch(
             "sigterm",
             "CPython",
             "3.10 to 3.14",
             "signal.getsignal, signal.signal",
             "the application sees SIGTERM's default action where the handler that flushes stands",
+        ),
+        Patch(
+            "spawned-processes",
+            "CPython",
+            "3.10 to 3.14",
+            "multiprocessing.spawn.get_preparation_data, multiprocessing.spawn.prepare",
+            "a process that a request spawns has its context",
         ),
         Patch(
             "starlette",
@@ -262,6 +312,13 @@ CATALOGUE = {
             "24.1 to 26.1",
             "the processors, and the loggers that print",
             "each line has the ids of its request",
+        ),
+        Patch(
+            "subprocesses",
+            "CPython",
+            "3.10 to 3.14",
+            "subprocess.Popen.__init__",
+            "a program that a request starts has its trace context in its environment",
         ),
         Patch(
             "thread-excepthook",
@@ -311,6 +368,13 @@ CATALOGUE = {
             "0.19 to 0.23",
             "uvloop.Loop.call_exception_handler",
             "what uvloop says of a task or a callback has the ids of that",
+        ),
+        Patch(
+            "uvloop-subprocesses",
+            "uvloop",
+            "0.19 to 0.23",
+            "uvloop.Loop.subprocess_exec, uvloop.Loop.subprocess_shell",
+            "programs that are started by it have the environment that those of subprocess have",
         ),
         Patch(
             "warnings",

@@ -141,21 +141,27 @@ class Incoming:
         if isinstance(error, Exception):
             decision.error = error
 
+    def discard(self) -> None:
+        """Leave no span: nothing was done after all. It is to be left as ever."""
+        if self.decision is not None:
+            self.decision.ended = True
+
     def end(self, error: BaseException | None = None) -> None:
         """As leaving it does; a second call does nothing."""
-        decision, token = self.decision, self._token
+        decision, token, request_token = self.decision, self._token, self._request_token
         if error is not None:
             remember_ids(error)
             self.fail(error)
         if token is not None:
             self._token = None
             context_api.detach(token)
+        if request_token is not None:
+            self._request_token = None
+            with suppress(ValueError):  # ended in another context than it was begun in
+                current_request.reset(request_token)
         if decision is None or decision.ended:
             return
         try:
-            if self._request_token is not None:
-                with suppress(ValueError):  # ended in another context than it was begun in
-                    current_request.reset(self._request_token)
             decision.answered = decision.answered or monotonic()
             self._finish(decision)
         except Exception as problem:  # noqa: BLE001 (the work is over; it must not fail for its span)

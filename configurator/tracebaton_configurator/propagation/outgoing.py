@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, Tracer
 
 
 class Outgoing:
@@ -81,7 +81,7 @@ class TracedClient:
 
     def __init__(self, name: str) -> None:
         self.excluded = get_excluded_urls(name.upper().replace("-", "_"))
-        self._tracer = trace.get_tracer("tracebaton")
+        self._tracer: Tracer | None = None  # got when there is a call: the SDK adds a filter for warnings then
 
     def begin(self, method: str, url: str) -> Outgoing | None:
         """None where nothing is to be traced, or is already. Never raises."""
@@ -96,6 +96,7 @@ class TracedClient:
 
             parts = urlsplit(url)
             name, attributes = of_call(method, url, parts.hostname, parts.port)
+            self._tracer = self._tracer or trace.get_tracer("tracebaton")
             span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
             return Outgoing(span, set_span_in_context(span, context))
         except Exception as error:  # noqa: BLE001 (the application's call is made as it is)

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_span
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
+from tracebaton_configurator.sampling.caller import caller_for
 from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
@@ -35,7 +36,8 @@ def left_request(context: Context | None = None) -> SpanContext | None:
 
 
 class DetachingTracer(Tracer):
-    """The SDK's, whose spans do not stay children of a request that was left.
+    """The SDK's, whose spans do not stay children of a request that was left; those of a process that was started
+    within a call are that call's children.
 
     Below a request that is not recorded, a span that is not recorded either has the ids of the request: what is called
     names those as its parent, which are there if both are kept after all.
@@ -61,6 +63,11 @@ class DetachingTracer(Tracer):
         if left is not None:
             context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
             links = (*(links or ()), Link(left))
+        elif (caller := caller_for(kind, context)) is not None:
+            if caller.is_followed():
+                context = Context({**get_current(), CURRENT_SPAN: NonRecordingSpan(caller.span_context)})
+            else:
+                links = (*(links or ()), Link(caller.span_context))
         return super().start_span(name, context, kind, attributes, links, *args, **kwargs)
 
 

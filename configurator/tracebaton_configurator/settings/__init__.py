@@ -40,8 +40,10 @@ __all__ = [
     "current",
     "environment",
     "hand_down",
+    "is_run_by_a_service",
     "read_settings",
     "wants_strict",
+    "word_to_programs",
 ]
 
 LogMode = Literal["json", "inject", "off"]
@@ -49,6 +51,9 @@ Children = Literal["serving", "true", "false"]
 
 # How a process tells the workers that it spawns which name it derived: their own command line is multiprocessing's.
 INHERITED_NAME = "_OTEL_TRACEBATON_SERVICE_NAME"
+# How a service tells the programs that it runs that OTEL_SERVICE_NAME is meant for it and not for them: what would be
+# derived from its command, a comma, and the name that it was given, if any.
+PARENT_SERVICE = "_OTEL_TRACEBATON_PARENT_SERVICE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +116,7 @@ def current() -> Settings:
 def read_settings(environ: Mapping[str, str], command: Sequence[str], directory: str) -> Settings:
     """Parse `environ`; `command` and `directory` serve only to derive a service name where none is set."""
     reader = Reader(environ)
-    service_name = reader.text(reader.deciding("OTEL_SERVICE_NAME")) or _service_name_in_resource(reader)
+    service_name = _given_name(reader, command, directory)
     settings = Settings(
         disabled=reader.boolean("OTEL_SDK_DISABLED", default=False),
         helper=_is_helper(command),
@@ -184,6 +189,17 @@ def choose() -> None:
     os.environ.update(choose_this_distro(os.environ))
 
 
+def word_to_programs(settings: Settings) -> dict[str, str]:
+    """For the environment of a program that this process, a service, starts: see `PARENT_SERVICE`."""
+    derived = derive_service_name(_command(), os.getcwd(), os.environ.get(INHERITED_NAME))  # noqa: PTH109 (as above)
+    return {PARENT_SERVICE: f"{derived},{'' if settings.service_name_derived else settings.service_name}"}
+
+
+def is_run_by_a_service() -> bool:
+    """Whether this is one of those programs, or the same program once more."""
+    return PARENT_SERVICE in os.environ
+
+
 def wants_strict(environ: Mapping[str, str]) -> bool:
     """`Settings.strict` by itself, for the case that it is the settings that fail."""
     return Reader(environ).boolean(ours.OTEL_TRACEBATON_STRICT, default=False)
@@ -229,6 +245,22 @@ def _command() -> list[str]:
 def _is_helper(command: Sequence[str]) -> bool:
     """Whether this is multiprocessing's resource tracker (Lib/multiprocessing/resource_tracker.py)."""
     return any(argument.startswith("from multiprocessing.resource_tracker import") for argument in command)
+
+
+def _given_name(reader: Reader, command: Sequence[str], directory: str) -> str | None:
+    """None as well where the name that is set is that of the service which runs this program, another one than its own.
+
+    A program that runs itself once more, as a reloader does, is no other.
+    """
+    given = _named(reader)
+    derived, _, of_parent = (reader.text(PARENT_SERVICE) or "").partition(",")
+    if given is None or given != of_parent or derive_service_name(command, directory, derived) == derived:
+        return given
+    return None
+
+
+def _named(reader: Reader) -> str | None:
+    return reader.text(reader.deciding("OTEL_SERVICE_NAME")) or _service_name_in_resource(reader)
 
 
 def _derived(reader: Reader, command: Sequence[str], directory: str) -> str:

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 # uvicorn, gunicorn, hypercorn and granian all take `package.module:attribute` (or `module:factory()`).
 _APP = regex(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
+# Workers of job queues: they take a module, `package.module.attribute` or nothing that names anything (`rq worker`).
+_MODULE = regex(r"[A-Za-z_]\w*(?:\.\w+)*")
+_TAKE_A_MODULE = frozenset(["arq", "dramatiq", "huey", "huey_consumer"])
 # Names that say "the program" and not which one: half of all services are called main:app and live in /app.
 # fmt: off
 _GENERIC = frozenset([
     "__main__", "api", "app", "application", "apps", "asgi", "bin", "code", "home", "main", "manage", "opt", "root",
     "run", "server", "service", "src", "srv", "start", "tmp", "usr", "web", "workspace", "wsgi",
-    *SERVER_COMMANDS,
+    *SERVER_COMMANDS, *_TAKE_A_MODULE, "rq",
 ])
 # fmt: on
 # Their value has the shape of an application and is not one (`gunicorn -c python:settings`, `uvicorn --loop a:b`).
@@ -61,13 +64,25 @@ def _module_names(command: Sequence[str]) -> list[str]:
     application = application_in(arguments)
     if application is not None:
         return [application.partition(":")[0].partition(".")[0]]
+    if arguments and (taken := _taken_by(PurePath(arguments[0]).stem, arguments)):
+        return taken
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before == "-m":
-            return [argument.partition(".")[0]]
+            return _taken_by(argument.partition(".")[0], arguments) or [argument.partition(".")[0]]
         if argument.endswith(".py"):
             return [PurePath(argument).stem]
     program = next((argument for argument in arguments if not argument.startswith("-")), None)
     return [PurePath(program).name] if program else []
+
+
+def _taken_by(worker: str, arguments: Sequence[str]) -> list[str]:
+    """The first part of the module that a worker takes; what follows an option is perhaps that one's value."""
+    if worker not in _TAKE_A_MODULE:
+        return []
+    rest = arguments[2 if arguments[0] == "-m" else 1 :]
+    words = [(one, before[:1] == "-") for before, one in zip(["", *rest], rest, strict=False) if _MODULE.fullmatch(one)]
+    plain = [one for one, follows_option in words if not follows_option]
+    return [one.partition(".")[0] for one in (plain or [one for one, _ in words if "." in one])[:1]]
 
 
 def _after_interpreter_options(command: Sequence[str]) -> list[str]:

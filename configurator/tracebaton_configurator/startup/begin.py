@@ -11,7 +11,7 @@ import sys
 
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME
 from tracebaton_configurator.patching import on_import
-from tracebaton_configurator.startup.watched import INSTRUMENTATIONS, LATE, LIBRARIES, SERVERS
+from tracebaton_configurator.startup.watched import INSTRUMENTATIONS, LATE, LIBRARIES, PROCESS_MODULES, SERVERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def begin(environ: MutableMapping[str, str], directory: str) -> None:
         leave_word(environ)
         if not _is_disabled(environ, "first-thread") and not _is_disabled(environ, "sigterm"):
             on_import.after("threading", _watch_for_the_first_thread)
+        for module in PROCESS_MODULES:
+            on_import.after(module, lambda _: _hand_on_to_processes(environ))
         if environ.get("OTEL_TRACEBATON_CHILDREN", "").strip().lower() == "false":
             on_import.after("subprocess", lambda _: _leave_children_alone(environ, directory))
     except Exception as error:  # noqa: BLE001 (the application must start whatever happens here)
@@ -131,6 +133,16 @@ def _watch_for_the_first_thread(threading: ModuleType) -> None:
     from tracebaton_configurator.startup import first_thread
 
     first_thread.watch(threading)
+
+
+def _hand_on_to_processes(environ: Mapping[str, str]) -> None:
+    from tracebaton_configurator.patching import registry
+    from tracebaton_configurator.propagation import processes
+    from tracebaton_configurator.startup.state import STATE
+
+    if not STATE.brought_up:  # which reads the settings
+        registry.disable({name for name in ("spawned-processes", "process-pools") if _is_disabled(environ, name)})
+    processes.install(_bring_up_by_ourselves)
 
 
 def _leave_out_httpx_client() -> None:

@@ -1,53 +1,31 @@
 """`OTEL_TRACEBATON_CHILDREN=false`: the programs that an application runs start as they would without the launcher.
 
 The launcher works by PYTHONPATH, so every Python program that the application runs, a tool with telemetry of its own
-perhaps, is below it as well. Its workers should be, and are still: `multiprocessing` starts them past
-`subprocess.Popen`, which is the one place that this patches (checked with CPython 3.10 to 3.14; `asyncio` and
-`subprocess.run` go through it, `os.system`, `os.exec...` and `os.posix_spawn` do not).
+perhaps, is below it as well. Its workers should be, and are still: `multiprocessing` starts them past what is patched
+(see `patching.child_environment`).
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME
-from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.patching import child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-# Position of `env` among the arguments of `Popen`, for those who count them.
-_ENV = 10
 
 
 def leave_children_alone(
     environ: Mapping[str, str], launcher_directory: str, here: str | None = None
 ) -> Callable[[], None]:
-    """Patch `Popen` for commands of this process. Returns what undoes it.
+    """Have the commands of this process start so. Returns what undoes it.
 
     `environ` is this process's own. `launcher_directory` is that of the launcher's `sitecustomize`, and `here` the
     working directory that upstream's launcher put behind it.
     """
-    original = subprocess.Popen.__init__
-
-    def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        if len(args) > _ENV:
-            given = args[_ENV]
-            args = (*args[:_ENV], _as_before(given, environ, launcher_directory, here), *args[_ENV + 1 :])
-        else:
-            kwargs["env"] = _as_before(kwargs.get("env"), environ, launcher_directory, here)
-        original(self, *args, **kwargs)
-
-    def undo() -> None:
-        subprocess.Popen.__init__ = original  # type: ignore[method-assign]
-
-    def patch() -> None:
-        subprocess.Popen.__init__ = start  # type: ignore[method-assign]
-
-    apply("children", patch)
-    return undo
+    return child_environment.change("children", lambda given: _as_before(given, environ, launcher_directory, here))
 
 
 def _as_before(given: Any, environ: Mapping[str, str], launcher_directory: str, here: str | None) -> Any:

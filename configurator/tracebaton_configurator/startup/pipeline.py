@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -32,9 +33,16 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
-from tracebaton_configurator.patching import os_threads
+from tracebaton_configurator.patching import on_import, os_threads
 from tracebaton_configurator.patching.around import merged
-from tracebaton_configurator.propagation import http_clients, incoming, redis_scripts, threads
+from tracebaton_configurator.propagation import (
+    http_clients,
+    incoming,
+    job_queues,
+    redis_scripts,
+    subprocesses,
+    threads,
+)
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
@@ -46,13 +54,16 @@ from tracebaton_configurator.sampling.rules import RuleError, effective_rules
 from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, TracebatonSampler
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
 from tracebaton_configurator.settings import Problem, Settings
+from tracebaton_configurator.startup import started_by
 from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
+from tracebaton_configurator.startup.watched import PROCESS_MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import Tracer
 
     from tracebaton_configurator.export.spool import Spool
     from tracebaton_configurator.patching.around import Around
@@ -143,9 +154,38 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     genai.install()
     _or_without("Live control", server.start)
     if asgi:
-        incoming.use(provider.get_tracer(settings.NAME), sampler, asgi.fast_path.trust, asgi.late_spans)
+        with warnings.catch_warnings():  # the SDK adds a filter of its own to the application's
+            tracer = provider.get_tracer(settings.NAME)
+        incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        job_queues.install()
+        _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
     return pipeline
+
+
+def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
+    environ = settings.environment()
+    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ))
+    for module in PROCESS_MODULES:
+        on_import.after(module, lambda _: _hand_on_to_processes(sampler))
+    word = settings.word_to_programs(here)
+
+    def more(is_traced: bool) -> Mapping[str, str]:  # noqa: FBT001 (see `subprocesses.install`)
+        # What runs the service itself, a command line that starts a server, is no parent of that kind.
+        is_other = here.children != "false" and (is_traced or asgi.fast_path.serves)
+        return word if is_other else {}
+
+    subprocesses.install(environ, more)
+
+
+def _hand_on_to_processes(sampler: TracebatonSampler) -> None:
+    from tracebaton_configurator.propagation import process_context, processes
+
+    if processes.TRACING.take_up is None:
+        process_context.use(sampler, started_by.take_up)
+        processes.install(lambda: None)
+        if processes.handed:
+            started_by.take_up(processes.handed)
 
 
 def _or_without(what: str, begin: Callable[[], object]) -> None:

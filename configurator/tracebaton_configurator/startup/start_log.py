@@ -88,6 +88,9 @@ def _call_at_the_first_span(callback: Callable[[], object] | None) -> None:
 
 
 def _at_the_first_span() -> None:
+    asgi = STATE.pipeline.asgi if STATE.pipeline is not None else None
+    if settings.is_run_by_a_service() and not (asgi is not None and asgi.fast_path.serves):
+        return  # a tool, whose service has said it: each that it runs would say it once more
     _call_at_the_first_span(None)
     say_start_line()
     _say_guarded(_say_what_is_not_traced)

@@ -10,6 +10,16 @@ SERVERS = SERVER_MODULES
 # What uvicorn imports there when it loads an application, one perhaps that imports nothing of what is watched.
 LATE = ("uvicorn.lifespan.on", "uvicorn.lifespan.off")
 
+# What runs jobs, or adds them, some of it with nothing else in the process that is watched.
+JOB_QUEUES = ("apscheduler.executors.base", "arq.worker", "dramatiq.worker", "huey.api", "rq.worker")
+
+# What starts processes of the same program, and pools of them: these may be given a trace context.
+PROCESS_MODULES = (
+    "multiprocessing.spawn",
+    "multiprocessing.pool",
+    "concurrent.futures.process",
+)
+
 # The module of each library, and the entry points (opentelemetry_instrumentor) that are for it. Where an
 # instrumentation is not listed, its distribution's metadata says what it is for.
 INSTRUMENTATIONS = {
@@ -69,4 +79,4 @@ INSTRUMENTATIONS = {
 # Too common among programs that are none of our business: an instrumentation for one of them is put in place where the
 # process is traced anyway.
 _NO_SIGN = frozenset(("click", "asyncclick", "jinja2", "sqlite3", "urllib.request"))
-LIBRARIES = tuple(name for name in INSTRUMENTATIONS if name not in _NO_SIGN)
+LIBRARIES = (*JOB_QUEUES, *(name for name in INSTRUMENTATIONS if name not in _NO_SIGN))

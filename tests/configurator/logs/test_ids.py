@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from threading import Barrier, Thread
 
 from opentelemetry import trace
@@ -56,6 +57,14 @@ class TestExceptions:
     def test_others_and_none_have_none(self) -> None:
         assert remembered_ids(ValueError()) is None
         assert remembered_ids(None) is None
+
+    def test_it_can_be_read_where_this_project_is_not(self) -> None:
+        """As the result of a job, in a process pool or a queue."""
+        error = ValueError("x")
+        remember_ids(error, ids(1))
+        pickled = pickle.dumps(error)
+        assert b"tracebaton_configurator" not in pickled
+        assert remembered_ids(pickle.loads(pickled)) == ids(1)  # noqa: S301 (see above)
 
     def test_one_that_takes_no_attributes_goes_without(self) -> None:
         class StubbornError(ValueError):

@@ -179,6 +179,16 @@ def test_it_ends_once(traced: MakeTraced) -> None:
     assert [span.status.status_code for span in made.spans()] == [StatusCode.UNSET]
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_was_not_done_after_all_leaves_no_span(traced: MakeTraced, *, recorded: bool) -> None:
+    made = traced("*=1" if recorded else "*=0")
+    with Incoming("run job") as work:
+        work.fail()
+        work.discard()
+    assert made.spans() == []
+    assert (current_ids(), current_request.get()) == (None, None)
+
+
 def test_only_a_server_can_be_slow(traced: MakeTraced) -> None:
     made = traced("*=0", slower_than=0.0)
     for kind in (SpanKind.CONSUMER, SpanKind.SERVER):

@@ -111,6 +111,7 @@ async def background(tasks: BackgroundTasks) -> None:
         released.wait()
         log.info("(outlives) background")
 
+    log.info("(handler) background")
     tasks.add_task(task)
 
 

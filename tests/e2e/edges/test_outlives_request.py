@@ -39,8 +39,9 @@ def test_a_loop_that_a_request_has_started(edge: Edge, cell: Callable[..., None]
     loops.wait_until(lambda: any(TRACE not in line["message"] for line in turns(edge)), "a turn of its own", 20)
     found = turns(edge)
     of_request = [line for line in found if TRACE in line["message"]]
-    assert of_request
-    assert {line["trace_id"] for line in of_request} == {TRACE}
+    assert of_request[0]["trace_id"] == TRACE
+    # Of the last one the call may have been part of the request, and the line not any more.
+    assert {line["trace_id"] for line in of_request[:-1]} <= {TRACE}
     spans = edge.spans(lambda spans: any(span.service == "loops" and span.trace_id != TRACE for span in spans))
     own = [span for span in spans if span.service == "loops" and span.trace_id != TRACE]
     assert {(span.kind, span.parent_span_id) for span in own} == {("CLIENT", "")}

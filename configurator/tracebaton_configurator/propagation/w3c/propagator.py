@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tracebaton_configurator.propagation.w3c.baggage import format_baggage, parse_baggage
 from tracebaton_configurator.propagation.w3c.traceparent import format_traceparent, parse_traceparent
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
+from tracebaton_configurator.sampling.caller import with_caller
 from tracebaton_configurator.sampling.detached import left_request
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class CallersPropagator(CompositePropagator):
     """All propagators of the process, where a caller can be refused.
 
     While `off`, nothing is extracted, and only what began before is handed on: nothing that begins has valid ids. Work
-    that has left its request (`sampling.detached`) does not hand that on.
+    that has left its request (`sampling.detached`) does not hand that on. What the process does by itself hands on the
+    call in which it was started (`sampling.caller`).
 
     Without any propagator (`OTEL_PROPAGATORS=none`) upstream's composite answers None for a context, which fails the
     request; this one answers an empty one.
@@ -147,7 +149,7 @@ class CallersPropagator(CompositePropagator):
         # Baggage alone would go, too; and not every propagator sees that a trace id of zeros is none.
         if left_request(context) is None and (not self.off or get_current_span(context).get_span_context().is_valid):
             try:
-                super().inject(carrier, context, setter)
+                super().inject(carrier, with_caller(context), setter)
             except Exception as error:  # noqa: BLE001 (a propagator of somebody else's must not fail the application's call)
                 _say_failed("written", error)
 

@@ -1,0 +1,58 @@
+"""Processes of the same program, and pools of them: each item of work is part of the request that has submitted it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from edge_services import assert_whole, serve
+from libraries import EVERY_AGE
+from test_subprocess import RULES, trace_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_services import Edge
+
+METHODS = ("fork", "spawn", "forkserver")
+CELLS = {
+    "multiprocessing": [f"process-{method}" for method in METHODS],
+    "ProcessPoolExecutor": [*(f"executor-{method}" for method in METHODS), "executor-map"],
+    "multiprocessing.Pool": [*(f"pool-{method}" for method in METHODS), "map", "imap", "starmap"],
+    "ThreadPool": ["thread-pool"],
+}
+WAYS = [way for ways in CELLS.values() for way in ways]
+
+
+def test_processes_and_pools(edge: Edge, cell: Callable[..., None]) -> None:
+    for library in CELLS:
+        for sampled in (True, False):
+            cell("processes", library, style="sync", sampled=sampled)
+    _, peer = serve(edge, "peer", "peer:app", **RULES)
+    shop, url = serve(edge, "shop", "pools:app", PEER=peer, **RULES)
+    traces: dict[str, set[str]] = {"sampled": set(), "unsampled": set()}
+    # In turn, so that each worker has served a request of the other kind before.
+    for round_, decision in enumerate(("unsampled", "sampled", "unsampled") if EVERY_AGE else ("unsampled", "sampled")):
+        for way in WAYS:
+            answer = httpx.get(f"{url}/{decision}/{way}", timeout=90)
+            assert answer.status_code == 200, f"{way} {shop.output_end()}"
+            trace = trace_id(answer.json())
+            assert trace not in traces[decision], (way, round_)
+            traces[decision].add(trace)
+
+            def lines(lines: Any, name: str = f"job {decision}-{way}", trace: str = trace) -> bool:
+                return any(line.get("message") == name and line.get("trace_id") == trace for line in lines)
+
+            assert lines(edge.logs("shop", lines)), (way, decision)
+    for way in ("executor", "pool"):
+        told = httpx.get(f"{url}/failing/{way}", timeout=60).json()
+        assert "ValueError: no" in told
+        assert "tracebaton" not in told
+
+    def complete(spans: Any) -> bool:
+        return sum(span.service == "peer" for span in spans) >= len(WAYS)
+
+    spans = edge.spans(complete)
+    assert {span.trace_id for span in spans} == traces["sampled"]
+    assert {span.service for span in spans} == {"peer", "shop"}
+    assert_whole(spans, roots=len(WAYS))
