@@ -47,6 +47,13 @@ CATALOGUE = {
             "each message of a task is run in the context of the request that has sent it",
         ),
         Patch(
+            "anthropic-spans",
+            "anthropic",
+            "2.14",
+            "anthropic._base_client.start_api_call_span",
+            "within a span of the same call its own is not made, so that tokens count once",
+        ),
+        Patch(
             "apscheduler",
             "apscheduler",
             "3.10 to 3.11",
@@ -178,6 +185,13 @@ CATALOGUE = {
             "3.10 to 3.14",
             "threading.Thread.start, until the main thread has called it",
             "SIGTERM loses no span where only threads have any",
+        ),
+        Patch(
+            "genai-spans",
+            "opentelemetry-util-genai",
+            "1.3b0",
+            "inference and embedding of opentelemetry.util.genai.handler.TelemetryHandler",
+            "within a span that a library made of the same call none is made, so that tokens count once",
         ),
         Patch(
             "granian-context",

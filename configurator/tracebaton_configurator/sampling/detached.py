@@ -13,7 +13,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_sp
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
 from tracebaton_configurator.sampling.caller import caller_for
-from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def left_request(context: Context | None = None) -> SpanContext | None:
 class DetachingTracer(Tracer):
     """The SDK's, whose spans do not stay children of a request that was left; those of a process that was started
     within a call are that call's children.
+
+    Below a request that is not recorded, a span that is not recorded either has the ids of the request: what is called
+    names those as its parent, which are there if both are kept after all.
     """
 
     def start_span(
@@ -53,8 +56,13 @@ class DetachingTracer(Tracer):
         **kwargs: Any,
     ) -> Span:
         left = left_request(context)
+        of_now = get_current() if context is None else context
+        if left is None and of_now.get(UNSAMPLED):
+            decision = pending_decision.get()
+            parent = get_current_span(of_now).get_span_context()
+            if parent.is_valid and (decision is None or decision.consumed):
+                return NonRecordingSpan(parent)
         if left is not None:
-            of_now = get_current() if context is None else context
             context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
             links = (*(links or ()), Link(left))
         elif (caller := caller_for(kind, context)) is not None:

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator import settings
+from tracebaton_configurator.coexist import genai
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.patching import on_import
 from tracebaton_configurator.propagation import clients_on_import
@@ -166,9 +167,11 @@ def _wait_for_library(point: EntryPoint, load: Callable[[], object]) -> None:
 
 
 def refusal(point: EntryPoint) -> tuple[str, bool] | None:
-    """Why upstream's loader does not take it, and whether that is a wrong version of a library that is there."""
+    """Why it is not loaded, by upstream's loader or here, and whether a library is there in a wrong version."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
+    if genai.has_own_spans(point):
+        return "its library makes the same spans itself", False
     conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
     if not conflict:
         return None

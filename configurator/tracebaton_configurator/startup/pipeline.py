@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from tracebaton_configurator import settings
 from tracebaton_configurator.asgi.instrumentation import AsgiInstrumentation
-from tracebaton_configurator.coexist import providers
+from tracebaton_configurator.coexist import genai, providers
 from tracebaton_configurator.export.ends import Part, SpanProcessors
 from tracebaton_configurator.export.exits import flush_at_exit
 from tracebaton_configurator.export.export_queue import ExportQueue
@@ -156,6 +156,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         "Watching for other providers",
         lambda: providers.coexist(provider, here, lambda: _bypass(asgi), sampler.call_on_first),
     )
+    genai.install()
     _or_without("Live control", server.start)
     if asgi:
         with warnings.catch_warnings():  # the SDK adds a filter of its own to the application's

@@ -54,9 +54,9 @@ class Edge:
 
 
 def serve(edge: Edge, name: str, app: str, libraries: tuple[str, ...] = (), **env: str) -> tuple[Child, str]:
-    """The ASGI application `app` of apps/, by uvicorn, and its address."""
+    """The ASGI application `app` of apps/, by uvicorn under the environment's Python, and its address."""
     port = edge.system.free_port()
-    child = edge.start(name, "uvicorn", app, "--port", str(port), libraries=libraries, env=env)
+    child = edge.start(name, "python", "-m", "uvicorn", app, "--port", str(port), libraries=libraries, env=env)
     child.wait_until(lambda: is_listening(port), "listening", 60)
     return child, f"http://{HOST}:{port}"
 
