@@ -295,9 +295,10 @@ class Incoming:
         return trust.trusts(self._client) if self._client is not None else trust.trusts_own()
 
     def _start(self, tracer: Tracer, kind: SpanKind) -> Span:
+        # Below an unsampled request, too, it has an id of its own, as it may be kept.
         return tracer.start_span(
             self.name,
-            context=self._base,
+            context=Context({key: value for key, value in self._base.items() if key != UNSAMPLED}),
             kind=kind,
             attributes=self.attributes,
             links=[Link(one) for one in self._links],
