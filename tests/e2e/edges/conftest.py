@@ -44,7 +44,7 @@ def module_edge() -> Iterator[Edge]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The table, where every age was tried."""
+    """The table, where every age was tried; with `-v` a row a cell."""
     if not EVERY_AGE:
         return
     cells: dict[tuple[str, ...], bool] = {}
@@ -53,6 +53,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             for name, value in report.user_properties if report.when == "call" else ():
                 if name == "edge":
                     cells[tuple(value)] = cells.get(tuple(value), True) and state == "passed"
-    terminalreporter.write_line("| edge | library | style | decision | outcome |\n| --- | --- | --- | --- | --- |")
-    for key, passed in sorted(cells.items()):
-        terminalreporter.write_line(f"| {' | '.join(key if passed else (*key[:-1], f'**NOT** {key[-1]}'))} |")
+    outcomes = {key: key[-1] if passed else f"**not** {key[-1]}" for key, passed in cells.items()}
+    terminalreporter.write_line("")
+    if terminalreporter.verbosity > 0:
+        terminalreporter.write_line("| edge | library | style | decision | outcome |\n| --- | --- | --- | --- | --- |")
+        for key, outcome in sorted(outcomes.items()):
+            terminalreporter.write_line(f"| {' | '.join((*key[:-1], outcome))} |")
+        return
+    rows: dict[tuple[str, str], list[str]] = {}
+    for key, outcome in sorted(outcomes.items()):
+        rows.setdefault((key[0], outcome), []).append(key[1])
+    terminalreporter.write_line("| edge | libraries | outcome | cells |\n| --- | --- | --- | --- |")
+    for (edge, outcome), libraries in rows.items():
+        names = ", ".join(dict.fromkeys(libraries))
+        terminalreporter.write_line(f"| {edge} | {names} | {outcome} | {len(libraries)} |")
