@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Attributes = dict[str, Any]
 _TARGETS = {"tools/call": "gen_ai.tool.name", "prompts/get": "gen_ai.prompt.name"}
 
+# JSON-RPC 2.0, section 5.1: invalid params.
+_INVALID = "-32602"
 made_by_others = False
 """Whether an instrumentation is installed that makes the spans of calls."""
 
@@ -45,8 +47,17 @@ def failure(outcome: object) -> Attributes | None:
     code = getattr(error, "code", None)
     if isinstance(code, int) and hasattr(error, "message"):
         return {"error.type": str(code), "rpc.response.status_code": str(code)}
+    if isinstance(outcome, Exception) and is_invalid(outcome):
+        return {"error.type": _INVALID, "rpc.response.status_code": _INVALID}
     failed = _get(outcome, "isError") is True or getattr(outcome, "is_error", None) is True
     return {"error.type": "tool_error"} if failed else None
+
+
+def is_invalid(error: Exception) -> bool:
+    """Whether it says what is wrong with a request by quoting it, which the SDK keeps out of its own spans."""
+    return any(
+        kind.__name__ == "ValidationError" and kind.__module__.startswith("pydantic") for kind in type(error).__mro__
+    )
 
 
 def note_outcome(work: Incoming, outcome: object) -> None:

@@ -97,6 +97,8 @@ def _patch_call(middleware: Any, *, makes_span: bool) -> None:
                 result = await go_on()
             except Exception as error:
                 mcp_calls.note_outcome(work, error)
+                if mcp_calls.is_invalid(error):
+                    work.end()  # without the exception
                 raise
             mcp_calls.note_outcome(work, result)
             return result

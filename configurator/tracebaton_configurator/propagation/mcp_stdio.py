@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sys
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import ModuleType
 
-_LAUNCHERS = ("/tracebaton_configurator/startup/autoload", "/opentelemetry/instrumentation/auto_instrumentation")
+_LAUNCHER = "/tracebaton_configurator/startup/autoload"
+# It is for the Pythons that have it; another one would lose its own `sitecustomize`.
+_UPSTREAMS = "/opentelemetry/instrumentation/auto_instrumentation"
 _PYTHON = re.compile(r"python[\d.]*|tracebaton")
 _KEPT_BACK = re.compile(r"HEADERS|SERVICE_NAME|RESOURCE_ATTRIBUTES|TOKEN|API_KEY|PASSWORD|SECRET")
-_NOT_FOR_IT = re.compile(r"OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS=.+|OTEL_\w*_EXPORTER=.*console.*")
+_NOT_FOR_IT = re.compile(
+    r"OTEL_EXPORTER_OTLP_(TRACES_)?HEADERS=.+|OTEL_\w*ENDPOINT=.*[@?].*|OTEL_\w*_EXPORTER=.*console.*", re.DOTALL
+)
 
 
 def patch_stdio(module: ModuleType, environ: Mapping[str, str]) -> None:
@@ -47,7 +53,8 @@ def patch_stdio(module: ModuleType, environ: Mapping[str, str]) -> None:
 def _with_tracing(server: Any, environ: Mapping[str, str]) -> Any:
     """A copy of these parameters; as they are where they are for another language, or have all that is needed."""
     given: Mapping[str, str] = server.env or {}
-    launchers = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path.endswith(_LAUNCHERS)]
+    wanted = (_LAUNCHER, _UPSTREAMS) if _is_this_python(server.command) else _LAUNCHER
+    launchers = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path.endswith(wanted)]
     paths = [path for path in given.get("PYTHONPATH", "").split(os.pathsep) if path]
     if not launchers or launchers[0] in paths or not _PYTHON.fullmatch(os.path.basename(server.command)):  # noqa: PTH119
         return server
@@ -59,6 +66,12 @@ def _with_tracing(server: Any, environ: Mapping[str, str]) -> Any:
         if name.startswith(("OTEL_", "_OTEL_TRACEBATON_")) and not _KEPT_BACK.search(name)
     }
     return server.model_copy(update={"env": {**ours, **given, "PYTHONPATH": os.pathsep.join([*launchers, *paths])}})
+
+
+def _is_this_python(command: str) -> bool:
+    """By its directory, as the Pythons of virtual environments are links to one file."""
+    found = shutil.which(command)
+    return found is not None and os.path.dirname(found) == os.path.dirname(sys.executable)  # noqa: PTH120
 
 
 def opened_nowhere(open_transport: Callable[..., AbstractAsyncContextManager[Any]]) -> Callable[..., Any]:

@@ -135,12 +135,13 @@ def _start_in(carried: _Carried, start: Callable[[Any], None], thread: Any) -> N
         finally:
             _detach(tokens)
 
-    # Since 3.14, `run` is called in a context of its own.
-    if getattr(thread, "_context", thread) is None and not getattr(sys.flags, "thread_inherit_context", False):
-        own = Context()
-        own.run(carried.attach)
-        thread._context = own  # noqa: SLF001
-    thread._bootstrap_inner = bootstrap_in_context  # noqa: SLF001
+    with suppress(Exception):  # a class that refuses attributes: the thread starts without
+        # Since 3.14, `run` is called in a context of its own.
+        if getattr(thread, "_context", thread) is None and not getattr(sys.flags, "thread_inherit_context", False):
+            own = Context()
+            own.run(carried.attach)
+            thread._context = own  # noqa: SLF001
+        thread._bootstrap_inner = bootstrap_in_context  # noqa: SLF001
     try:
         start(thread)
     finally:

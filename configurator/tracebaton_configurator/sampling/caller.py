@@ -7,7 +7,7 @@ has left the call, as work leaves a request: its spans begin traces of their own
 
 from __future__ import annotations
 
-from time import monotonic, time_ns
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
@@ -27,12 +27,17 @@ _ARRIVES = (SpanKind.SERVER, SpanKind.CONSUMER)
 
 
 class Caller:
-    """One that is not trusted is linked to and not followed. `base` has what else came along: baggage, and no span."""
+    """One that is not trusted is linked to and not followed. `base` has what else came along: baggage, and no span.
 
-    def __init__(self, span_context: SpanContext, base: Context, while_off: WhileOff, *, trusted: bool) -> None:
+    `answered` is when it was heard of first, perhaps by a process before this one, in seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self, span_context: SpanContext, base: Context, while_off: WhileOff, *, trusted: bool, answered: float
+    ) -> None:
         self.span_context = span_context
         self.base = base
-        self.answered = monotonic()
+        self.answered = answered
         self.began = time_ns()
         self._while_off = while_off
         self._trusted = trusted

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _APP = regex(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
 # Workers of job queues: they take a module, `package.module.attribute` or nothing that names anything (`rq worker`).
 _MODULE = regex(r"[A-Za-z_]\w*(?:\.\w+)*")
-_TAKE_A_MODULE = frozenset(["arq", "dramatiq", "huey", "huey_consumer"])
+_TAKE_A_MODULE = frozenset(["arq", "dramatiq", "gunicorn", "huey", "huey_consumer"])
+_TAKE_AN_APPLICATION = frozenset(
+    [*SERVER_COMMANDS, "arq", "celery", "dramatiq", "faststream", "taskiq", "waitress-serve"]
+)
 # Names that say "the program" and not which one: half of all services are called main:app and live in /app.
 # fmt: off
 _GENERIC = frozenset([
@@ -50,10 +53,13 @@ def says_nothing(name: str) -> bool:
 
 def application_in(arguments: Sequence[str]) -> str | None:
     """What a server is told to import, as `package.module:attribute`."""
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if _APP.fullmatch(argument) and before not in _NOT_BEFORE_APP:
-            return argument
-    return None
+    found = [
+        (before[:1] == "-", argument)
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if _APP.fullmatch(argument) and before not in _NOT_BEFORE_APP
+    ]
+    # What follows an option is perhaps its value (`--env DB:x`), and perhaps not (`--factory shop:make`).
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def _module_names(command: Sequence[str]) -> list[str]:
@@ -62,9 +68,10 @@ def _module_names(command: Sequence[str]) -> list[str]:
     if arguments[:1] == ["-c"]:
         return []
     application = application_in(arguments)
-    if application is not None:
+    # Somewhere: it may run below another program (`debugpy -m uvicorn ...`).
+    if application is not None and any(_program(word) in _TAKE_AN_APPLICATION for word in arguments):
         return [application.partition(":")[0].partition(".")[0]]
-    if arguments and (taken := _taken_by(PurePath(arguments[0]).stem, arguments)):
+    if arguments and (taken := _taken_by(_program(arguments[0]), arguments)):
         return taken
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before == "-m":
@@ -73,6 +80,11 @@ def _module_names(command: Sequence[str]) -> list[str]:
             return [PurePath(argument).stem]
     program = next((argument for argument in arguments if not argument.startswith("-")), None)
     return [PurePath(program).name] if program else []
+
+
+def _program(word: str) -> str:
+    """Of `/usr/bin/gunicorn`, `uvicorn.workers` and their like, what says which program it is."""
+    return PurePath(word).name.partition(".")[0]
 
 
 def _taken_by(worker: str, arguments: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 from tracebaton_configurator.names import CONFIGURATOR, DISTRO, NAME
 from tracebaton_configurator.patching import on_import
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 AUTOLOAD = f"{__file__.rpartition('/')[0]}/autoload"
 # What a traced process leaves to those that it starts; see `startup.family`.
 PARENT = "_OTEL_TRACEBATON_PARENT"
+CALLED = "_OTEL_TRACEBATON_CALLED"
 STREAMS = (1, 2)
 inherited: dict[str, str] = {}
 """The parent's word, as this process has found it."""
@@ -81,6 +83,15 @@ def watch(environ: Mapping[str, str], bring_up: Callable[[], object]) -> None:
         bring_up()
 
 
+def called_at(environ: Mapping[str, str]) -> float:
+    """When the trace context of the environment was first seen, by the monotonic clock, which processes share."""
+    caller, _, moment = environ.get(CALLED, "").partition(" ")
+    try:
+        return min(float(moment), monotonic()) if caller == environ.get("TRACEPARENT") else monotonic()
+    except ValueError:
+        return monotonic()
+
+
 def leave_word(environ: MutableMapping[str, str]) -> None:
     """Tell those that this process starts who it is, and where its stdout and stderr go.
 
@@ -92,6 +103,9 @@ def leave_word(environ: MutableMapping[str, str]) -> None:
     known = inherited[PARENT].split(",")[1:]
     if not known or set(here) <= set(known):
         environ[PARENT] = ",".join([str(os.getpid()), *here])
+    caller = environ.get("TRACEPARENT")
+    if caller and environ.get(CALLED, "").partition(" ")[0] != caller:
+        environ[CALLED] = f"{caller} {monotonic()}"
 
 
 def identity_of(descriptor: int) -> str:

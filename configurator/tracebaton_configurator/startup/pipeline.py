@@ -57,6 +57,7 @@ from tracebaton_configurator.sampling.sampler import DecisionIdGenerator, Traceb
 from tracebaton_configurator.sampling.standard import SamplerError, build_standard, root_of
 from tracebaton_configurator.settings import Problem, Settings
 from tracebaton_configurator.startup import started_by
+from tracebaton_configurator.startup.begin import called_at
 from tracebaton_configurator.startup.reporting import report
 from tracebaton_configurator.startup.resource import build_resource, renew_in_children
 from tracebaton_configurator.startup.watched import PROCESS_MODULES
@@ -178,7 +179,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
 
 def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
     environ = settings.environment()
-    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ))
+    started_by.begin(tracer, sampler, asgi, subprocesses.headers_in(environ), called_at(environ))
     for module in PROCESS_MODULES:
         on_import.after(module, lambda _: _hand_on_to_processes(sampler))
     word = settings.word_to_programs(here)

@@ -41,21 +41,22 @@ def begin(
     sampler: TracebatonSampler,
     asgi: AsgiInstrumentation,
     headers: Mapping[str, str],
+    called_at: float,
 ) -> None:
-    """Called once tracing is up, with the headers of the process's environment."""
+    """Called once tracing is up, with the headers of the process's environment, and when they were first seen."""
     global _known  # noqa: PLW0603 (what the process has)
     _known = tracer, asgi, WhileOff(sampler)
-    _take_up(headers, trusted=asgi.fast_path.trust.trusts_own())
+    _take_up(headers, trusted=asgi.fast_path.trust.trusts_own(), called_at=called_at)
     atexit.register(_keep_if_failed)
     os.register_at_fork(after_in_child=leave_parents_request)
 
 
 def take_up(headers: Mapping[str, str]) -> None:
     """Let the process belong to the work of its own program that has started it."""
-    _take_up(headers, trusted=True)
+    _take_up(headers, trusted=True, called_at=monotonic())
 
 
-def _take_up(headers: Mapping[str, str], *, trusted: bool) -> None:
+def _take_up(headers: Mapping[str, str], *, trusted: bool, called_at: float) -> None:
     """Nothing where there is no valid trace context."""
     if _known is None:
         return
@@ -64,7 +65,7 @@ def _take_up(headers: Mapping[str, str], *, trusted: bool) -> None:
     span_context = get_current_span(found).get_span_context()
     if span_context.is_valid:
         base = Context({name: value for name, value in found.items() if name != CURRENT_SPAN})
-        caller.use(Caller(span_context, base, while_off, trusted=trusted))
+        caller.use(Caller(span_context, base, while_off, trusted=trusted, answered=called_at))
 
 
 def _keep_if_failed() -> None:

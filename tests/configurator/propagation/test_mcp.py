@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from tracebaton_configurator.patching import registry
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 from tracebaton_configurator.propagation import mcp, mcp_calls, mcp_client, mcp_server, mcp_stdio
 from tracebaton_configurator.propagation.incoming import Incoming, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TRACE, SENDER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{SENDER}-01", "baggage": "tenant=acme"}
@@ -168,6 +172,7 @@ def test_an_sdk_that_is_not_as_expected_stays_as_it_was(
 
 
 LAUNCHER = "/x/tracebaton_configurator/startup/autoload"
+UPSTREAMS = "/x/opentelemetry/instrumentation/auto_instrumentation"
 ENVIRON = {
     "PYTHONPATH": f"{LAUNCHER}:/application",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
@@ -202,6 +207,11 @@ class Parameters(Model):
         ("npx", {"A": "1"}, ENVIRON, {"A": "1"}),
         ("python", {"A": "1"}, {**ENVIRON, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc"}, {"A": "1"}),
         ("python", {"A": "1"}, {**ENVIRON, "OTEL_TRACES_EXPORTER": "otlp,console"}, {"A": "1"}),
+        ("python", {"A": "1"}, {**ENVIRON, "OTEL_TRACES_EXPORTER": "console\n"}, {"A": "1"}),
+        ("python", {"A": "1"}, {**ENVIRON, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:hunter2@host"}, {"A": "1"}),
+        ("python", {"A": "1"}, {**ENVIRON, "OTEL_TRACEBATON_ENDPOINT": "http://host?token=hunter2"}, {"A": "1"}),
+        ("/other/bin/python", {"A": "1"}, {"PYTHONPATH": UPSTREAMS}, {"A": "1"}),
+        (sys.executable, {"A": "1"}, {"PYTHONPATH": UPSTREAMS}, {"A": "1", "PYTHONPATH": UPSTREAMS}),
         ("python", None, {}, None),
     ],
 )
@@ -212,3 +222,26 @@ def test_a_server_in_python_is_started_traced(
     before = None if env is None else dict(env)
     assert mcp_stdio._with_tracing(given, environ).env == expected
     assert given.env == before
+
+
+def test_what_a_request_has_wrong_is_not_quoted(traced: Callable[..., Any]) -> None:
+    from pydantic import BaseModel
+
+    class Call(BaseModel):
+        arguments: dict[str, str]
+
+    class Middleware:
+        async def __call__(self, ctx: Any, call_next: Callable[[Any], Any]) -> Any:
+            return await call_next(ctx)
+
+    async def fail(_: Any) -> None:
+        Call.model_validate({"arguments": "pin=hunter2"})
+
+    made = traced("*=1")
+    mcp_server._patch_call(Middleware, makes_span=False)
+    ctx = SimpleNamespace(request_id=1, method="tools/call", params={}, protocol_version="1", meta={}, request=None)
+    with pytest.raises(ValueError, match="hunter2"):
+        asyncio.run(Middleware()(ctx, fail))
+    (span,) = made.spans()
+    assert (span.attributes["error.type"], span.status.status_code.name, span.events) == ("-32602", "ERROR", ())
+    assert "hunter2" not in span.to_json()

@@ -276,3 +276,18 @@ def test_executors_that_are_imported_later_are_left_to_upstream_too(monkeypatch:
     run = thread._WorkItem.run
     waiting[-1](thread)
     assert thread._WorkItem.run is run
+
+
+@pytest.mark.usefixtures("request_here")
+def test_one_that_refuses_attributes_is_started_all_the_same() -> None:
+    class Strict(threading.Thread):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "_bootstrap_inner":
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    done: list[int] = []
+    thread = Strict(target=done.append, args=(1,))
+    thread.start()
+    thread.join()
+    assert done == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class Here:
     """A process that was started by CALLER."""
 
     def __init__(self, *, trusted: bool = True, off: bool = False) -> None:
-        self.caller = Caller(CALLER, Context({"baggage": "a"}), off, trusted=trusted)  # type: ignore[arg-type]
+        self.caller = Caller(CALLER, Context({"baggage": "a"}), off, trusted=trusted, answered=monotonic())  # type: ignore[arg-type]
         caller.use(self.caller)
         self.memory = InMemorySpanExporter()
         provider = DetachingTracerProvider(shutdown_on_exit=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 from edge_services import assert_whole, serve
 from libraries import EVERY_AGE
+from processes import wait_for
 from test_subprocess import RULES, trace_id
 
 if TYPE_CHECKING:
@@ -56,3 +58,13 @@ def test_processes_and_pools(edge: Edge, cell: Callable[..., None]) -> None:
     assert {span.trace_id for span in spans} == traces["sampled"]
     assert {span.service for span in spans} == {"peer", "shop"}
     assert_whole(spans, roots=len(WAYS))
+
+
+@pytest.mark.parametrize(("detach_after", "followed"), [("1ms", False), ("5m", True)])
+def test_a_caller_that_was_left_is_not_taken_up_again(edge: Edge, detach_after: str, *, followed: bool) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    env = {"TRACEPARENT": f"00-{trace_id}-b7ad6b7169203331-01", "OTEL_TRACEBATON_DETACH_AFTER": detach_after}
+    program = edge.start("spawning", "python", "spawning.py", env=env)
+    assert wait_for(lambda: program.returncode is not None, 60)
+    (line,) = [line for line in edge.system.logs("spawning") if line["message"] == "child"]
+    assert line.get("trace_id") == (trace_id if followed else None)
