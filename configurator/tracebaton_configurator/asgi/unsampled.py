@@ -17,6 +17,7 @@ from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import unsampled_context
 from tracebaton_configurator.sampling.late_spans import is_failure
+from tracebaton_configurator.sampling.sampler import Untraced
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
     from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.late_spans import LateSpans
+    from tracebaton_configurator.sampling.sampler import WhileOff
 
     Message = MutableMapping[str, Any]
 
@@ -97,14 +99,18 @@ async def pass_untraced(
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
-    suppressed: object = True,  # noqa: FBT002 (OpenTelemetry's value for it)
+    while_off: WhileOff | None = None,
 ) -> None:
     """Run `app` as if nothing were traced in this process: no ids, no headers to other services.
 
-    `suppressed` may be an object that is true for as long as what the request starts is to have none either.
+    `while_off` where that is so because tracing is switched off.
     """
+    untraced = Untraced(while_off) if while_off is not None else None
+    suppressed = True if untraced is None else untraced
     token = context_api.attach(Context({**context_api.get_current(), SUPPRESS_INSTRUMENTATION: suppressed}))
     try:
         await app(scope, receive, send)
     finally:
         context_api.detach(token)
+        if untraced is not None:
+            untraced.ended = True

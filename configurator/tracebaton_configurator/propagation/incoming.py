@@ -24,7 +24,7 @@ from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, unsampled_context
 from tracebaton_configurator.sampling.late_spans import REASON, is_failure, start_late
-from tracebaton_configurator.sampling.sampler import WhileOff
+from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Incoming:
         "_spanless",
         "_started",
         "_token",
+        "_untraced",
         "_within",
         "attributes",
         "decision",
@@ -163,6 +164,7 @@ class Incoming:
         self._within = within
         self._spanless = spanless
         self._outer: RequestDecision | None = None
+        self._untraced: Untraced | None = None
         self._base = Context()
         self._began = self._started = 0
         self._context: Context | None = None
@@ -219,6 +221,8 @@ class Incoming:
             self._request_token = None
             with suppress(ValueError):  # ended in another context than it was begun in
                 current_request.reset(request_token)
+        if self._untraced is not None:
+            self._untraced.ended = True
         if decision is None or decision.ended:
             return
         try:
@@ -235,7 +239,8 @@ class Incoming:
 
     def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, _: LateSpans) -> None:
         if while_off:
-            self._context = Context({SUPPRESS_INSTRUMENTATION: while_off})
+            self._untraced = Untraced(while_off)
+            self._context = Context({SUPPRESS_INSTRUMENTATION: self._untraced})
             self._token = context_api.attach(self._context)
             return
         self._base, request = self._place(trust)

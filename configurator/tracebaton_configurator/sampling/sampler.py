@@ -94,7 +94,7 @@ class TracebatonSampler(Sampler):
 
 
 class WhileOff:
-    """True while the sampler is off: what was started then is traced from when it is on again."""
+    """True while the sampler is off."""
 
     def __init__(self, sampler: TracebatonSampler) -> None:
         self._sampler = sampler
@@ -107,6 +107,22 @@ def _drop(parent: SpanContext, kind: SpanKind | None, state: TraceState | None) 
     if parent.is_valid and kind is SpanKind.INTERNAL:
         _parents_span_id.set(parent.span_id)
     return SamplingResult(Decision.DROP, None, state)
+
+
+class Untraced:
+    """A request that began while tracing was off: it ends as it began, and what it leaves behind follows the switch.
+
+    True for as long as there is to be nothing of it.
+    """
+
+    __slots__ = ("_while_off", "ended")
+
+    def __init__(self, while_off: WhileOff) -> None:
+        self._while_off = while_off
+        self.ended = False
+
+    def __bool__(self) -> bool:
+        return not self.ended or bool(self._while_off)
 
 
 class DecisionIdGenerator(IdGenerator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -162,10 +163,12 @@ def test_while_off_there_is_nothing(traced: MakeTraced) -> None:
     with pytest.raises(ValueError, match="x"), Incoming("run job", headers()):  # noqa: PT012
         assert (current_ids(), trace_headers()) == (None, {})
         assert not is_instrumentation_enabled()
-        made.switch(off=False)  # what goes on is traced from now on
-        assert is_instrumentation_enabled()
+        made.switch(off=False)  # it ends as it began, and what it has started follows the switch
+        assert not is_instrumentation_enabled()
+        started = copy_context()
         raise ValueError("x")
     assert made.spans() == []
+    assert started.run(is_instrumentation_enabled)
 
 
 def test_before_tracing_is_up_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
