@@ -8,9 +8,11 @@ Checked with celery 5.4.0 and 5.7.0, whose signals are sent where a task is publ
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from tracebaton_configurator.patching.registry import undo_with
 from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ def replace(signals: Any) -> None:
         ("task_failure", _note_failure),
         ("task_postrun", _end),
     ):
-        getattr(signals, name).connect(receiver, weak=False)
+        sent: Any = getattr(signals, name)
+        undo_with(partial(sent.disconnect, receiver))
+        sent.connect(receiver, weak=False)
 
 
 def begin_last() -> None:
