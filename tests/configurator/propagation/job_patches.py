@@ -209,7 +209,9 @@ class TestRq:
     @pytest.mark.parametrize("kind", ["interval", "cron", "once"])
     def test_a_job_that_rq_scheduler_repeats_is_linked(self, traced: MakeTraced, kind: str) -> None:
         made, saved = traced(), {}
-        connection: Any = SimpleNamespace(hset=lambda _, mapping: saved.update(mapping), zadd=lambda *_: 1)
+        connection: Any = SimpleNamespace(
+            hset=lambda _, mapping: saved.update(mapping), zadd=lambda *_: 1, info=lambda _: {"redis_version": "7.0.0"}
+        )
         scheduler = Scheduler(connection=connection)
         with in_a_request() as headers:
             if kind == "cron":
@@ -373,12 +375,12 @@ class TestHuey:
         assert parents == [request, request, f"{runs[1].context.span_id:016x}"]
         assert [span.status.status_code for span in runs] == [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET]
 
-    def test_a_task_can_be_copied_and_pickled_while_it_runs(self, traced: MakeTraced) -> None:
+    def test_a_task_can_be_copied_while_it_runs(self, traced: MakeTraced) -> None:
         traced()
         queue, copies = MemoryHuey(), []
 
         def look(task: Any = None) -> None:
-            copies.append((copy.deepcopy(task), pickle.dumps(vars(task))))
+            copies.append(copy.deepcopy(task))
 
         queue.task(context=True, name="h")(look)()
         queue.execute(queue.dequeue())
