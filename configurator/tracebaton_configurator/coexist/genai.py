@@ -50,8 +50,6 @@ def _is_within(method: str, context: Context | None = None) -> bool:
 
 
 def _quiet_instrumentations(handler: ModuleType) -> None:
-    from wrapt import wrap_function_wrapper
-
     for method, key, data in (
         ("inference", handler.CLIENT_INFERENCE_CONTEXT_KEY, handler.InferenceData),
         ("embedding", handler.CLIENT_EMBEDDING_CONTEXT_KEY, handler.EmbeddingData),
@@ -72,7 +70,7 @@ def _quiet_instrumentations(handler: ModuleType) -> None:
                 kwargs = {**kwargs, "context": context_api.set_value(key, data(), context)}
             return wrapped(*args, **kwargs)
 
-        wrap_function_wrapper(handler, f"TelemetryHandler.{method}", begin)
+        registry.wrap(handler, f"TelemetryHandler.{method}", begin)
 
 
 def _quiet_anthropic(client: ModuleType) -> bool:

@@ -409,7 +409,8 @@ CATALOGUE = {
             "rq",
             "rq",
             "1.16.2 to 3.0.0",
-            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker",
+            "to_dict and restore of Job, work, perform_job and handle_exception of BaseWorker; in rq-scheduler 0.13 "
+            "and 0.14, schedule and cron of Scheduler",
             "a job is a part of the trace of what has added it",
         ),
         Patch(

@@ -10,7 +10,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.patching.frames import hide
-from tracebaton_configurator.patching.registry import apply_on_import
+from tracebaton_configurator.patching.registry import apply_on_import, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def _replace_in_uvloop(uvloop: ModuleType) -> None:
     for name in ("subprocess_exec", "subprocess_shell"):
         original = getattr(uvloop.Loop, name)
         if name not in vars(uvloop.Loop):
-            setattr(uvloop.Loop, name, update_wrapper(_with_env(original), original))
+            put(uvloop.Loop, name, update_wrapper(_with_env(original), original))
 
 
 def _with_env(original: Callable[..., Any]) -> Callable[..., Any]:

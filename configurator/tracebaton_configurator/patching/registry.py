@@ -1,11 +1,13 @@
 """What became of each patch of the catalogue in this process.
 
-A patch that does not fit declines, and the library stays as it was. `OTEL_TRACEBATON_DISABLED_PATCHES` names those that
-are not applied.
+A patch that does not fit declines, and the library stays as it was: what a patch has replaced by `put` before that is
+taken back. `OTEL_TRACEBATON_DISABLED_PATCHES` names those that are not applied.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -30,6 +32,9 @@ class PatchOutcome(NamedTuple):
 
 _outcomes: dict[str, PatchOutcome] = {}
 _disabled: frozenset[str] = frozenset()
+# What takes back, in this order, what the patch that is being applied has done so far.
+_undo: ContextVar[list[Callable[[], object]] | None] = ContextVar("tracebaton-undo-patch", default=None)
+_MISSING = object()
 
 
 def on_declined(patch: Patch, reason: str) -> None:
@@ -51,15 +56,44 @@ def apply(name: str, replace: Callable[[], object]) -> bool:
     if name in _disabled:
         _outcomes[name] = PatchOutcome("disabled")
         return False
+    undo: list[Callable[[], object]] = []
+    token = _undo.set(undo)
     try:
         fits = replace() is not False
         reason = "" if fits else f"{patch.replaces} is not there"
     except Exception as error:  # noqa: BLE001 (the library stays as it was)
         fits, reason = False, f"{type(error).__name__}: {error}"
+    finally:
+        _undo.reset(token)
     _outcomes[name] = PatchOutcome("applied" if fits else "declined", reason)
     if not fits:
+        for take_back in reversed(undo):
+            with suppress(Exception):
+                take_back()
         on_declined(patch, reason)
     return fits
+
+
+def put(owner: Any, name: str, ours: object) -> None:
+    """`setattr` on a module or class, taken back if the patch that is being applied declines after all."""
+    theirs = vars(owner).get(name, _MISSING)  # as it stands there: no method is bound, and none inherited
+    undo_with(lambda: delattr(owner, name) if theirs is _MISSING else setattr(owner, name, theirs))
+    setattr(owner, name, ours)
+
+
+def wrap(module: ModuleType, path: str, wrapper: Callable[..., Any]) -> None:
+    """`wrapt.wrap_function_wrapper`, taken back in the same way."""
+    from wrapt import FunctionWrapper, resolve_path
+
+    owner, name, theirs = resolve_path(module, path)
+    put(owner, name, FunctionWrapper(theirs, wrapper))
+
+
+def undo_with(take_back: Callable[[], object]) -> None:
+    """Have this called if the patch that is being applied declines after all."""
+    undo = _undo.get()
+    if undo is not None:
+        undo.append(take_back)
 
 
 def apply_on_import(name: str, module: str, replace: Callable[[ModuleType], object]) -> None:

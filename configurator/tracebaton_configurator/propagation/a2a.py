@@ -58,7 +58,7 @@ def _leave_out_spans(telemetry: ModuleType) -> None:
             return func
         return trace_function(func, **options)
 
-    telemetry.trace_function = update_wrapper(trace_function_of_others, trace_function)  # type: ignore[attr-defined]
+    registry.put(telemetry, "trace_function", update_wrapper(trace_function_of_others, trace_function))
 
 
 def _watch_handlers(module: ModuleType) -> bool:
@@ -69,7 +69,7 @@ def _watch_handlers(module: ModuleType) -> bool:
     for handler in handlers:
         for name, method in [*vars(handler).items()]:
             if name.startswith("on_"):
-                setattr(handler, name, _watched(method, has_task="message_send" in name))
+                registry.put(handler, name, _watched(method, has_task="message_send" in name))
     return bool(handlers)
 
 
@@ -126,7 +126,7 @@ def _watch_errors(name: str, module: ModuleType) -> None:
         mark_failed(error if isinstance(error, Exception) else None)
         return answer(self, request_id, error)
 
-    dispatcher._generate_error_response = update_wrapper(answer_and_note, answer)  # noqa: SLF001
+    registry.put(dispatcher, "_generate_error_response", update_wrapper(answer_and_note, answer))
 
 
 def _run_in_context_of_sender(module: ModuleType) -> None:
@@ -145,8 +145,8 @@ def _run_in_context_of_sender(module: ModuleType) -> None:
             contexts[request] = copy_context()
         return await enqueue(self, request, *args, **kwargs)
 
-    active_task.__init__ = update_wrapper(init_with_contexts, init)
-    active_task.enqueue_request = update_wrapper(enqueue_and_remember, enqueue)
+    registry.put(active_task, "__init__", update_wrapper(init_with_contexts, init))
+    registry.put(active_task, "enqueue_request", update_wrapper(enqueue_and_remember, enqueue))
 
 
 class _Executor:

@@ -50,7 +50,7 @@ def _replace_transport(name: str, module: ModuleType) -> None:
             for method, call in [*vars(self.stub).items()]:
                 setattr(self.stub, method, _with_trace(call))
 
-    transport.__init__ = update_wrapper(init_with_trace, init)
+    registry.put(transport, "__init__", update_wrapper(init_with_trace, init))
 
 
 def _with_trace(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +68,7 @@ def _replace_handler(name: str, module: ModuleType) -> None:
     service = f"{handler.__mro__[1].__module__.rpartition('.')[2].removesuffix('_pb2_grpc')}.A2AService"
     for method_name, method in [*vars(handler).items()]:
         if method_name[0].isupper() and callable(method):
-            setattr(handler, method_name, _traced(method, service, method_name))
+            registry.put(handler, method_name, _traced(method, service, method_name))
 
 
 def _traced(method: Callable[..., Any], service: str, name: str) -> Callable[..., Any]:

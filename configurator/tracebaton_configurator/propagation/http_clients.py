@@ -20,7 +20,7 @@ from opentelemetry import propagate
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.patching.registry import apply, put
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
@@ -68,7 +68,7 @@ def _stay_enabled(module: Any) -> bool:
     for asked in ("is_http_instrumentation_enabled", "is_instrumentation_enabled"):
         original = getattr(module, asked, None)
         if original is not None:
-            setattr(module, asked, _or_unsampled(original))
+            put(module, asked, _or_unsampled(original))
             found = True
     return found
 
@@ -99,7 +99,7 @@ def _put_below(transport: Any, name: str, made: Callable[..., Any]) -> None:
         return getattr(transport, name) is not ours or name in vars(instance)
 
     ours = wraps(original)(made(original, is_instrumented))
-    setattr(transport, name, ours)
+    put(transport, name, ours)
 
 
 def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool]) -> Callable[..., Any]:

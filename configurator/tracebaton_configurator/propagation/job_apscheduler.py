@@ -17,6 +17,7 @@ from weakref import ref
 from opentelemetry import context as context_api
 
 from tracebaton_configurator.logs.ids import current_request
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def replace(module: Any) -> bool:
             run = getattr(module, name)
             _put_everywhere(name, run, _RUN[name](run, sys.modules["apscheduler.events"]))
         return bool(found)
-    module.BaseScheduler._process_jobs = _in_clean_context(module.BaseScheduler._process_jobs)  # noqa: SLF001
+    put(module.BaseScheduler, "_process_jobs", _in_clean_context(module.BaseScheduler._process_jobs))  # noqa: SLF001
     return True
 
 
@@ -46,7 +47,7 @@ def _put_everywhere(name: str, original: object, ours: object) -> None:
     """Also where an executor's module has it by this name already."""
     for module_name, module in [*sys.modules.items()]:
         if module_name.startswith("apscheduler.executors.") and getattr(module, name, None) is original:
-            setattr(module, name, ours)
+            put(module, name, ours)
 
 
 def _remember(job: Any, headers: dict[str, str]) -> None:
@@ -76,9 +77,9 @@ def _replace_state(job_class: Any) -> bool:
         with suppress(Exception):
             _remember(self, headers_in(state))
 
-    job_class.__init__ = update_wrapper(begin_with_trace, begin)
-    job_class.__getstate__ = update_wrapper(get_state_with_trace, get_state)
-    job_class.__setstate__ = update_wrapper(set_state_with_trace, set_state)
+    put(job_class, "__init__", update_wrapper(begin_with_trace, begin))
+    put(job_class, "__getstate__", update_wrapper(get_state_with_trace, get_state))
+    put(job_class, "__setstate__", update_wrapper(set_state_with_trace, set_state))
     return True
 
 

@@ -1,7 +1,9 @@
 """arq: the trace context stands in the job's definition, beside the library's own keys.
 
 A worker reads the keys that it knows (`deserialize_job_raw`), so that any can run the job. A serializer of the
-application's own that takes no others gets the definition as it was.
+application's own that takes no others gets the definition as it was. But a deserializer of its own that forbids other
+keys refuses the jobs that requests have added, in a worker with this project or without: there, what adds jobs needs
+`OTEL_TRACEBATON_DISABLED_PATCHES=arq`.
 Checked with arq 0.26.1 and 0.28.0.
 """
 
@@ -15,6 +17,7 @@ from functools import update_wrapper
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
@@ -96,11 +99,11 @@ def replace(worker: Any) -> None:
         with between_runs("arq"):
             return await poll(self, *args, **kwargs)
 
-    connections.serialize_job = _serialize_with_trace(connections.serialize_job)  # type: ignore[attr-defined]
-    worker.deserialize_job_raw = _deserialize_and_begin(worker.deserialize_job_raw)
-    worker.serialize_result = update_wrapper(serialize_and_note, serialize_result)
-    worker.Worker.run_job = update_wrapper(run_traced, run_job)
-    worker.Worker._poll_iteration = update_wrapper(poll_without_spans, poll)  # noqa: SLF001
+    put(connections, "serialize_job", _serialize_with_trace(connections.serialize_job))
+    put(worker, "deserialize_job_raw", _deserialize_and_begin(worker.deserialize_job_raw))
+    put(worker, "serialize_result", update_wrapper(serialize_and_note, serialize_result))
+    put(worker.Worker, "run_job", update_wrapper(run_traced, run_job))
+    put(worker.Worker, "_poll_iteration", update_wrapper(poll_without_spans, poll))
 
 
 def _serialize_with_trace(serialize: Callable[..., bytes]) -> Callable[..., bytes]:

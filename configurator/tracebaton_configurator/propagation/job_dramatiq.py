@@ -12,6 +12,9 @@ from contextvars import ContextVar
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import propagate
+
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 # With these, an actor or a rate limiter asks for the message to come again later.
 _LATER = ("RateLimitExceeded", "Retry")
 _run: ContextVar[tuple[Incoming, str] | None] = ContextVar("tracebaton-dramatiq-run", default=None)
+# The options of the message that is being sent, and what they were: it is the application's, which may send it again.
+_sent: ContextVar[tuple[dict[str, Any], dict[str, Any]] | None] = ContextVar("tracebaton-dramatiq-sent", default=None)
 
 
 def replace(worker: Any) -> None:
@@ -32,12 +37,15 @@ def replace(worker: Any) -> None:
     consume: Callable[..., Any] = consumer_class.run
 
     def emit_before_with_trace(self: Any, signal: str, *args: Any, **kwargs: Any) -> Any:
+        result = emit_before(self, signal, *args, **kwargs)
         if signal == "enqueue" and args:
             with suppress(Exception):
                 _add_headers(args[0])
-        return emit_before(self, signal, *args, **kwargs)
+        return result
 
     def emit_after_and_note(self: Any, signal: str, *args: Any, **kwargs: Any) -> Any:
+        if signal == "enqueue":
+            _take_out()
         run = _run.get()
         if signal == "process_message" and run is not None:
             with suppress(Exception):
@@ -59,17 +67,32 @@ def replace(worker: Any) -> None:
         with between_runs("dramatiq"):
             return consume(self)
 
-    broker_class.emit_before = update_wrapper(emit_before_with_trace, emit_before)
-    broker_class.emit_after = update_wrapper(emit_after_and_note, emit_after)
-    consumer_class.run = update_wrapper(consume_without_spans, consume)
-    thread_class.process_message = update_wrapper(process_traced, process)
+    put(broker_class, "emit_before", update_wrapper(emit_before_with_trace, emit_before))
+    put(broker_class, "emit_after", update_wrapper(emit_after_and_note, emit_after))
+    put(consumer_class, "run", update_wrapper(consume_without_spans, consume))
+    put(thread_class, "process_message", update_wrapper(process_traced, process))
 
 
 def _add_headers(message: Any) -> None:
     """A message that is on its way already, tried again or held back until its time, belongs to what it did."""
+    _take_out()  # of one that could not be sent
     run = _run.get()
     if run is None or run[1] != message.message_id:
-        message.options.update(headers_for("dramatiq"))
+        headers = headers_for("dramatiq")
+        _sent.set((message.options, dict(message.options)))
+        message.options.update(headers)
+
+
+def _take_out() -> None:
+    sent = _sent.get()
+    if sent is not None:
+        _sent.set(None)
+        options, before = sent
+        for name in propagate.get_global_textmap().fields:
+            if name in before:
+                options[name] = before[name]
+            else:
+                options.pop(name, None)
 
 
 def _note(run: Incoming, error: BaseException | None) -> None:

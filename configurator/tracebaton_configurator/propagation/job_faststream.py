@@ -33,7 +33,7 @@ def replace(module: Any) -> None:
         init(self, *args, **kwargs)
         registry.apply("faststream", lambda: _switch_on(self))
 
-    broker_class.__init__ = update_wrapper(init_and_switch_on, init)
+    registry.put(broker_class, "__init__", update_wrapper(init_and_switch_on, init))
 
 
 def _switch_on(broker: Any) -> None:

@@ -13,10 +13,12 @@ import struct
 import sys
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import update_wrapper
 from pickle import BINUNICODE, POP
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, run_of
 
 if TYPE_CHECKING:
@@ -24,13 +26,21 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.propagation.incoming import Incoming
 
-# Attributes of a task object: with which headers it was added, its run, and whether that has begun.
-_HEADERS, _RUN, _BEGUN = "_tracebaton_headers", "_tracebaton_run", "_tracebaton_begun"
+# An attribute of a task object: with which headers it was added.
+_HEADERS = "_tracebaton_headers"
+# By the id of the task object: a task may ask for itself, and copy what it gets.
+_runs: dict[int, _HueyRun] = {}
 _FAILED = ("error", "timeout")
 _LENGTH = struct.Struct("<I")
 _START = 1 + _LENGTH.size
 # Those of the task that is being written or read in this thread or greenlet.
 _headers: ContextVar[dict[str, str] | None] = ContextVar("tracebaton-huey-headers", default=None)
+
+
+@dataclass
+class _HueyRun:
+    work: Incoming
+    has_begun: bool = False
 
 
 def replace(api: Any) -> bool:
@@ -40,13 +50,13 @@ def replace(api: Any) -> bool:
     if not all(hasattr(huey_class, name) for name in methods):
         return False
     for loops in (vars(consumer)["Worker"], vars(consumer)["Scheduler"]):
-        loops.loop = _without_spans(loops.loop)
-    serializer_class._serialize = _serialize(serializer_class._serialize)  # noqa: SLF001
-    serializer_class._deserialize = _deserialize(serializer_class._deserialize)  # noqa: SLF001
-    huey_class.serialize_task = _serialize_task(huey_class.serialize_task)
-    huey_class.deserialize_task = _deserialize_task(huey_class.deserialize_task)
-    huey_class._emit = _noting(huey_class._emit)  # noqa: SLF001
-    huey_class.execute = _traced(huey_class.execute)
+        put(loops, "loop", _without_spans(loops.loop))
+    put(serializer_class, "_serialize", _serialize(serializer_class._serialize))  # noqa: SLF001
+    put(serializer_class, "_deserialize", _deserialize(serializer_class._deserialize))  # noqa: SLF001
+    put(huey_class, "serialize_task", _serialize_task(huey_class.serialize_task))
+    put(huey_class, "deserialize_task", _deserialize_task(huey_class.deserialize_task))
+    put(huey_class, "_emit", _noting(huey_class._emit))  # noqa: SLF001
+    put(huey_class, "execute", _traced(huey_class.execute))
     return True
 
 
@@ -113,19 +123,18 @@ def _without_spans(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 def _traced(execute: Callable[..., Any]) -> Callable[..., Any]:
     def execute_traced(self: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
-        run = None if self.immediate else _run_of(self, task)
-        if run is None:
+        work = None if self.immediate else _run_of(self, task)
+        if work is None:
             return execute(self, task, *args, **kwargs)
-        setattr(task, _RUN, run)
+        run = _runs[id(task)] = _HueyRun(work)
         try:
-            with run:
+            with work:
                 done = execute(self, task, *args, **kwargs)
-                if _BEGUN not in vars(task):  # revoked, expired, or put off
-                    run.discard()
+                if not run.has_begun:  # revoked, expired, or put off
+                    work.discard()
                 return done
         finally:
-            vars(task).pop(_RUN, None)
-            vars(task).pop(_BEGUN, None)
+            _runs.pop(id(task), None)
 
     return update_wrapper(execute_traced, execute)
 
@@ -133,11 +142,11 @@ def _traced(execute: Callable[..., Any]) -> Callable[..., Any]:
 def _noting(emit: Callable[..., Any]) -> Callable[..., Any]:
     def emit_and_note(self: Any, signal: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
         with suppress(Exception):
-            run: Incoming | None = vars(task).get(_RUN)
+            run = _runs.get(id(task))
             if run is not None and signal == "executing":
-                setattr(task, _BEGUN, True)
+                run.has_begun = True
             elif run is not None and signal in _FAILED:
-                run.fail(sys.exc_info()[1])  # it is told where the exception is being handled
+                run.work.fail(sys.exc_info()[1])  # it is told where the exception is being handled
         return emit(self, signal, task, *args, **kwargs)
 
     return update_wrapper(emit_and_note, emit)

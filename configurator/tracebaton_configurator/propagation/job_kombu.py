@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import get_current_span
 
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import between_runs
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def replace(redis: Any) -> None:
         with _without_traces(), acquire(*args, **kwargs) as client:
             yield client
 
-    redis.Channel.conn_or_acquire = update_wrapper(conn_or_acquire, acquire)
-    redis.Channel.__init__ = _quiet(redis.Channel.__init__)  # a PING
-    redis.QoS.ack = _quiet(redis.QoS.ack)
+    put(redis.Channel, "conn_or_acquire", update_wrapper(conn_or_acquire, acquire))
+    put(redis.Channel, "__init__", _quiet(redis.Channel.__init__))  # a PING
+    put(redis.QoS, "ack", _quiet(redis.QoS.ack))
 
 
 def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:

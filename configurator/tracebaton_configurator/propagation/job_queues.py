@@ -45,7 +45,7 @@ _MODULES = {
     "faststream": ("faststream._internal.broker.broker", "faststream.broker.core.usecase"),
     "huey": ("huey.api",),
     "kombu": ("kombu.transport.redis",),
-    "rq": ("rq.worker",),
+    "rq": ("rq.worker", "rq_scheduler.scheduler"),
     "taskiq": ("taskiq.kicker", "taskiq.receiver.receiver"),
 }
 _OTHERS = {
@@ -113,10 +113,10 @@ def between_runs(name: str) -> Iterator[None]:
         context_api.detach(token)
 
 
-def headers_in(values: Mapping[Any, Any]) -> dict[str, str]:
-    """Those among `values`, whose names and values may be bytes."""
+def headers_in(values: Mapping[Any, Any], *more: str) -> dict[str, str]:
+    """Those among `values`, and `more`; names and values may be bytes."""
     headers = {}
-    for name in propagate.get_global_textmap().fields:
+    for name in (*propagate.get_global_textmap().fields, *more):
         value = values.get(name, values.get(name.encode()))
         if isinstance(value, bytes):
             value = value.decode("latin-1")

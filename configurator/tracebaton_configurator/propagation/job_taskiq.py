@@ -13,6 +13,7 @@ from copy import copy
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.job_queues import between_runs, headers_for, headers_in, is_left, run_of
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ _runs: ContextVar[list[Incoming] | None] = ContextVar("tracebaton-taskiq-runs", 
 def replace(module: Any) -> bool:
     """Called for each of the modules."""
     if module.__name__ == "taskiq.kicker":
-        module.AsyncKicker.kiq = _with_trace(module.AsyncKicker.kiq)
+        put(module.AsyncKicker, "kiq", _with_trace(module.AsyncKicker.kiq))
         return True
     receiver = module.Receiver
-    receiver.callback, receiver.run_task = _ending(receiver.callback), _traced(receiver.run_task)
-    receiver.prefetcher = _without_spans(receiver.prefetcher)
+    put(receiver, "callback", _ending(receiver.callback))
+    put(receiver, "run_task", _traced(receiver.run_task))
+    put(receiver, "prefetcher", _without_spans(receiver.prefetcher))
     return True
 
 

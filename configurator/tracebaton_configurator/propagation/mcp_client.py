@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, 
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation import mcp_calls, mcp_server
 from tracebaton_configurator.propagation.incoming import NOWHERE, Surroundings, trace_headers, tracer
 from tracebaton_configurator.propagation.mcp_stdio import opened_nowhere
@@ -53,9 +54,9 @@ def patch_session(module: ModuleType) -> None:
         with NOWHERE.entered():
             await receive_loop(self)
 
-    session.__init__ = make_with_stream
-    session.send_request = send
-    session._receive_loop = receive  # noqa: SLF001
+    put(session, "__init__", make_with_stream)
+    put(session, "send_request", send)
+    put(session, "_receive_loop", receive)
 
 
 def patch_dispatcher(module: ModuleType) -> None:
@@ -70,7 +71,7 @@ def patch_dispatcher(module: ModuleType) -> None:
             opts = {**opts, "on_progress": _as_here(callback)}
         return await send_request(self, method, params, opts, **kwargs)
 
-    dispatcher.send_raw_request = send
+    put(dispatcher, "send_raw_request", send)
 
 
 def patch_callbacks(module: ModuleType) -> bool:
@@ -89,7 +90,7 @@ def patch_callbacks(module: ModuleType) -> bool:
                 mcp_server.watch(responder, work)
                 return await received(self, responder)
 
-        session._received_request = receive  # noqa: SLF001
+        put(session, "_received_request", receive)
     elif on_request is not None:
 
         @wraps(on_request)
@@ -104,7 +105,7 @@ def patch_callbacks(module: ModuleType) -> bool:
                     mcp_calls.note_outcome(work, error)
                     raise
 
-        session._on_request = receive_2  # noqa: SLF001
+        put(session, "_on_request", receive_2)
     return received is not None or on_request is not None
 
 
@@ -119,16 +120,16 @@ def patch_streamable_http(module: ModuleType) -> None:
         with NOWHERE.entered():
             await get(self, *args, **kwargs)
 
-    transport.handle_get_stream = listen
+    put(transport, "handle_get_stream", listen)
     for name, post in posts.items():
-        setattr(transport, name, _as_sent(post))
+        put(transport, name, _as_sent(post))
 
 
 def patch_sse(module: ModuleType) -> None:
     """The same for the older transport, whose writing task makes its POSTs itself; in 2.x, each in its own context."""
-    module.sse_client = opened_nowhere(module.sse_client)  # type: ignore[attr-defined]
+    put(module, "sse_client", opened_nowhere(module.sse_client))
     if not hasattr(module, "create_context_streams"):
-        module.anyio = _AnyioOfSse(module.anyio)  # type: ignore[attr-defined]
+        put(module, "anyio", _AnyioOfSse(module.anyio))
 
 
 class _Sending:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind, get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation import mcp_calls
 from tracebaton_configurator.propagation.incoming import NOWHERE, Incoming, Surroundings, context_of
 
@@ -57,9 +58,9 @@ def patch_server(module: ModuleType) -> bool:
         with (Surroundings.current() if stateless else NOWHERE).entered():
             await original_run(self, *args, **kwargs)
 
-    metadata_class.__init__ = make_with_surroundings
-    server._handle_message = handle_message  # noqa: SLF001
-    server.run = run
+    put(metadata_class, "__init__", make_with_surroundings)
+    put(server, "_handle_message", handle_message)
+    put(server, "run", run)
     return True
 
 
@@ -103,7 +104,7 @@ def _patch_call(middleware: Any, *, makes_span: bool) -> None:
             mcp_calls.note_outcome(work, result)
             return result
 
-    middleware.__call__ = call
+    put(middleware, "__call__", call)
 
 
 def _arrived(server: Any, message: Any) -> Incoming | None:

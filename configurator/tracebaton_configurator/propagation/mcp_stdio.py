@@ -18,6 +18,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.incoming import NOWHERE
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def patch_stdio(module: ModuleType, environ: Mapping[str, str]) -> None:
             report_error("An MCP server could not be started traced", error)
         return opened(server, *args, **kwargs)
 
-    module.stdio_client = stdio_client  # type: ignore[attr-defined]
+    put(module, "stdio_client", stdio_client)
 
 
 def _with_tracing(server: Any, environ: Mapping[str, str]) -> Any:

@@ -22,6 +22,7 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 
+from tracebaton_configurator.patching.registry import wrap
 from tracebaton_configurator.propagation.outgoing import TracedClient
 from tracebaton_configurator.propagation.redirects import HOPS, take_out, take_out_if_excluded, watch_hops
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
@@ -154,8 +155,6 @@ def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
 
 
 def serve_transports(httpx: ModuleType) -> None:
-    from wrapt import wrap_function_wrapper
-
     client = TracedClient("httpx")
     # Upstream's instrumentation is in these, or there is no network: an application in the same process would find
     # itself below a call that suppresses the spans of its own requests.
@@ -217,8 +216,8 @@ def serve_transports(httpx: ModuleType) -> None:
         outgoing.end()
         return response
 
-    wrap_function_wrapper(httpx, "Client._send_single_request", send)
-    wrap_function_wrapper(httpx, "AsyncClient._send_single_request", send_async)
+    wrap(httpx, "Client._send_single_request", send)
+    wrap(httpx, "AsyncClient._send_single_request", send_async)
 
 
 def serve_websockets(client: ModuleType) -> None:

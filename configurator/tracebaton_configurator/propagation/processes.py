@@ -18,7 +18,7 @@ from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.patching.frames import hide
-from tracebaton_configurator.patching.registry import apply_on_import
+from tracebaton_configurator.patching.registry import apply_on_import, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,8 +88,8 @@ def _patch_spawn(spawn: Any) -> None:
         if headers:
             TRACING.come_up()
 
-    spawn.get_preparation_data = update_wrapper(get_with_context, get)
-    spawn.prepare = update_wrapper(prepare_in_context, prepare)
+    put(spawn, "get_preparation_data", update_wrapper(get_with_context, get))
+    put(spawn, "prepare", update_wrapper(prepare_in_context, prepare))
 
 
 def _patch_start() -> None:
@@ -112,7 +112,7 @@ def _patch_start() -> None:
             hide(error)
             raise
 
-    process.BaseProcess.start = update_wrapper(start_in_context, start)  # type: ignore[method-assign]
+    put(process.BaseProcess, "start", update_wrapper(start_in_context, start))
 
 
 class _Arguments(dict):  # type: ignore[type-arg]
@@ -151,10 +151,10 @@ def _patch_executor(process: Any) -> None:
         result_init(self, *args, **kwargs)
         _enter(None)
 
-    process._WorkItem.__init__ = update_wrapper(make_work, work_init)  # noqa: SLF001
-    process._CallItem.__init__ = update_wrapper(make_call, call_init)  # noqa: SLF001
-    process._CallItem.__setstate__ = receive  # noqa: SLF001
-    process._ResultItem.__init__ = update_wrapper(make_result, result_init)  # noqa: SLF001
+    put(process._WorkItem, "__init__", update_wrapper(make_work, work_init))  # noqa: SLF001
+    put(process._CallItem, "__init__", update_wrapper(make_call, call_init))  # noqa: SLF001
+    put(process._CallItem, "__setstate__", receive)  # noqa: SLF001
+    put(process._ResultItem, "__init__", update_wrapper(make_result, result_init))  # noqa: SLF001
 
 
 def _enter(headers: Any) -> None:
@@ -167,14 +167,14 @@ def _patch_pool(pool: Any) -> None:
     """`multiprocessing.Pool`, and `ThreadPool`: a function is given on as a `partial` of it, which has the headers."""
     for name in ("apply_async", "_map_async", "imap", "imap_unordered"):
         original = getattr(pool.Pool, name)
-        setattr(pool.Pool, name, update_wrapper(_with_context(original), original))
-    _patch_start()
+        put(pool.Pool, name, update_wrapper(_with_context(original), original))
     work = pool.worker
+    _patch_start()
 
     def worker(inqueue: Any, outqueue: Any, *args: Any, **kwargs: Any) -> Any:
         return work(_Items(inqueue), _Results(outqueue), *args, **kwargs)
 
-    pool.worker = update_wrapper(worker, work)
+    put(pool, "worker", update_wrapper(worker, work))
 
 
 class _Carrying(partial):  # type: ignore[type-arg]

@@ -23,6 +23,7 @@ from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.patching.registry import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +112,7 @@ def watch_aiohttp(instrumentation: Any) -> None:
         config.on_request_redirect.append(_before_redirect)
         return config
 
-    instrumentation.create_trace_config = create_trace_config
+    put(instrumentation, "create_trace_config", create_trace_config)
 
 
 def take_out_if_excluded(params: Any, excluded: ExcludeList, pairs: Pairs) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply, apply_on_import
+from tracebaton_configurator.patching.registry import apply, apply_on_import, put, wrap
 from tracebaton_configurator.propagation.incoming import trace_headers
 from tracebaton_configurator.propagation.redis_messages_current import Message, any_open, end_all, let_go
 from tracebaton_configurator.propagation.redis_messages_streams import (
@@ -130,7 +130,7 @@ def _replace(kinds: Collection[str]) -> bool:
     if not any("XREADGROUP" in table and "XAUTOCLAIM" in tables[0] for table in tables):
         return False
     for owner, name, pack in found:
-        setattr(owner, name, _packing(pack, kinds))
+        put(owner, name, _packing(pack, kinds))
     for name in (*(_STREAMS if "streams" in kinds else ()), *(_LISTS if "lists" in kinds else ())):
         tables[0].setdefault(name, _as_it_is)
         for table in tables:
@@ -138,8 +138,8 @@ def _replace(kinds: Collection[str]) -> bool:
                 table[name] = _parsing(name, table[name])
     if "pubsub" in kinds:
         for owner, (parse, handle), make in zip(of_pubsub, handlers, (_handling, _handling_async), strict=True):
-            owner.parse_response = _receiving(parse)
-            owner.handle_message = make(handle)
+            put(owner, "parse_response", _receiving(parse))
+            put(owner, "handle_message", make(handle))
     return True
 
 
@@ -336,14 +336,17 @@ def _replace_factories() -> bool:
     make_async = getattr(upstream, "_async_traced_execute_factory", None)
     if make is None or make_async is None:
         return False
-    upstream._traced_execute_factory = lambda *options, **more: _commanding(make(*options, **more))  # noqa: SLF001
-    upstream._async_traced_execute_factory = lambda *options, **more: _commanding_async(make_async(*options, **more))  # noqa: SLF001
+    put(upstream, "_traced_execute_factory", lambda *options, **more: _commanding(make(*options, **more)))
+    put(
+        upstream,
+        "_async_traced_execute_factory",
+        lambda *options, **more: _commanding_async(make_async(*options, **more)),
+    )
     return True
 
 
 def _replace_commands(_: ModuleType) -> None:
     """Where nobody else stands before the commands."""
-    from wrapt import wrap_function_wrapper
 
     def as_called(call: Callable[..., Any], _: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
         return call(*args, **kwargs)
@@ -354,7 +357,7 @@ def _replace_commands(_: ModuleType) -> None:
         ("redis.asyncio.client", "Redis", _commanding_async),
         ("redis.asyncio.cluster", "RedisCluster", _commanding_async),
     ):
-        wrap_function_wrapper(import_module(module), f"{name}.execute_command", make(as_called))
+        wrap(import_module(module), f"{name}.execute_command", make(as_called))
 
 
 def _commanding(traced: Callable[..., Any]) -> Callable[..., Any]:

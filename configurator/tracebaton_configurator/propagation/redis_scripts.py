@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply
+from tracebaton_configurator.patching.registry import apply, put
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,8 +86,8 @@ def _replace_factories() -> bool:
 
         return execute
 
-    upstream._traced_execute_factory = factory  # noqa: SLF001
-    upstream._async_traced_execute_factory = async_factory  # noqa: SLF001
+    put(upstream, "_traced_execute_factory", factory)
+    put(upstream, "_async_traced_execute_factory", async_factory)
     return True
 
 

@@ -110,7 +110,7 @@ def _replace_start(threading: ModuleType) -> bool:
         else:
             _start_in(carried, start, self)
 
-    thread_class.start = update_wrapper(start_in_context, start)
+    registry.put(thread_class, "start", update_wrapper(start_in_context, start))
     _undo.append(lambda: _put_back(thread_class, "start", start_in_context, start))
     return True
 
@@ -204,8 +204,8 @@ def _replace_work_item(module: ModuleType) -> bool:
             _detach(tokens)
             del self  # or an exception, which has this frame, would be part of a circle
 
-    item_class.__init__ = update_wrapper(make_with_context, make)
-    item_class.run = update_wrapper(run_in_context, run)
+    registry.put(item_class, "__init__", update_wrapper(make_with_context, make))
+    registry.put(item_class, "run", update_wrapper(run_in_context, run))
     _undo.append(lambda: _put_back(item_class, "__init__", make_with_context, make))
     _undo.append(lambda: _put_back(item_class, "run", run_in_context, run))
     return True

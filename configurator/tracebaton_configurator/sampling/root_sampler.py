@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ from tracebaton_configurator.sampling.threshold import randomness_of, th_value
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
+    from types import FrameType
 
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from tracebaton_configurator.sampling.rule_set import RuleSet
 
 EMPTY_STATE = TraceState()
+_REDIS = ("redis", "valkey")
+# From here to whoever begins the span: this package's and the SDK's, and a context manager's.
+_FRAMES = 16
 
 
 class RootSampler(Protocol):
@@ -78,7 +83,8 @@ class RuleRootSampler:
             method, path = _request_of(name, attributes)
             counter = self.rule_set.request(method, path)[0] if method else self.rule_set.call(path)
         else:
-            counter = self.rule_set.span(kind.name if kind is not None else "INTERNAL", name, _url_of(attributes))
+            kind_name = kind.name if kind is not None else "INTERNAL"
+            counter = self.rule_set.span(kind_name, name, _url_of(attributes), lambda: _is_redis(attributes))
         state = _decide(counter, trace_id)
         if state is None:
             return SamplingResult(Decision.DROP)
@@ -130,6 +136,26 @@ def _url_of(attributes: Attributes) -> str:
     """That of a call over HTTP, in either semantic convention; empty where it is none."""
     found = attributes or {}
     return str(found.get("url.full") or found.get("http.url") or "")
+
+
+def _is_redis(attributes: Attributes) -> bool:
+    """By its attributes, in either semantic convention, or because Redis' instrumentation begins it.
+
+    That adds its attributes to a span that has begun and is recorded, which is too late here
+    (opentelemetry-instrumentation-redis 0.63b0 to 0.66b2).
+    """
+    found = attributes or {}
+    system = found.get("db.system.name") or found.get("db.system")
+    if system is not None:
+        return system in _REDIS
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    for _ in range(_FRAMES):
+        if frame is None:
+            break
+        if frame.f_globals.get("__name__") == "opentelemetry.instrumentation.redis":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _request_of(name: str, attributes: Attributes) -> tuple[str, str]:

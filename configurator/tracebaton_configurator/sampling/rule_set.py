@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 from tracebaton_configurator.sampling.app_routes import templates
 from tracebaton_configurator.sampling.rate_counter import RateCounter, RateCounters
 from tracebaton_configurator.sampling.routes import METHODS, Routes, template_of
-from tracebaton_configurator.sampling.rules import Rate, Rule, is_left_out, paths_of, rule_for
+from tracebaton_configurator.sampling.rules import Rate, Rule, may_be_left_out, paths_of, rule_for
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
 _PATHS_KEPT = 4096
 _LONGEST_PATH_KEPT = 256
@@ -84,13 +84,14 @@ class RuleSet:
         """The counter of a SERVER span that is no HTTP request; `path` is its name behind a slash."""
         return self._counters.get(rule_for(self.rules, "", path, ""), f"SERVER {path}")
 
-    def span(self, kind: str, name: str, url: str = "") -> RateCounter:
+    def span(self, kind: str, name: str, url: str = "", is_redis: Callable[[], bool] = lambda: False) -> RateCounter:
         """The counter of a span that has no parent and is no request: `kind` is `CLIENT`, `INTERNAL` and so on.
 
-        `url` is that of a call over HTTP, whose name is but its method: these are counted for each host.
+        `url` is that of a call over HTTP, whose name is but its method: these are counted for each host. `is_redis` is
+        asked where the name is that of a Redis command that waits.
         """
         url = url.partition("?")[0]
         rule = next(rule for rule in self.rules if rule.matches_span(kind, name, url))
-        if is_left_out(rule, kind, name):
+        if may_be_left_out(rule, kind, name) and is_redis():
             rule = _WAITING
         return self._counters.get(rule, f"{kind} {name} {'/'.join(url.split('/', 3)[:3])}")

@@ -146,8 +146,8 @@ def rule_for(rules: Iterable[Rule], method: str, path: str, root_path: str = "")
     return next(rule for rule in rules if any(rule.matches_request(method, one) for one in paths))
 
 
-def is_left_out(rule: Rule, kind: str, name: str) -> bool:
-    """Whether the rule, which matches the span, is for all spans, and this is one of a Redis command that waits."""
+def may_be_left_out(rule: Rule, kind: str, name: str) -> bool:
+    """Whether the rule, which matches the span, is for all spans, and this is named as a Redis command that waits."""
     return kind == "CLIENT" and rule.pattern == "*" and name.upper() in _WAITING_COMMANDS
 
 

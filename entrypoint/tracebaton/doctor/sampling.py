@@ -11,7 +11,7 @@ from tracebaton_configurator.sampling.rules import (
     Rule,
     RuleError,
     effective_rules,
-    is_left_out,
+    may_be_left_out,
     parse_rules,
     rule_for,
 )
@@ -116,7 +116,7 @@ def _explained(request: str, rules: Sequence[Rule], own: int, root_path: str) ->
         )
     if word in KINDS:
         rule = next(rule for rule in rules if rule.matches_span(word, rest))
-        if is_left_out(rule, word, rest):
+        if may_be_left_out(rule, word, rest):
             return ok(f"{word} {rest}: none without a parent, as no rule names a Redis command that waits")
     else:
         rule = rule_for(rules, word, rest.partition("?")[0], root_path)

@@ -15,7 +15,7 @@ from tracebaton_configurator.patching import registry
 from tracebaton_configurator.patching.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,48 @@ def test_one_that_raises_declines(declined: list[str]) -> None:
 def test_one_that_finds_nothing_declines() -> None:
     assert not registry.apply("httpx", lambda: False)
     assert registry.outcome("httpx").reason.endswith("is not there")
+
+
+class Base:
+    do = "theirs"
+
+    @staticmethod
+    def make() -> str:
+        return "theirs"
+
+
+class Library(Base):
+    @staticmethod
+    def make() -> str:
+        return "theirs, too"
+
+
+@pytest.mark.parametrize("end", [lambda: False, lambda: 1 // 0])
+def test_one_that_declines_half_way_leaves_nothing(end: Callable[[], object]) -> None:
+    before, done = dict(vars(Library)), []
+
+    def replace() -> object:
+        registry.put(Library, "do", "ours")
+        registry.put(Library, "make", lambda _: "ours")
+        registry.put(Library, "make", lambda _: "ours again")
+        registry.put(Library, "more", "ours")
+        registry.undo_with(lambda: done.append("undone"))
+        assert registry.apply("httpx-client", lambda: registry.put(Base, "also", "ours"))
+        return end()
+
+    try:
+        assert not registry.apply("httpx", replace)
+        assert dict(vars(Library)) == before
+        assert done == ["undone"]
+        assert vars(Base)["also"] == "ours"  # of another, which has been applied
+    finally:
+        del Base.also  # type: ignore[attr-defined]
+
+
+def test_one_that_fits_keeps_what_it_has_put() -> None:
+    library = SimpleNamespace(do="theirs")
+    assert registry.apply("httpx", lambda: registry.put(library, "do", "ours"))
+    assert library.do == "ours"
 
 
 def test_one_that_is_not_wanted() -> None:

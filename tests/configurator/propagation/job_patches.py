@@ -7,13 +7,16 @@ Run by tests/e2e/edges/test_job_queues.py in an environment that has them.
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import importlib
 import json
 import pickle
 import sys
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from threading import Event
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +55,7 @@ from dramatiq.brokers.stub import StubBroker  # noqa: E402
 from huey import MemoryHuey  # noqa: E402
 from huey.registry import Message  # noqa: E402
 from huey.serializer import Serializer, SignedSerializer  # noqa: E402
+from rq_scheduler import Scheduler  # noqa: E402
 
 
 @contextmanager
@@ -63,6 +67,40 @@ def in_a_request() -> Iterator[dict[str, str]]:
 def test_every_patch_is_applied() -> None:
     here = ("apscheduler", "arq", "dramatiq", "huey", "rq")
     assert {name: registry.outcome(name) for name in here} == dict.fromkeys(here, ("applied", ""))
+
+
+# By patch: a part of the library that it needs, and the module that it is applied for.
+NEEDED = {
+    "apscheduler": ("apscheduler.job", "Job.__setstate__"),
+    "arq": ("arq.worker", "Worker._poll_iteration"),
+    "dramatiq": ("dramatiq.worker", "_WorkerThread.process_message"),
+    "huey": ("huey.api", "Huey.execute"),
+    "rq": ("rq.worker", "handle_exception"),
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_patch_that_declines_leaves_the_library_as_it_was(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_outcomes", {})
+    module_name, needed = NEEDED[name]
+    module: Any = sys.modules[module_name]
+    if name == "rq":
+        owner = getattr(module, "BaseWorker", module.Worker)
+        needed = f"{(owner if needed in vars(owner) else module.Worker).__name__}.{needed}"
+    monkeypatch.delattr(f"{module_name}.{needed}")
+
+    def state() -> dict[tuple[str, str], object]:
+        modules = {key: one for key, one in sys.modules.items() if key.partition(".")[0] == name}
+        owners = {f"{key}.{word}": one for key, of in modules.items() for word, one in vars(of).items()}
+        classes = {key: one for key, one in owners.items() if isinstance(one, type)}
+        return {(key, word): one for key, of in {**modules, **classes}.items() for word, one in vars(of).items()}
+
+    before = state()
+    replace = importlib.import_module(f"tracebaton_configurator.propagation.job_{name}").replace
+    assert not registry.apply(name, lambda: replace(module))
+    after = state()
+    assert [key for key in before if after.get(key) is not before[key] and not key[1].startswith("__")] == []
+    assert before.keys() == after.keys()
 
 
 class TestArq:
@@ -120,25 +158,73 @@ class TestRq:
             )
         assert headers.items() <= there.to_dict().items()
 
+    def test_a_job_whose_id_was_used_before_has_nothing_of_that(self, traced: MakeTraced) -> None:
+        """Its hash is written over the one that there is: `HSET`."""
+        made = traced()
+        with in_a_request():
+            stored = self.make().to_dict()
+        stored |= self.make().to_dict()
+        span = self.run(made, self.restored(stored))
+        assert (span.parent, span.links) == (None, ())
+
     def test_a_job_of_another_producer_stays_one(self, traced: MakeTraced) -> None:
         traced()
-        saved = self.make().to_dict()
-        assert "traceparent" not in saved
+        saved = {name: value for name, value in self.make().to_dict().items() if name not in HEADERS}
         there: Any = Job("there", connection=object())
         there.restore({name: value.encode() if isinstance(value, str) else value for name, value in saved.items()})
         with in_a_request():
             assert "traceparent" not in there.to_dict()
 
-    def test_a_job_that_repeats_is_linked(self, traced: MakeTraced) -> None:
-        made = traced()
-        job = self.make()
-        job.origin, job.repeats_left, job._tracebaton_headers = "default", 3, HEADERS
+    def run(self, made: Any, job: Any) -> Any:
+        job.origin = "default"
         perform: Any = rq.worker.Worker.perform_job
         with pytest.raises((AttributeError, TypeError)):
             perform(None, job, None, None)  # without a worker
-        (span,) = made.spans()
+        (span,) = (span for span in made.spans() if span.name == "process default")
+        return span
+
+    def test_a_job_that_repeats_is_linked(self, traced: MakeTraced) -> None:
+        made = traced()
+        job = self.make()
+        job.repeats_left, job._tracebaton_headers = 3, HEADERS
+        span = self.run(made, job)
         assert span.parent is None
         assert [f"{link.context.trace_id:032x}" for link in span.links] == [TRACE]
+
+    def restored(self, saved: dict[str, Any]) -> Any:
+        there: Any = Job("there", connection=object())
+        there.restore(
+            {name.encode(): value.encode() if isinstance(value, str) else value for name, value in saved.items()}
+        )
+        return there
+
+    @pytest.mark.parametrize("meta", [{"interval": 5}, {"cron_string": "* * * * *"}])
+    def test_what_an_application_calls_by_these_names_is_its_own(self, traced: MakeTraced, meta: Any) -> None:
+        made = traced()
+        with in_a_request() as headers:
+            job = self.restored(Job.create("os.getcwd", connection=object(), meta=meta).to_dict())
+        assert job.meta == meta
+        assert f"{self.run(made, job).parent.span_id:016x}" == headers["traceparent"][36:52]
+
+    @pytest.mark.parametrize("kind", ["interval", "cron", "once"])
+    def test_a_job_that_rq_scheduler_repeats_is_linked(self, traced: MakeTraced, kind: str) -> None:
+        made, saved = traced(), {}
+        connection: Any = SimpleNamespace(
+            hset=lambda _, mapping: saved.update(mapping), zadd=lambda *_: 1, info=lambda _: {"redis_version": "7.0.0"}
+        )
+        scheduler = Scheduler(connection=connection)
+        with in_a_request() as headers:
+            if kind == "cron":
+                scheduler.cron("* * * * *", "os.getcwd")
+            else:
+                scheduler.schedule(datetime.now(timezone.utc), "os.getcwd", interval=5 if kind == "interval" else None)
+        span = self.run(made, self.restored(saved))
+        sender = headers["traceparent"][36:52]
+        if kind == "once":
+            assert f"{span.parent.span_id:016x}" == sender
+        else:
+            assert span.parent is None
+            assert [f"{link.context.span_id:016x}" for link in span.links] == [sender]
 
 
 class TestDramatiq:
@@ -178,6 +264,31 @@ class TestDramatiq:
 
         self.run(broker, later)
         assert made.spans() == []
+
+    def test_a_message_that_is_sent_twice_is_two(self, traced: MakeTraced, broker: Any) -> None:
+        traced()
+        actor = dramatiq.actor(lambda: None, broker=broker, actor_name="act")
+        message = actor.message_with_options(baggage="mine")
+        sent = broker.queues["default"]
+        with in_a_request() as headers:
+            broker.enqueue(message)
+        assert message.options == {"baggage": "mine"}
+        broker.enqueue(message)
+        first, second = (dramatiq.Message.decode(sent.get()).options for _ in range(2))
+        assert headers.items() <= first.items()
+        assert second == {"baggage": "mine"}
+
+    def test_neither_has_one_that_could_not_be_sent(
+        self, traced: MakeTraced, broker: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        traced()
+        message = dramatiq.actor(lambda: None, broker=broker, actor_name="act").message()
+        with in_a_request(), monkeypatch.context() as patch:
+            patch.setattr(type(message), "encode", lambda _: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                broker.enqueue(message)
+        broker.enqueue(message)
+        assert "traceparent" not in dramatiq.Message.decode(broker.queues["default"].get()).options
 
     def test_an_option_that_is_no_trace_context_stays(self, traced: MakeTraced, broker: Any) -> None:
         made, found = traced(), []
@@ -263,6 +374,17 @@ class TestHuey:
         parents = [f"{span.parent.span_id:016x}" for span in runs]
         assert parents == [request, request, f"{runs[1].context.span_id:016x}"]
         assert [span.status.status_code for span in runs] == [StatusCode.ERROR, StatusCode.UNSET, StatusCode.UNSET]
+
+    def test_a_task_can_be_copied_while_it_runs(self, traced: MakeTraced) -> None:
+        traced()
+        queue, copies = MemoryHuey(), []
+
+        def look(task: Any = None) -> None:
+            copies.append(copy.deepcopy(task))
+
+        queue.task(context=True, name="h")(look)()
+        queue.execute(queue.dequeue())
+        assert len(copies) == 1
 
     def test_one_that_is_not_run_leaves_no_span(self, traced: MakeTraced) -> None:
         made = traced()
@@ -353,8 +475,6 @@ class TestApscheduler:
 
     @pytest.mark.parametrize("kind", ["run_job", "run_coroutine_job"])
     def test_a_run_that_was_missed_leaves_no_span(self, traced: MakeTraced, kind: str) -> None:
-        from datetime import datetime, timedelta, timezone
-
         from apscheduler.executors import asyncio as executors
 
         made = traced()

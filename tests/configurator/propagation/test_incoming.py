@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from contextlib import contextmanager
 from contextvars import copy_context
 from types import SimpleNamespace
@@ -80,6 +83,23 @@ def test_one_that_fails_is_kept_with_the_ids_that_it_had(traced: MakeTraced) -> 
     ids = remembered_ids(error)
     assert ids is not None
     assert ids.trace_id == TRACE
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("rules", ["*=0", "*=1"])
+def test_its_exception_can_be_read_where_none_of_this_is_installed(
+    traced: MakeTraced, rules: str, protocol: int
+) -> None:
+    """By whoever asks a job queue for its result."""
+    traced(rules)
+    error = ValueError("no such order")
+    with pytest.raises(ValueError, match="order"), Incoming("run job"):
+        raise error
+    assert remembered_ids(error) is not None
+    read = "import pickle, sys; print(repr(pickle.load(sys.stdin.buffer)), 'tracebaton_configurator' in sys.modules)"
+    plain = [sys.executable, "-I", "-S", "-c", read]
+    done = subprocess.run(plain, input=pickle.dumps(error, protocol), capture_output=True, check=False)
+    assert done.stdout.split(b"\n")[0] == b"ValueError('no such order') False", done.stderr
 
 
 @pytest.mark.parametrize("recorded", [True, False])

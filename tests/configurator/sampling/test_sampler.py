@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+import redis
+import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as some
 from opentelemetry.context import Context
+from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision
 from opentelemetry.trace import (
@@ -99,6 +105,43 @@ class TestRoots:
 
     def test_the_description_says_the_rules(self) -> None:
         assert sampler("POST /chat=1").get_description().startswith("tracebaton{POST /chat=1, GET /health*=0")
+
+
+class TestRedis:
+    """What waits without end is told by its name, where it is Redis'."""
+
+    def is_recorded(self, attributes: dict[str, Any] | None = None) -> bool:
+        tracer = TracerProvider(sampler=sampler("*=1"), shutdown_on_exit=False).get_tracer("tests")
+        span = tracer.start_span("wait", kind=SpanKind.CLIENT, attributes=attributes)
+        return span.is_recording()
+
+    def test_it_is_told_by_its_attributes(self) -> None:
+        assert not self.is_recorded({"db.system": "redis"})
+        assert not self.is_recorded({"db.system.name": "redis"})
+        assert self.is_recorded({"db.system": "postgresql"})
+        assert self.is_recorded()
+
+    @pytest.mark.parametrize("kind", ["sync", "async", "pipeline"])
+    def test_or_by_its_instrumentation_which_gives_none(self, kind: str) -> None:
+        def send(command: str) -> object:
+            if kind == "async":
+                return asyncio.run(redis.asyncio.Redis(host="127.0.0.1", port=1).execute_command(command, "a"))
+            client = redis.Redis(host="127.0.0.1", port=1)
+            if kind == "sync":
+                return client.execute_command(command, "a")  # type: ignore[no-untyped-call]
+            return client.pipeline().execute_command(command, "a").execute()  # type: ignore[no-untyped-call]
+
+        provider, memory = TracerProvider(sampler=sampler("*=1"), shutdown_on_exit=False), InMemorySpanExporter()
+        provider.add_span_processor(SimpleSpanProcessor(memory))
+        instrumentor = RedisInstrumentor()  # type: ignore[no-untyped-call]
+        instrumentor.instrument(tracer_provider=provider)
+        try:
+            for command in ("PING", "GET"):
+                with pytest.raises(redis.ConnectionError):
+                    send(command)
+        finally:
+            instrumentor.uninstrument()
+        assert [span.name for span in memory.get_finished_spans()] == ["GET"]
 
 
 class TestNeverRaises:

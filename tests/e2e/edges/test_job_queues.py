@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from edge_services import Edge
     from processes import Child
 
-NEWEST = "arq==0.28.0 rq==3.0.0 dramatiq[redis]==2.2.1 huey==3.5.4 apscheduler==3.11.3"
-OLDEST = "arq==0.26.1 rq==1.16.2 dramatiq[redis]==1.17.0 huey==2.5.1 apscheduler==3.10.4 setuptools<80"
+NEWEST = "arq==0.28.0 rq==3.0.0 dramatiq[redis]==2.2.1 huey==3.5.4 apscheduler==3.11.3 rq-scheduler==0.14.0"
+OLDEST = (
+    "arq==0.26.1 rq==1.16.2 dramatiq[redis]==1.17.0 huey==2.5.1 apscheduler==3.10.4 rq-scheduler==0.13.1 setuptools<80"
+)
 
 
 class Queue(NamedTuple):
