@@ -30,7 +30,7 @@ from harness import redis_server
 from processes import HOST, Port, wait_for
 
 from tracebaton_configurator.logs.ids import current_ids
-from tracebaton_configurator.propagation import redis_messages, redis_messages_current, threads
+from tracebaton_configurator.propagation import redis_messages, redis_messages_current, redis_scripts, threads
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
 from tracebaton_configurator.propagation.job_queues import between_runs, run_of
 from tracebaton_configurator.propagation.redis_messages_streams import Messages
@@ -113,6 +113,7 @@ def messages(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         made = traced(rules)
         assert redis_messages._replace(kinds)
         assert redis_messages._replace_factories()
+        assert redis_scripts._replace_factories()  # as in any process
         instrumentor.instrument(tracer_provider=made.provider)
         made.consumed = lambda: [span for span in made.spans() if span.kind is SpanKind.CONSUMER]
         return made
