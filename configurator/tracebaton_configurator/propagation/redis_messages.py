@@ -31,16 +31,17 @@ from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply, apply_on_import
 from tracebaton_configurator.propagation.incoming import trace_headers
 from tracebaton_configurator.propagation.redis_messages_current import Message, any_open, end_all, let_go
+from tracebaton_configurator.propagation.redis_messages_lists import TakenOutOfLists, removing, removing_async
 from tracebaton_configurator.propagation.redis_messages_streams import (
     Messages,
     handed_out,
     only_taken_out,
     with_fields,
 )
-from tracebaton_configurator.propagation.redis_messages_text import TakenOut, TakenOutOfLists, put_into, take_out
+from tracebaton_configurator.propagation.redis_messages_text import TakenOut, put_into, take_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from contextvars import Token
     from types import ModuleType
 
@@ -420,7 +421,7 @@ def _commanding(traced: Callable[..., Any]) -> Callable[..., Any]:
         command = _Command(args)
         command.let_go()
         with command:
-            return traced(_removing(call, args) if command.name == "LREM" else call, instance, args, kwargs)
+            return traced(removing(_in_lists, call, args) if command.name == "LREM" else call, instance, args, kwargs)
 
     return execute
 
@@ -434,63 +435,6 @@ def _commanding_async(traced: Callable[..., Any]) -> Callable[..., Any]:
         command = _Command(args)
         # Here and not in `run`, which is a task of its own if somebody waits for several.
         command.let_go()
-        return run(command, _removing_async(call, args) if command.name == "LREM" else call, instance, kwargs)
+        return run(command, removing_async(_in_lists, call, args) if command.name == "LREM" else call, instance, kwargs)
 
     return execute
-
-
-class _Removals:
-    """LREM for each way in which the value may have been pushed, until `removed` is as many as it should be."""
-
-    def __init__(self, args: Arguments) -> None:
-        self._args = args
-        self._wanted = int(args[2])
-        self.ways = _in_lists.ways(args[3])
-        self.removed = 0
-
-    def commands(self) -> Iterator[Arguments]:
-        for value in self.ways:
-            left = self._wanted - self.removed if self._wanted > 0 else self._wanted + self.removed
-            if self._wanted and not left:
-                return
-            yield (*self._args[:2], left if self._wanted else 0, value, *self._args[4:])
-
-
-def _removals(args: Arguments) -> _Removals | None:
-    """None where there is one way only."""
-    with suppress(Exception):  # what Redis, or the client, will refuse
-        removals = _Removals(args)
-        return removals if len(removals.ways) > 1 else None
-    return None
-
-
-def _removing(call: Callable[..., Any], args: Arguments) -> Callable[..., Any]:
-    removals = _removals(args)
-    if removals is None:
-        return call
-
-    def remove(*_: Any, **options: Any) -> Any:
-        for command in removals.commands():
-            removed = call(*command, **options)
-            if not isinstance(removed, int):
-                return removed
-            removals.removed += removed
-        return removals.removed
-
-    return remove
-
-
-def _removing_async(call: Callable[..., Any], args: Arguments) -> Callable[..., Any]:
-    removals = _removals(args)
-    if removals is None:
-        return call
-
-    async def remove(*_: Any, **options: Any) -> Any:
-        for command in removals.commands():
-            removed = await call(*command, **options)
-            if not isinstance(removed, int):
-                return removed
-            removals.removed += removed
-        return removals.removed
-
-    return remove

@@ -227,6 +227,7 @@ class Message:
         self._waits += 1
         if self._waits > 1:
             self.end()
+            self._waited = -1
             if not self.is_read and not self._is_elsewhere:
                 self._work = self._context = self._first_place = None
                 self._is_ended = False

@@ -8,9 +8,6 @@ own, which are followed, and stay. What is no JSON object, or longer than 1 MiB,
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from contextlib import suppress
-from hashlib import blake2b
 from re import compile as regex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -25,7 +22,6 @@ TRACEPARENT = regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST = 1 << 20
 _WHITE = " \t\r\n"
 _LONGEST_MEMBER = 9000
-_ALIKE = 16
 _STRING = rf'"((?:[^"\\\x00-\x1f]|\\.){{0,{_LONGEST_MEMBER}}})"'
 # The last comma is ours, too: no object begins with one.
 _MEMBERS = (
@@ -113,63 +109,3 @@ def _object_in(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-class AsPushed(bytes):
-    """A value that is what Redis has already."""
-
-
-class TakenOutOfLists:
-    """What values of lists have had as members that this process has pushed or read: Redis looks for one as it was
-    pushed. Of a text that was pushed in several traces the newest 16 are known; no members are one way of several.
-    """
-
-    def __init__(self, limit: int = 5000) -> None:
-        self._limit = limit
-        self._members: OrderedDict[bytes, dict[bytes, None]] = OrderedDict()
-
-    def remember(self, value: str | bytes, members: bytes) -> None:
-        """As the newest."""
-        if not members and not self._members:
-            return
-        key = _key(value)
-        known = self._members.get(key)
-        if known is None:
-            if not members:
-                return
-            known = self._members.setdefault(key, {})
-        known.pop(members, None)
-        known[members] = None
-        with suppress(KeyError, RuntimeError, StopIteration):  # other threads are here too
-            self._members.move_to_end(key)
-            while len(known) > _ALIKE:
-                known.pop(next(iter(known)))
-            while len(self._members) > self._limit:
-                self._members.popitem(last=False)
-
-    def ways(self, value: object) -> list[Any]:
-        """All that Redis may have for the value, the newest first; the value alone where nothing is known of it."""
-        if not isinstance(value, (str, bytes)) or not self._members:
-            return [value]
-        known = list(reversed(tuple(self._members.get(_key(value), ()))))
-        if not known:
-            return [value]
-        if b"" not in known:
-            known.append(b"")
-        data = value.encode() if isinstance(value, str) else value
-        at = data.index(b"{") + 1
-        return [AsPushed(data[:at] + members + data[at:]) for members in known]
-
-    def as_pushed(self, value: object, used: set[object] | None = None) -> object:
-        """The newest, but for those `used` before while there are others; it is one of them afterwards."""
-        if isinstance(value, AsPushed):
-            return bytes(value)
-        ways = self.ways(value)
-        chosen = ways[0] if used is None else next((way for way in ways if way not in used), ways[0])
-        if used is not None:
-            used.add(chosen)
-        return bytes(chosen) if isinstance(chosen, AsPushed) else chosen
-
-
-def _key(value: str | bytes) -> bytes:
-    return blake2b(value.encode() if isinstance(value, str) else value, digest_size=16).digest()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tracebaton_configurator.propagation.redis_messages_text import TakenOutOfLists, put_into, take_out
+from tracebaton_configurator.propagation.redis_messages_lists import TakenOutOfLists
+from tracebaton_configurator.propagation.redis_messages_text import put_into, take_out
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADERS = {"traceparent": PARENT, "tracestate": 'a=b"\\,c=d', "baggage": "tenant=acme"}
