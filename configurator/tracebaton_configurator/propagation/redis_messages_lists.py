@@ -1,8 +1,8 @@
 """Redis looks in a list for a value as it was pushed, with members that whoever looks for it has never seen.
 
-So what this process has pushed or read is known by its text. LREM is to find equal values whatever trace each of them was
-pushed in: there is a command for each, one after the other, until enough were removed. Those are not one atomic command,
-and which of them is removed first does not follow their places in the list.
+So what this process has pushed or read is known by its text. LREM is to find equal values, whatever trace each of them
+was pushed in: there is a command for each, one after the other, until enough were removed. Those are not one atomic
+command, and which of them is removed first does not follow their places in the list.
 """
 
 from __future__ import annotations
