@@ -387,8 +387,8 @@ CATALOGUE = {
             "redis-messages",
             "redis",
             "5.2 to 8.1",
-            "the serializers of redis.connection, pack_command of redis.asyncio's, the tables of callbacks in"
-            " redis._parsers, parse_response and handle_message of PubSub",
+            "the serializers of redis.connection, pack_command of redis.asyncio's, pack_commands, the tables of"
+            " callbacks in redis._parsers, parse_response and handle_message of PubSub",
             "OTEL_TRACEBATON_REDIS_MESSAGES: the trace goes along inside messages, and is taken out again",
         ),
         Patch(

@@ -19,6 +19,7 @@ from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.patching import registry
 from tracebaton_configurator.propagation.incoming import Incoming, context_of, is_off
+from tracebaton_configurator.propagation.job_queues import headers_in, instead_of_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ def _scope_class(original: Any) -> Any:
     """What accompanies one message: it arrives, and what its subscriber returns is perhaps published."""
 
     async def consume_scope(self: Any, call_next: Callable[..., Any], msg: Any) -> Any:
+        _take_the_place_of_redis(msg)
         work = _unsampled(self, msg)
         if work is None:
             return await original.consume_scope(self, call_next, msg)
@@ -93,6 +95,14 @@ def _scope_class(original: Any) -> Any:
 
     scopes = {"__slots__": (), "consume_scope": consume_scope, "publish_scope": publish_scope}
     return type("FaststreamScope", (original,), scopes)
+
+
+def _take_the_place_of_redis(msg: Any) -> None:
+    """The run is the one span of what it has come in, unless it knows its trace from there only."""
+    with suppress(Exception):
+        headers = headers_in(msg.headers)
+        if not msg.batch_headers and get_current_span(context_of(headers)).get_span_context().is_valid:
+            instead_of_message(headers)
 
 
 def _unsampled(middleware: Any, msg: Any) -> Incoming | None:

@@ -15,6 +15,7 @@ Instrumentations for these libraries that others have published go first, and th
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -125,6 +126,15 @@ def headers_in(values: Mapping[Any, Any], *more: str) -> dict[str, str]:
     return headers
 
 
+def instead_of_message(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """A run with these headers begins, perhaps in a Redis message that is followed, too: that one leaves no span.
+
+    Returns its headers, or the message's where it has no trace context itself.
+    """
+    messages: Any = sys.modules.get("tracebaton_configurator.propagation.redis_messages_current")
+    return headers if messages is None else messages.give_way(headers)
+
+
 def run_of(
     name: str,
     destination: str,
@@ -146,6 +156,7 @@ def run_of(
         if name not in _KEPT_BELOW or not theirs.is_valid or theirs.trace_flags.sampled:
             return None
         headers = trace_headers()
+    headers = instead_of_message(headers or {})
     return Incoming(
         span_name or f"process {destination}",
         headers,

@@ -7,15 +7,20 @@ every client asks for a response. When a message is current is another module's 
 * `streams`: XADD; XREAD, XREADGROUP, XCLAIM and XAUTOCLAIM hand messages out, XRANGE and XREVRANGE only show them.
 * `pubsub`: PUBLISH and SPUBLISH of a JSON object.
 * `lists`: LPUSH, RPUSH, LPUSHX and RPUSHX of JSON objects; what pops or moves hands them out, LRANGE and LINDEX only
-  show them. LREM, LPOS and LINSERT find a value that this process has read; one that it has made up anew they do not.
+  show them. LREM, LPOS and LINSERT find a value that this process has pushed or read, in whatever trace it was pushed.
+  Of equal values in several traces LREM finds each, by one command for each, the newest first, until it has removed
+  as many as it should; within a pipeline or transaction each LREM finds those of one trace.
 
 What a Lua script sends or receives, what `set_response_callback` parses, and XREAD's kin inside a transaction of a
-cluster are left as they are.
+cluster are left as they are. Lists and dictionaries of messages are handed out as subclasses, which `marshal`,
+`yaml.safe_dump` and msgpack with `strict_types` refuse; a deep copy is a plain one. With asyncio a message of a list or
+channel is the task's that runs the command: who waits for that (`gather`, `wait_for` before Python 3.12) has no trace.
 Checked with redis 5.2.0, 6.4.0, 7.4.1 and 8.1.0.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import update_wrapper
 from importlib import import_module
@@ -26,13 +31,14 @@ from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply, apply_on_import, put, wrap
 from tracebaton_configurator.propagation.incoming import trace_headers
 from tracebaton_configurator.propagation.redis_messages_current import Message, any_open, end_all, let_go
+from tracebaton_configurator.propagation.redis_messages_lists import TakenOutOfLists, removing, removing_async
 from tracebaton_configurator.propagation.redis_messages_streams import (
     Messages,
     handed_out,
     only_taken_out,
     with_fields,
 )
-from tracebaton_configurator.propagation.redis_messages_text import TakenOut, TakenOutOfLists, put_into, take_out
+from tracebaton_configurator.propagation.redis_messages_text import TakenOut, put_into, take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -58,7 +64,9 @@ _SENDS = {"pubsub": ("PUBLISH", "SPUBLISH"), "lists": ("LPUSH", "RPUSH", "LPUSHX
 # Which argument of a command is a value that was read before.
 _LOOKS_FOR = {"LREM": 3, "LPOS": 2, "LINSERT": 3}
 
-_read_from_lists = TakenOutOfLists()
+_in_lists = TakenOutOfLists()
+# The values that LREM looks for in the commands which are sent together.
+_removed_together: ContextVar[set[object] | None] = ContextVar("tracebaton-redis-removed", default=None)
 
 
 def around() -> dict[str, Around]:
@@ -84,15 +92,20 @@ class _Command:
         self.message: Message | None = None
         self._token: Token[_Command | None] | None = None
 
+    def let_go(self) -> None:
+        """To be called before, in the task that goes on with what it receives."""
+        if self.name in _ENDS:
+            let_go(self.name, _sources_of(self.name, self.args), waits=self.name in _WAIT)
+
     def __enter__(self) -> None:
         if self.name in _ENDS:
-            let_go(self.name, waits=self.name in _WAIT)
             self._token = _command.set(self)
 
     def __exit__(self, kind: object, *_: object) -> None:
         if self._token is None:
             return
-        _command.reset(self._token)
+        with suppress(ValueError):  # a coroutine that is closed by somebody else
+            _command.reset(self._token)
         if self.message is not None and kind is None:
             self.message.is_read = True
             self.message.take()
@@ -112,6 +125,23 @@ def _name_of(args: Arguments) -> str:
     )
 
 
+def _sources_of(name: str, args: Arguments) -> frozenset[str]:
+    """What the command receives from, as far as that can be a message's source."""
+    keys: Arguments = args[1:2]
+    with suppress(Exception):  # a command that Redis will refuse
+        if name in ("XREAD", "XREADGROUP"):
+            # A group, or its reader, may have any name.
+            start = 4 if name == "XREADGROUP" else 1
+            at = next(at for at, arg in enumerate(args) if at >= start and _text(arg).upper() == "STREAMS") + 1
+            keys = args[at : (at + len(args)) // 2]
+        elif name in ("BLPOP", "BRPOP"):
+            keys = args[1:-1]
+        elif name in ("BLMPOP", "LMPOP"):
+            at = 3 if name == "BLMPOP" else 2
+            keys = args[at : at + int(args[at - 1])]
+    return frozenset(map(_text, keys))
+
+
 def _text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
@@ -125,12 +155,17 @@ def _replace(kinds: Collection[str]) -> bool:
     ]
     found = [(owner, name, getattr(owner, name)) for owner, name in packers]
     of_pubsub = [import_module("redis.client").PubSub, import_module("redis.asyncio.client").PubSub]
+    together = [
+        (owner, owner.pack_commands) for owner in (connection.AbstractConnection, asynchronous.AbstractConnection)
+    ]
     handlers = [(owner.parse_response, owner.handle_message) for owner in of_pubsub]
     tables = _tables()
     if not any("XREADGROUP" in table and "XAUTOCLAIM" in tables[0] for table in tables):
         return False
     for owner, name, pack in found:
         put(owner, name, _packing(pack, kinds))
+    for owner, pack in together if "lists" in kinds else ():
+        put(owner, "pack_commands", _packing_together(pack))
     for name in (*(_STREAMS if "streams" in kinds else ()), *(_LISTS if "lists" in kinds else ())):
         tables[0].setdefault(name, _as_it_is)
         for table in tables:
@@ -170,11 +205,16 @@ def _packing(pack: Callable[..., Any], kinds: Collection[str]) -> Callable[..., 
             return with_fields(args, trace_headers())
         if name in values:
             headers = trace_headers()
-            return (*args[:2], *(put_into(value, headers) for value in args[2:])) if headers else args
+            sent = (*args[:2], *(put_into(value, headers) for value in args[2:])) if headers else args
+            if name not in _SENDS["pubsub"]:
+                for value in sent[2:]:
+                    _remember(value, take_out(value))
+            return sent
         at = looks_for.get(name)
         if at is None or len(args) <= at:
             return args
-        return (*args[:at], _read_from_lists.as_pushed(args[at], forget=name == "LREM"), *args[at + 1 :])
+        used = _removed_together.get() if name == "LREM" else None
+        return (*args[:at], _in_lists.as_pushed(args[at], used), *args[at + 1 :])
 
     def pack_with_context(self: Any, *args: Any) -> Any:
         try:
@@ -184,6 +224,17 @@ def _packing(pack: Callable[..., Any], kinds: Collection[str]) -> Callable[..., 
         return pack(self, *args)
 
     return update_wrapper(pack_with_context, pack)
+
+
+def _packing_together(pack: Callable[..., Any]) -> Callable[..., Any]:
+    def pack_together(*args: Any, **kwargs: Any) -> Any:
+        token = _removed_together.set(set())
+        try:
+            return pack(*args, **kwargs)
+        finally:
+            _removed_together.reset(token)
+
+    return update_wrapper(pack_together, pack)
 
 
 def _parsing(name: str, parse: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,28 +315,36 @@ def _receive_list_of(name: str, key: Any, values: list[Any], command: _Command |
 
 def _taken_out(name: str, value: Any) -> TakenOut | None:
     found = take_out(value)
-    if found is not None and found.members and name not in _POPS:
-        _read_from_lists.remember(found.value, found.members)
+    if name not in _POPS:
+        _remember(value, found)
     return found
+
+
+def _remember(value: Any, found: TakenOut | None) -> None:
+    """What has been pushed, or read, and what was taken out of it."""
+    if found is not None:
+        _in_lists.remember(found.value, found.members)
+    elif isinstance(value, (str, bytes)):
+        _in_lists.remember(value, b"")
 
 
 def _receiving(parse: Callable[..., Any]) -> Callable[..., Any]:
     """Of a PubSub, of either kind."""
 
     def parse_next(self: Any, *args: Any, **kwargs: Any) -> Any:
-        let_go(_PUBSUB, waits=True)
+        let_go(_PUBSUB, (id(self),), waits=True)
         return parse(self, *args, **kwargs)
 
     return update_wrapper(parse_next, parse)
 
 
-def _published(response: Any) -> tuple[Any, Message | None]:
+def _published(pubsub: object, response: Any) -> tuple[Any, Message | None]:
     """The response without trace context, and the message that it is; it has a `[pattern,] channel, data`."""
     try:
         if isinstance(response, (list, tuple)) and _text(response[0]) in ("message", "pmessage", "smessage"):
             found = take_out(response[-1])
             if found is not None:
-                message = Message(_PUBSUB, _text(response[-2]), found.headers)
+                message = Message(_PUBSUB, _text(response[-2]), found.headers, source=id(pubsub))
                 message.is_read = True
                 return [*response[:-1], found.value], message
     except Exception as error:  # noqa: BLE001 (the application gets what there is)
@@ -295,7 +354,7 @@ def _published(response: Any) -> tuple[Any, Message | None]:
 
 def _handling(handle: Callable[..., Any]) -> Callable[..., Any]:
     def handle_message(self: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response, message = _published(response)
+        response, message = _published(self, response)
         if message is None:
             return handle(self, response, *args, **kwargs)
         message.take()
@@ -313,7 +372,7 @@ def _handling(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 def _handling_async(handle: Callable[..., Any]) -> Callable[..., Any]:
     async def handle_message(self: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response, message = _published(response)
+        response, message = _published(self, response)
         if message is None:
             return await handle(self, response, *args, **kwargs)
         message.take()
@@ -362,15 +421,23 @@ def _replace_commands(_: ModuleType) -> None:
 
 def _commanding(traced: Callable[..., Any]) -> Callable[..., Any]:
     def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-        with _Command(args):
-            return traced(call, instance, args, kwargs)
+        command = _Command(args)
+        command.let_go()
+        with command:
+            return traced(removing(_in_lists, call, args) if command.name == "LREM" else call, instance, args, kwargs)
 
     return execute
 
 
 def _commanding_async(traced: Callable[..., Any]) -> Callable[..., Any]:
-    async def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-        with _Command(args):
-            return await traced(call, instance, args, kwargs)
+    async def run(command: _Command, call: Callable[..., Any], instance: Any, kwargs: dict[str, Any]) -> Any:
+        with command:
+            return await traced(call, instance, command.args, kwargs)
+
+    def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        command = _Command(args)
+        # Here and not in `run`, which is a task of its own if somebody waits for several.
+        command.let_go()
+        return run(command, removing_async(_in_lists, call, args) if command.name == "LREM" else call, instance, kwargs)
 
     return execute

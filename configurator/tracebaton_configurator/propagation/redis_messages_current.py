@@ -1,20 +1,25 @@
 """Which message is current in a thread or task, from when it is handed out until it has been dealt with.
 
 A message is current from when an iteration hands it out, or from when its fields are first read, until the iteration
-goes on. After a `break`, an exception or without any iteration it stays so until the next command that waits, so that
-what is logged of a failure, and an acknowledgement, belong to it. Where other work is going on, a request that waits
-for a reply perhaps, only an iteration makes one current; else that work goes on, and links to the sender.
+goes on. After a `break`, an exception or without any iteration it stays so until the next command that waits for the
+same key, stream or PubSub, or until another message comes, so that what is logged of a failure, and an acknowledgement,
+belong to it. Where other work is going on, a request that waits for a reply perhaps, only an iteration makes one
+current, until it is left; else that work goes on, and links to the sender.
 
 One whose fields have not been read when the iteration goes on is handled later: by a task, by a coroutine that
 `gather` runs, from a list made of all of them. Its span stays open, and it is current again where its fields are read.
 The end of a task, with its exception, is the end of the message that is current in it. What nobody ends, ends with the
-last reference to it, with the process, or with the second command that its reader waits with.
+last reference to it, with the process, or with the second command that its reader waits with for the same.
+
+A second iteration over what has been dealt with has the same contexts, and no spans, as long as nothing has been waited
+for since. What a job library receives is its run's: `give_way`. A forked child ends nothing that its parent has begun.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextvars
+import os
 import sys
 from contextlib import suppress
 from contextvars import ContextVar
@@ -23,21 +28,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 from opentelemetry import context as context_api
+from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request
 from tracebaton_configurator.propagation.incoming import Incoming, context_of
+from tracebaton_configurator.sampling.decision import UNSAMPLED
+from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
     from tracebaton_configurator.logs.ids import OwnRequest
 
 _current: ContextVar[Message | None] = ContextVar("tracebaton-redis-message", default=None)
+# How often something was waited for.
+_waited: ContextVar[int] = ContextVar("tracebaton-redis-waited", default=0)
 # By task: its latest message, None between two.
 _of_task: WeakKeyDictionary[Any, Message | None] = WeakKeyDictionary()
 # By identity; a dictionary, which another thread may change while it is copied.
@@ -50,6 +59,8 @@ _DEEPEST = 100
 class Message:
     """One that was received by `command`; `is_read`: whether somebody has looked into it, here.
 
+    `source` is what its reader waits for: the destination unless given, and whatever it may be where that is empty.
+
     Nothing of it raises. It refers to nothing that refers to it, tokens of context variables among that: its end is
     the end of the last reference.
     """
@@ -60,6 +71,7 @@ class Message:
         "_context",
         "_first_place",
         "_headers",
+        "_interrupts",
         "_is_a_tasks",
         "_is_elsewhere",
         "_is_ended",
@@ -67,6 +79,8 @@ class Message:
         "_name",
         "_place",
         "_previous",
+        "_source",
+        "_waited",
         "_waits",
         "_work",
         "command",
@@ -79,8 +93,13 @@ class Message:
         destination: str,
         headers: Mapping[str, str] | None,
         attributes: Mapping[str, AttributeValue] | None = None,
+        *,
+        source: object = None,
     ) -> None:
         self.command = command
+        self._source = source or destination
+        self._interrupts = False
+        self._waited = 0
         self.is_read = self._is_elsewhere = self._is_a_tasks = self._is_ended = False
         self._waits = 0
         self._name = f"process {destination}".rstrip()
@@ -105,14 +124,19 @@ class Message:
         try:
             _let_go_of_others(self)
             place = _Place.here()
-            if self._is_ended or self._place not in {None, place}:
+            if self._place not in {None, place} or (self._is_ended and not self._may_return(iterator)):
                 return
             self._iterator = ref(iterator) if iterator is not None else None
             if self._place is not None:
                 return
-            if iterator is None and self._first_place in {None, place} and _is_at_work():
+            if _is_for_nobody():
+                self.end()
+                return
+            at_work = _is_at_work()
+            if iterator is None and self._first_place in {None, place} and at_work:
                 self._link()
                 return
+            self._interrupts = at_work
             self._first_place = self._first_place or place
             self._previous = context_api.get_current(), current_request.get(), _current.get()
             self._place = place
@@ -123,7 +147,8 @@ class Message:
                 self._work = Incoming(self._name, self._headers, attributes=self._attributes).__enter__()
                 self._context = self._work.keep_in_context()
             elif self._context is not None:
-                self._work.until = 0
+                if not self._is_ended:
+                    self._work.until = 0
                 context_api.attach(self._context)
                 current_request.set(self._work.decision)
         except Exception as error:  # noqa: BLE001 (the application has its message)
@@ -151,6 +176,17 @@ class Message:
         except Exception as error:  # noqa: BLE001 (see `take`)
             report_error(_FAILED, error)
 
+    def _may_return(self, iterator: object) -> bool:
+        return iterator is not None and self._context is not None and self._waited == _waited.get()
+
+    def resume_work(self) -> None:
+        """The iteration that it is current in was left: what it has interrupted goes on."""
+        if self._interrupts:
+            self.let_go()
+
+    def is_from(self, sources: Collection[object] | None) -> bool:
+        return sources is None or not self._source or self._source in sources
+
     def is_iterated(self) -> bool:
         return self._iterator is not None and self._iterator() is not None
 
@@ -177,6 +213,7 @@ class Message:
         if self._is_ended:
             return
         self._is_ended = True
+        self._waited = _waited.get()
         _open.pop(id(self), None)
         if self._place is not None and self._place == _Place.here():
             self._leave()
@@ -190,10 +227,40 @@ class Message:
         self._waits += 1
         if self._waits > 1:
             self.end()
+            self._waited = -1
             if not self.is_read and not self._is_elsewhere:
                 self._work = self._context = self._first_place = None
                 self._is_ended = False
                 self._waits = 0
+
+    def leave_to_parent(self) -> None:
+        """In a forked child. What is not recorded leaves a span only where it fails."""
+        decision = self._work.decision if self._work is not None else None
+        if decision is not None and decision.recorded:
+            self._is_ended = True
+            _open.pop(id(self), None)
+
+    def give_way(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """A run with these headers begins in its stead, if nothing else has begun within it: it leaves no span.
+
+        Returns the headers, or its own where those have no trace context.
+        """
+        decision = self._work.decision if self._work is not None else None
+        if self._work is None or decision is None or decision.span_context is None or self._is_ended:
+            return headers
+        sender = get_current_span(context_of(headers)).get_span_context()
+        own = decision.span_context.span_id
+        if own == sender.span_id or own != get_current_span().get_span_context().span_id:
+            return headers
+        if self._place == _Place.here():
+            self._leave()
+        else:
+            context_api.attach(Context())
+            current_request.set(None)
+        self._work.discard()
+        self.end()
+        self._context = None
+        return headers if sender.is_valid else self._headers or headers
 
     def end_with_task(self, error: BaseException | None) -> None:
         """It was dealt with by a task, until now."""
@@ -255,6 +322,12 @@ class _Place(NamedTuple):
             _of_task[task] = None
 
 
+def _is_for_nobody() -> bool:
+    """Whether a job library's worker looks for work here, as `between_runs` says; an unsampled request is no such."""
+    context = context_api.get_current()
+    return context.get(SUPPRESS_INSTRUMENTATION) is True and UNSAMPLED not in context
+
+
 def _is_at_work() -> bool:
     """Whether something else goes on here that has a trace: a request, or a span of the application's."""
     request = current_request.get()
@@ -269,16 +342,38 @@ def _let_go_of_others(message: Message) -> None:
             return
 
 
-def let_go(command: str, *, waits: bool) -> None:
-    """To be called before a command that waits, or before any other command that receives. Never raises."""
+def let_go(command: str, sources: Collection[object] | None = None, *, waits: bool) -> None:
+    """To be called before a command that waits, or before any other command that receives. Never raises.
+
+    `sources`: what it receives from; None for anything.
+    """
     for _ in range(_DEEPEST):
         now = _current.get()
-        if now is None or now.is_iterated() or not (waits or now.command == command) or not now.let_go():
+        if now is None or now.is_iterated() or not (waits or now.command == command) or not now.is_from(sources):
             break
-    if waits and _open:
+        if not now.let_go():
+            break
+    if not waits:
+        return
+    _waited.set(_waited.get() + 1)
+    if _open:
         place = _Place.here()
         for message in _all_open():
-            message.note_wait(place)
+            if message.is_from(sources):
+                message.note_wait(place)
+
+
+def give_way(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """A job library's run begins: the message that it came in is not dealt with beside it. Never raises.
+
+    Returns what the run's headers are: these, or the message's where these have no trace context.
+    """
+    message = _current.get()
+    try:
+        return message.give_way(headers) if message is not None else headers
+    except Exception as error:  # noqa: BLE001 (the job is run)
+        report_error(_FAILED, error)
+        return headers
 
 
 def end_all() -> None:
@@ -291,6 +386,14 @@ def end_all() -> None:
 
 def _all_open() -> list[Message]:
     return [message for known in list(_open.values()) if (message := known()) is not None]
+
+
+def _leave_to_parent() -> None:
+    for message in _all_open():
+        message.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def any_open() -> bool:

@@ -143,6 +143,11 @@ class _Iterator:
             message.take(self)
         return item
 
+    def __del__(self) -> None:
+        # CPython drops it as soon as a `for` is left, however that happens.
+        if self._latest is not None:
+            self._latest.resume_work()
+
 
 def handed_out(response: Any, make: Callable[[str, Any, dict[str, str] | None], Message], stream: Any = None) -> Any:
     """What redis-py has parsed, whichever shape that is, with each list of messages replaced.

@@ -8,8 +8,6 @@ own, which are followed, and stay. What is no JSON object, or longer than 1 MiB,
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from hashlib import blake2b
 from re import compile as regex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -111,39 +109,3 @@ def _object_in(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-class TakenOutOfLists:
-    """What was taken out of values that this process has read in lists: Redis looks for one as it was pushed."""
-
-    def __init__(self, limit: int = 10_000) -> None:
-        self._limit = limit
-        self._members: OrderedDict[bytes, list[bytes]] = OrderedDict()
-
-    def remember(self, value: str | bytes, members: bytes) -> None:
-        known = self._members.setdefault(_key(value), [])
-        if members not in known:
-            known.append(members)
-        while len(self._members) > self._limit:
-            self._members.popitem(last=False)
-
-    def as_pushed(self, value: object, *, forget: bool) -> object:
-        """The value that Redis has; `forget` it where it is about to be removed. The newest, of several alike."""
-        if not isinstance(value, (str, bytes)) or not self._members:
-            return value
-        key = _key(value)
-        known = self._members.get(key)
-        if not known:
-            return value
-        members = known[-1]
-        if forget:
-            del known[-1]
-            if not known:
-                self._members.pop(key, None)
-        data = value.encode() if isinstance(value, str) else value
-        at = data.index(b"{") + 1
-        return data[:at] + members + data[at:]
-
-
-def _key(value: str | bytes) -> bytes:
-    return blake2b(value.encode() if isinstance(value, str) else value, digest_size=16).digest()

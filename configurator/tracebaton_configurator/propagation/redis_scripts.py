@@ -63,9 +63,11 @@ def _replace_factories() -> bool:
     def async_factory(*options: Any, **more: Any) -> Callable[..., Awaitable[Any]]:
         traced = make_async(*options, **more)
 
-        async def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-            if not _is_by_hash(args):
-                return await traced(call, instance, args, kwargs)
+        def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
+            # No coroutine of its own: what is below may have something to do where the command is called.
+            return (run if _is_by_hash(args) else traced)(call, instance, args, kwargs)
+
+        async def run(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
             missing: list[Exception] = []
 
             async def seen(*args: Any, **kwargs: Any) -> Any:

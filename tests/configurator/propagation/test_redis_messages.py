@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +30,9 @@ from harness import redis_server
 from processes import HOST, Port, wait_for
 
 from tracebaton_configurator.logs.ids import current_ids
-from tracebaton_configurator.propagation import redis_messages, redis_messages_current, threads
+from tracebaton_configurator.propagation import redis_messages, redis_messages_current, redis_scripts, threads
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
+from tracebaton_configurator.propagation.job_queues import between_runs, run_of
 from tracebaton_configurator.propagation.redis_messages_streams import Messages
 from tracebaton_configurator.sampling.late_spans import REASON, mark_failed
 
@@ -96,19 +99,21 @@ def messages(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         (connection.PythonRespSerializer, "pack"),
         (connection.HiredisRespSerializer, "pack"),
         (asynchronous.AbstractConnection, "pack_command"),
+        *((owner, "pack_commands") for owner in (connection.AbstractConnection, asynchronous.AbstractConnection)),
         *((owner, name) for owner in (redis.client.PubSub, redis.asyncio.client.PubSub)
           for name in ("parse_response", "handle_message")),
         (upstream, "_traced_execute_factory"),
         (upstream, "_async_traced_execute_factory"),
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, getattr(owner, name))
-    monkeypatch.setattr(redis_messages, "_read_from_lists", redis_messages.TakenOutOfLists())
+    monkeypatch.setattr(redis_messages, "_in_lists", redis_messages.TakenOutOfLists())
     instrumentor = upstream.RedisInstrumentor()
 
     def make(rules: str = "*=1", kinds: tuple[str, ...] = ("streams", "pubsub", "lists")) -> Any:
         made = traced(rules)
         assert redis_messages._replace(kinds)
         assert redis_messages._replace_factories()
+        assert redis_scripts._replace_factories()  # as in any process
         instrumentor.instrument(tracer_provider=made.provider)
         made.consumed = lambda: [span for span in made.spans() if span.kind is SpanKind.CONSUMER]
         return made
@@ -281,7 +286,7 @@ class TestStreams:
         assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
         reader.xack("jobs", "workers", batch[0][0])
         last = batch[-1][0]
-        reader.blpop(["nothing"], timeout=0.01)
+        reader.xread({"jobs": "$"}, block=1)
         assert current_ids() is None
         assert last.endswith((b"-0", b"-1"))
         assert [span.name for span in made.consumed()] == ["process jobs"]
@@ -318,6 +323,80 @@ class TestStreams:
         assert [span.name for span in made.consumed()] == ["process jobs"] * 3
         acknowledged = [span for span in made.spans() if span.name == "XACK"]
         assert [span.parent.span_id for span in acknowledged] == [span.context.span_id for span in made.consumed()]
+
+    @pytest.mark.parametrize("way", ["break", "return", "raise", "next"])
+    def test_a_request_that_leaves_the_iteration_goes_on(self, messages: Any, client: Client, way: str) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+            client.xadd("jobs", {"n": "2"})
+
+        def find() -> Any:
+            batch = reader.xread({"jobs": 0})[0][1]
+            if way == "next":
+                return next(iter(batch))[1][b"n"]
+            for _, fields in batch:
+                if fields[b"n"] == b"1" and way == "return":
+                    return current_ids()
+                if way == "raise":
+                    raise LookupError
+                if way == "break":
+                    break
+            return None
+
+        with in_trace(f"00-{'1' * 32}-{'2' * 16}-01") as request:
+            own = request.span.get_span_context().span_id
+            with suppress(LookupError):
+                find()
+            assert current_ids().trace_id == "1" * 32  # type: ignore[union-attr]
+            assert current_ids().span_id == f"{own:016x}"  # type: ignore[union-attr]
+            client.set("x", 1)
+        assert [span.parent.span_id for span in made.spans() if span.name == "SET"] == [own]
+
+    def test_a_second_pass(self, messages: Any, client: Client) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+            client.xadd("jobs", {"n": "2"})
+        batch = reader.xread({"jobs": 0})[0][1]
+        first = [(fields[b"n"], current_ids()) for _, fields in batch]
+        second = [(fields[b"n"], current_ids()) for _, fields in batch]
+        assert first == second
+        assert {ids.trace_id for _, ids in second} == {TRACE}  # type: ignore[union-attr]
+        assert current_ids() is None
+        reader.xread({"jobs": "$"}, block=1)
+        assert [current_ids() for _ in batch] == [None, None]
+        assert len(made.consumed()) == 2
+
+    @pytest.mark.parametrize("handled_at_once", [True, False])
+    def test_a_forked_child_ends_none_of_its_parents(
+        self, messages: Any, client: Client, tmp_path: Path, *, handled_at_once: bool
+    ) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.xadd("jobs", {"n": "1"})
+        (response,) = reader.xread({"jobs": 0})[0][1:]
+        for _, fields in response:
+            if handled_at_once:
+                assert fields[b"n"]
+            child = os.fork()
+            if child == 0:
+                try:
+                    ids = current_ids()
+                    redis_messages_current.end_all()
+                    redis_messages_current.let_go("", waits=True)
+                    (tmp_path / "said").write_text(f"{ids and ids.trace_id} {len(made.consumed())}")
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+        assert (tmp_path / "said").read_text() == f"{TRACE} 0"
+        del response, _
+        if not handled_at_once:
+            del fields
+        assert len(made.consumed()) == 1
 
     def test_claims_and_what_only_shows(self, messages: Any, client: Client) -> None:
         made = messages()
@@ -610,6 +689,49 @@ class TestAsyncio:
         assert {news[1].trace_id, job[1].trace_id} == {TRACE}
         assert [span.name for span in made.consumed()] == ["process news", "process queue"]
 
+    def test_equal_values_of_several_traces(self, messages: Any, run: Any) -> None:
+        messages()
+
+        async def use(client: Any) -> tuple[int, int]:
+            for digit in "12":
+                with in_trace(f"00-{digit * 32}-{'2' * 16}-01"):
+                    await client.rpush("l", '{"job":1}')
+            return await client.lrem("l", 0, '{"job":1}'), await client.llen("l")
+
+        assert run(use) == (2, 0)
+
+    @pytest.mark.parametrize("way", ["gather", "wait"])
+    def test_a_task_that_waits_by_another_has_no_stale_trace(self, messages: Any, run: Any, way: str) -> None:
+        """As `asyncio.wait_for` does before Python 3.12."""
+        messages()
+
+        async def use(client: Any) -> list[Any]:
+            for digit in "12":
+                with in_trace(f"00-{digit * 32}-{'2' * 16}-01"):
+                    await client.lpush("jobs", f'{{"job":{digit}}}')
+            await client.brpop(["jobs"], 1)
+            found = [current_ids()]
+            if way == "gather":
+                await asyncio.gather(client.brpop(["jobs"], 1))
+            else:
+                await asyncio.wait([asyncio.create_task(client.brpop(["jobs"], 1))])
+            return [*found, current_ids()]
+
+        first, second = run(use)
+        assert first.trace_id == "1" * 32
+        assert second is None or second.trace_id == "2" * 32
+
+    def test_a_command_that_is_closed_elsewhere(self, messages: Any, run: Any) -> None:
+        messages()
+
+        async def use(client: Any) -> None:
+            await client.ping()
+            command = client.execute_command("BLPOP", "nothing", 5)
+            contextvars.copy_context().run(command.send, None)
+            command.close()
+
+        run(use)
+
 
 class TestLists:
     def test_what_is_popped_is_as_it_was_pushed(self, messages: Any, shaped: Callable[[], Client]) -> None:
@@ -660,12 +782,152 @@ class TestLists:
         assert current_ids() is None
         assert len(made.consumed()) == 1
 
+    def test_what_is_removed_may_be_asked_for_again(self, messages: Any, client: Client) -> None:
+        """A command is packed twice where the connection broke down, or a transaction did not take place."""
+        messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.rpush("l", '{"job":1}')
+        value = reader.lmove("l", "m", "LEFT", "RIGHT")
+        with reader.pipeline() as pipeline:
+            for attempt in range(2):
+                pipeline.watch("k")
+                if attempt == 0:
+                    client.incr("k")
+                pipeline.multi()
+                pipeline.lrem("m", 1, value)
+                if attempt == 0:
+                    with pytest.raises(redis.WatchError):
+                        pipeline.execute()
+                else:
+                    assert pipeline.execute() == [1]
+        assert reader.llen("m") == 0
+
+    @pytest.mark.parametrize(("count", "removed"), [(0, 3), (1, 1), (-2, 2), (5, 3)])
+    def test_equal_values_of_several_traces(self, messages: Any, client: Client, count: int, removed: int) -> None:
+        client.rpush("l", '{"job":1}')
+        messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        for digit in "12":
+            with in_trace(f"00-{digit * 32}-{'2' * 16}-01"):
+                client.rpush("l", '{"job":1}')
+        client.rpush("l", '{"job":2}')
+        for _ in range(3):
+            reader.lmove("l", "m", "LEFT", "RIGHT")
+        assert reader.lrem("m", count, '{"job":1}') == removed
+        assert reader.llen("m") == 3 - removed
+        assert reader.lrem("m", 0, '{"job":1}') == 3 - removed
+        assert reader.llen("m") == 0
+
+    @pytest.mark.parametrize("transaction", [True, False])
+    def test_equal_values_in_one_pipeline(self, messages: Any, client: Client, *, transaction: bool) -> None:
+        messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        for digit in "12":
+            with in_trace(f"00-{digit * 32}-{'2' * 16}-01"):
+                client.rpush("l", '{"job":1}')
+        reader.lrange("l", 0, -1)
+        with reader.pipeline(transaction=transaction) as pipeline:
+            assert pipeline.lrem("l", 1, '{"job":1}').lrem("l", 1, '{"job":1}').execute() == [1, 1]
+
+    def test_the_newest_that_was_read_is_a_plain_one(self, messages: Any, client: Client) -> None:
+        messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.rpush("l", '{"job":1}')
+        value = reader.lmove("l", "m", "LEFT", "RIGHT")
+        assert reader.lrem("m", 1, value) == 1
+        client.rpush("l", '{"job":1}')
+        value = reader.lmove("l", "m", "LEFT", "RIGHT")
+        assert reader.pipeline().lrem("m", 1, value).execute() == [1]
+
+    def test_what_this_process_has_pushed(self, messages: Any, client: Client) -> None:
+        messages()
+        with in_trace():
+            client.rpush("l", '{"job":1}', b'{"job":2}')
+        assert client.lpos("l", '{"job":2}') == 1
+        assert client.lrem("l", 1, '{"job":1}') == 1
+        assert client.pipeline().lrem("l", 1, b'{"job":2}').execute() == [1]
+
     def test_by_default_a_list_is_left_alone(self, messages: Any, client: Client) -> None:
         messages(kinds=("streams",))
         with in_trace():
             client.rpush("l", "{}")
             client.publish("c", "{}")
         assert client.lrange("l", 0, -1) == [b"{}"]
+
+
+class TestWaits:
+    """Only what waits for the same ends a message."""
+
+    @pytest.mark.parametrize("command", ["semaphore", "pubsub", "other stream", "rpop"])
+    def test_for_something_else(self, messages: Any, client: Client, command: str) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.rpush("high", "{}")
+        with reader.pubsub() as pubsub:
+            pubsub.subscribe("cancel")
+            pubsub.get_message(timeout=5)
+            assert reader.brpop(["low", "high"], 1) == (b"high", b"{}")
+            for _ in range(3):
+                if command == "semaphore":
+                    reader.blpop(["semaphore"], 0.01)
+                elif command == "pubsub":
+                    pubsub.get_message()
+                elif command == "rpop":
+                    reader.rpop("other")
+                else:
+                    reader.xread({"other": "$"}, block=1)
+            assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+        assert made.consumed() == []
+        reader.brpop(["low", "high"], 0.01)
+        assert current_ids() is None
+        assert len(made.consumed()) == 1
+
+    def test_what_comes_from_somewhere_else_takes_its_place(self, messages: Any, client: Client) -> None:
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        for digit, name in ("1", "high"), ("2", "low"):
+            with in_trace(f"00-{digit * 32}-{'2' * 16}-01"):
+                client.rpush(name, "{}")
+        found = []
+        for name in ("high", "low"):
+            reader.blpop([name], 1)
+            found.append(current_ids().trace_id)  # type: ignore[union-attr]
+        assert found == ["1" * 32, "2" * 32]
+        assert len(made.consumed()) == 1
+
+    def test_what_is_polled_for_nobody_is_no_message(self, messages: Any, client: Client) -> None:
+        """A job library's worker that looks for work: the job's own span stands."""
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            client.rpush("l", "{}")
+            client.xadd("s", {"n": "1"})
+        with between_runs("taskiq"):
+            assert reader.blpop(["l"], 1) == (b"l", b"{}")
+            assert [dict(fields) for _, fields in reader.xread({"s": 0})[0][1]] == [{b"n": b"1"}]
+        assert current_ids() is None
+        assert made.consumed() == []
+
+    @pytest.mark.parametrize("of_the_job", [True, False])
+    def test_a_job_librarys_run_stands(self, messages: Any, client: Client, *, of_the_job: bool) -> None:
+        """Also where the trace comes from the message alone."""
+        made = messages()
+        reader = redis.Redis(connection_pool=client.connection_pool)
+        with in_trace():
+            headers = trace_headers() if of_the_job else {}
+            client.xadd("s", {"n": "1"})
+        for _, fields in reader.xread({"s": 0})[0][1]:
+            assert fields[b"n"]
+            run = run_of("taskiq", "s", headers, message_id="1", function="f")
+            assert run is not None
+            with run:
+                assert current_ids().trace_id == TRACE  # type: ignore[union-attr]
+        assert current_ids() is None
+        assert [span.attributes["messaging.system"] for span in made.consumed()] == ["taskiq"]
+        assert {f"{span.context.trace_id:032x}" for span in made.consumed()} == {TRACE}
 
 
 class TestPubSub:
@@ -793,5 +1055,5 @@ class TestFits:
         message.take()
         assert current_ids() is not None
         with closing(redis.Redis(unix_socket_path=socket)) as client:
-            client.blpop(["nothing"], timeout=0.01)
+            client.blpop(["l"], timeout=0.01)
         assert current_ids() is None

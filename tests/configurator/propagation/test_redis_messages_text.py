@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tracebaton_configurator.propagation.redis_messages_text import TakenOutOfLists, put_into, take_out
+from tracebaton_configurator.propagation.redis_messages_lists import TakenOutOfLists
+from tracebaton_configurator.propagation.redis_messages_text import put_into, take_out
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADERS = {"traceparent": PARENT, "tracestate": 'a=b"\\,c=d', "baggage": "tenant=acme"}
@@ -110,11 +111,25 @@ def test_redis_looks_for_a_value_as_it_was_pushed() -> None:
     sent = put_into('{"job": 1}', HEADERS)
     found = take_out(sent)
     assert found is not None
-    known.remember(found.value, found.members)
-    known.remember(found.value, found.members)
-    assert known.as_pushed('{"job": 1}', forget=False) == sent.encode()
-    assert known.as_pushed(b'{"job": 1}', forget=True) == sent.encode()
-    assert known.as_pushed('{"job": 1}', forget=True) == '{"job": 1}'
+    for _ in range(2):
+        known.remember(found.value, found.members)
+    for value in ('{"job": 1}', b'{"job": 1}') * 2:
+        assert known.as_pushed(value) == sent.encode()
     for number in range(4):
         known.remember(f"{{{number}}}", b"x")
-    assert [known.as_pushed(f"{{{number}}}", forget=False) for number in range(4)] == ["{0}", "{1}", b"{x2}", b"{x3}"]
+    assert [known.as_pushed(f"{{{number}}}") for number in range(4)] == ["{0}", "{1}", b"{x2}", b"{x3}"]
+
+
+def test_of_one_text_the_newest_are_known() -> None:
+    """Whatever else was pushed, or read, with that text."""
+    known = TakenOutOfLists()
+    for number in range(2000):
+        known.remember("{}", b"%d" % number)
+    ways = known.ways("{}")
+    assert ways == [b"{%d}" % number for number in range(1999, 1983, -1)] + [b"{}"]
+    assert [known.as_pushed(way) for way in ways] == ways
+    known.remember("{}", b"")
+    known.remember("{1}", b"")
+    assert (known.as_pushed("{}"), known.ways("{1}")) == (b"{}", ["{1}"])
+    used: set[object] = set()
+    assert [known.as_pushed("{}", used) for _ in range(2)] == [b"{}", b"{1999}"]

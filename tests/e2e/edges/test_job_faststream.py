@@ -26,14 +26,16 @@ def end(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("libraries", ages(NEWEST, OLDEST))
+@pytest.mark.parametrize("redis_messages", ["off", "streams,lists,pubsub"])
 def test_a_message_is_part_of_the_request_that_published_it(
-    edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]
+    edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...], redis_messages: str
 ) -> None:
+    """Redis' messages make no second span of it."""
     release = libraries[0].partition("==")[2]
     for style in ("sync", "async"):
         for sampled in (True, False):
             cell("job queue", f"faststream {release}", style=style, sampled=sampled)
-    shop = Shop(edge, FASTSTREAM, libraries)
+    shop = Shop(edge, FASTSTREAM._replace(redis_messages=redis_messages), libraries)
     assert wait_for(lambda: "started successfully" in str(edge.system.logs("worker")), 30, 0.1)
     sampled = {task: shop.add(task, sampled=True) for task in ("call", "channel", "stream", "fail")}
     unsampled = {task: shop.add(task, sampled=False) for task in ("call", "channel", "stream", "fail")}

@@ -36,6 +36,7 @@ class Queue(NamedTuple):
     again: str = "again"
     late: str = ""
     too_late: str = "Timeout"
+    redis_messages: str = "off"
 
 
 ARQ = Queue(
@@ -80,6 +81,7 @@ class Shop:
             "RQ_REDIS_URL": redis,
             "PEER": f"http://{HOST}:{peer}",
             "TASKS": f"job_{queue.name}_tasks",
+            "OTEL_TRACEBATON_REDIS_MESSAGES": queue.redis_messages,
         }
         uvicorn = ("python", "-m", "uvicorn", "--port")
         of_agent = {"OTEL_TRACES_SAMPLER_ARG": "GET /sampled*=1, *=0"}

@@ -25,10 +25,12 @@ TASKIQ = Queue(
 
 
 @pytest.mark.parametrize("libraries", ages(NEWEST, "taskiq==0.11.7 taskiq_redis==1.0.2"))
+@pytest.mark.parametrize("redis_messages", ["off", "streams,lists,pubsub"])
 def test_a_task_is_part_of_the_request_that_sent_it(
-    edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...]
+    edge: Edge, cell: Callable[..., None], libraries: tuple[str, ...], redis_messages: str
 ) -> None:
-    check(edge, cell, TASKIQ, libraries)
+    """Redis' messages make no second span of it."""
+    check(edge, cell, TASKIQ._replace(redis_messages=redis_messages), libraries)
 
 
 def test_its_own_instrumentation_is_used_where_it_can_be(edge: Edge, cell: Callable[..., None]) -> None:
