@@ -31,10 +31,11 @@ def install() -> Callable[[], None]:
     undo: list[Callable[[], object]] = []
 
     def patch(loop_class: Any) -> None:
+        is_own = "call_exception_handler" in vars(loop_class)
         original = loop_class.call_exception_handler
         ours = _in_trace_context(original)
         loop_class.call_exception_handler = ours
-        undo.append(lambda: _put_back(loop_class, ours, original))
+        undo.append(lambda: _put_back(loop_class, ours, original if is_own else None))
 
     def patch_uvloop(uvloop: ModuleType) -> bool:
         if "call_exception_handler" in vars(uvloop.Loop):
@@ -53,7 +54,12 @@ def install() -> Callable[[], None]:
 
 
 def _put_back(loop_class: Any, ours: object, original: object) -> None:
-    if loop_class.call_exception_handler is ours:
+    """`original` is None where the class has inherited it."""
+    if loop_class.call_exception_handler is not ours:
+        return
+    if original is None:
+        del loop_class.call_exception_handler
+    else:
         loop_class.call_exception_handler = original
 
 

@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import loguru
 import pytest
 import structlog
 import uvicorn
@@ -211,13 +210,11 @@ class Application:
         root.setLevel(logging.INFO)
         self.later_log = logging.Logger("later", logging.INFO)
         self.later_log.addHandler(logging.handlers.QueueHandler(self.later))
-        loguru.logger.remove()
-        loguru.logger.add(self.output)
         structlog.configure(
             processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
             logger_factory=structlog.WriteLoggerFactory(self.output),  # type: ignore[arg-type]
         )
-        self.says = (logging.getLogger("model").info, loguru.logger.info, structlog.get_logger().info)
+        self.says = (logging.getLogger("model").info, structlog.get_logger().info)
         patch.setattr(
             threading,
             "excepthook",
@@ -225,7 +222,7 @@ class Application:
         )
 
     def say(self, number: int) -> None:
-        """Log a line about that, in one of three libraries."""
+        """Log a line about that, by one of two libraries; loguru has tests of its own."""
         self.says[number % len(self.says)](f"x{number}x")
 
     def _application(self) -> FastAPI:
@@ -288,7 +285,6 @@ class Application:
     def undo(self) -> None:
         self.executor.shutdown()
         self.loop.close()
-        loguru.logger.remove()
         structlog.reset_defaults()
         while self._undo:
             self._undo.pop()()
