@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import loguru
 import pytest
 import structlog
 import uvicorn
@@ -205,16 +206,25 @@ class Application:
         root = logging.getLogger()
         self.handler = logging.StreamHandler(self.output)
         patch.setattr(root, "handlers", [self.handler])  # those of pytest would collect it all
+        for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # another test may have had uvicorn configure them
+            servers = logging.getLogger(name)
+            patch.setattr(servers, "handlers", [])
+            patch.setattr(servers, "propagate", True)
+            patch.setattr(servers, "disabled", False)
+            patch.setattr(servers, "level", logging.NOTSET)
+            servers.manager._clear_cache()  # type: ignore[attr-defined]
         level = root.level
         self._undo.append(lambda: root.setLevel(level))
         root.setLevel(logging.INFO)
         self.later_log = logging.Logger("later", logging.INFO)
         self.later_log.addHandler(logging.handlers.QueueHandler(self.later))
+        loguru.logger.remove()
+        loguru.logger.add(self.output)
         structlog.configure(
             processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
             logger_factory=structlog.WriteLoggerFactory(self.output),  # type: ignore[arg-type]
         )
-        self.says = (logging.getLogger("model").info, structlog.get_logger().info)
+        self.says = (logging.getLogger("model").info, loguru.logger.info, structlog.get_logger().info)
         patch.setattr(
             threading,
             "excepthook",
@@ -222,7 +232,7 @@ class Application:
         )
 
     def say(self, number: int) -> None:
-        """Log a line about that, by one of two libraries; loguru has tests of its own."""
+        """Log a line about that, in one of three libraries."""
         self.says[number % len(self.says)](f"x{number}x")
 
     def _application(self) -> FastAPI:
@@ -285,6 +295,7 @@ class Application:
     def undo(self) -> None:
         self.executor.shutdown()
         self.loop.close()
+        loguru.logger.remove()
         structlog.reset_defaults()
         while self._undo:
             self._undo.pop()()
