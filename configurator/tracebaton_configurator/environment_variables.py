@@ -8,6 +8,9 @@ the standard variables, which the SDK's own module lists, are not repeated.
 OTEL_TRACEBATON_KEEP_ERRORS = "OTEL_TRACEBATON_KEEP_ERRORS"
 """`true` (default) or `false`: export a request that ends 5xx or raises even when it was not sampled."""
 
+OTEL_TRACEBATON_KEEP = "OTEL_TRACEBATON_KEEP"
+"""`trace` (default) or `span`: whether a failed or slow unsampled request leaves the spans of its calls, too."""
+
 OTEL_TRACEBATON_KEEP_LOGGED_ERRORS = "OTEL_TRACEBATON_KEEP_LOGGED_ERRORS"
 """`true` (default) or `false`: the same for a request within which an exception is logged as an error."""
 

@@ -72,4 +72,4 @@ def keep(
             span.set_attribute("error.type", error_type)
         span.end(outcome.ended)
 
-    late_spans.keep(make, failed=outcome.failed, slow=outcome.slow)
+    late_spans.keep(decision, make, failed=outcome.failed, slow=outcome.slow)

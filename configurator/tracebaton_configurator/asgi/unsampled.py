@@ -47,6 +47,7 @@ async def pass_unsampled(
     token = context_api.attach(unsampled_context(decision, span_context))
     decision.span_context = span_context
     current_request.set(decision)
+    late_spans.watch(decision)
     # The time that it takes is no difference of wall clocks, which may jump.
     began, started = time_ns(), monotonic_ns()
     ended = 0
@@ -85,12 +86,13 @@ async def pass_unsampled(
         failed = is_failure(error) if error is not None else status >= 500 or close_code in FAILURE_CODES
         failed = failed or decision.failed
         slow = late_spans.is_slow(began, ended)
-        if (failed or slow) and not decision.excluded:
+        if (failed or slow or decision.call_failed) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             ended = ended or began + monotonic_ns() - started
             outcome = RequestOutcome(began, ended, status, error or decision.error, failed, slow, close_code)
             keep(late_spans, details, as_it_came, decision, span_context, outcome)
         decision.ended = True
+        decision.calls = None
         error = decision.error = None  # or it would be held by the frame in its own traceback
 
 

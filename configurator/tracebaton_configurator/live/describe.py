@@ -39,7 +39,16 @@ def describe(
         "exporters": [_exporter(here, processor) for processor in export_queues],
         "other_exporters": [name for name in here.traces_exporters if not is_otlp(name)],
         "patches": {name: list(outcome(name)) for name in CATALOGUE},
-        "kept": {"kept": late_spans.kept, "over_the_cap": late_spans.dropped} if late_spans is not None else None,
+        "kept": _kept(late_spans) if late_spans is not None else None,
+    }
+
+
+def _kept(late_spans: LateSpans) -> dict[str, int]:
+    return {
+        "kept": late_spans.kept,
+        "over_the_cap": late_spans.dropped,
+        "incomplete": late_spans.incomplete,
+        "calls_dropped": late_spans.calls_dropped,
     }
 
 

@@ -377,6 +377,13 @@ CATALOGUE = {
             "nothing of a trace follows a redirect to a host on the excluded list",
         ),
         Patch(
+            "redis-calls",
+            "opentelemetry-instrumentation-redis",
+            "0.66b2",
+            "_traced_execute_factory, _traced_execute_pipeline_factory, and the same for asyncio",
+            "commands of an unsampled request are noted, for the case that it fails",
+        ),
+        Patch(
             "redis-commands",
             "opentelemetry-instrumentation-redis",
             "0.63b0 to 0.66b2",

@@ -1,11 +1,13 @@
-"""HTTP clients below a request that is not recorded: no span, but the trace goes on to the next service.
+"""HTTP clients below a request that is not recorded: no span but a note of the call, whose ids go on to the next
+service.
 
 Suppressed altogether they would send no `traceparent`, and the next service would begin a trace of its own.
 
 * httpx: the transports that upstream is going to wrap are wrapped before; below such a request upstream's wrapper does
-  nothing and calls this one, which sets the headers. Checked with opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
-* requests, urllib, urllib3, aiohttp-client: not suppressed; they make a span that is not recorded and send its
-  context. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is
+  nothing and calls this one, which makes the note and sets the headers. Checked with
+  opentelemetry-instrumentation-httpx 0.63b0 to 0.66b2.
+* requests, urllib, urllib3, aiohttp-client: not suppressed; the span that they make is a note, or has the ids of the
+  request. Each asks `is_http_instrumentation_enabled` (or `is_instrumentation_enabled`) of its own module, which is
   replaced there. Checked with 0.66b1.
 """
 
@@ -16,7 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
+from opentelemetry.trace import set_span_in_context
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
@@ -24,12 +27,19 @@ from tracebaton_configurator.patching.registry import apply, put
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
 from tracebaton_configurator.redaction.upstream import install_for_urls
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
+from tracebaton_configurator.sampling.late_spans import begin_call, end_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.trace import Span, Tracer
+
+    from tracebaton_configurator.sampling.call_notes import CallNote
+
 # Entry points of upstream's, each named like the module that it is for.
 _HTTPX = ("httpx", "httpx2")
+_SCOPE = "opentelemetry.instrumentation.httpx"
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
 _MODULES = {
     "requests": "opentelemetry.instrumentation.requests",
     "urllib": "opentelemetry.instrumentation.urllib",
@@ -39,6 +49,7 @@ _MODULES = {
 
 # The URLs to which upstream sends no headers either (OTEL_PYTHON_HTTPX_EXCLUDED_URLS).
 _left_alone: Any = None
+_tracer: Tracer | None = None
 
 
 def around() -> dict[str, Around]:
@@ -104,10 +115,15 @@ def _put_below(transport: Any, name: str, made: Callable[..., Any]) -> None:
 
 def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool]) -> Callable[..., Any]:
     def handle(self: Any, *args: Any, **kwargs: Any) -> Any:
-        request = _prepared(self, is_instrumented, args, kwargs)
-        response = wrapped(self, *args, **kwargs)
+        request, note = _prepared(self, is_instrumented, args, kwargs)
+        try:
+            response = wrapped(self, *args, **kwargs)
+        except BaseException as error:
+            if note is not None:
+                end_call(note, error)
+            raise
         if request is not None:
-            forget_after_redirect(request, response)
+            _answered(request, response, note)
         return response
 
     return handle
@@ -115,10 +131,15 @@ def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool
 
 def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool]) -> Callable[..., Any]:
     async def handle(self: Any, *args: Any, **kwargs: Any) -> Any:
-        request = _prepared(self, is_instrumented, args, kwargs)
-        response = await wrapped(self, *args, **kwargs)
+        request, note = _prepared(self, is_instrumented, args, kwargs)
+        try:
+            response = await wrapped(self, *args, **kwargs)
+        except BaseException as error:
+            if note is not None:
+                end_call(note, error)
+            raise
         if request is not None:
-            forget_after_redirect(request, response)
+            _answered(request, response, note)
         return response
 
     return handle
@@ -126,16 +147,56 @@ def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any]
 
 def _prepared(
     transport: Any, is_instrumented: Callable[[Any], bool], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """The request, with headers where upstream injects none because it is not recorded; None for one left alone."""
+) -> tuple[Any, CallNote | None]:
+    """The request, with headers where upstream injects none because it is not recorded, and the note of such a call.
+
+    No request for one that is left alone.
+    """
+    note = None
     try:
         request = args[0] if args else kwargs.get("request")
         headers = getattr(request, "headers", None)
         if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
-            return None
-        if hands_on_unsampled(context_api.get_current()) and is_instrumented(transport):
-            propagate.inject(headers)
+            return None, None
+        context = context_api.get_current()
+        if hands_on_unsampled(context) and is_instrumented(transport):
+            note = _begin(request)
+            propagate.inject(headers, context if note is None else set_span_in_context(note, context))
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report_error("Trace headers could not be added to an httpx request", error)
-        return None
-    return request
+        return None, note
+    return request, note
+
+
+def _begin(request: Any) -> CallNote | None:
+    global _tracer  # noqa: PLW0603 (got when there is a call, as those of instrumentations)
+    if _tracer is None:
+        from opentelemetry.instrumentation.httpx.version import __version__
+
+        _tracer = trace.get_tracer(_SCOPE, __version__)
+    method = request.method
+    note = begin_call(_tracer, method if method in _METHODS else "HTTP")
+    if note is not None:
+        note.complete = partial(_complete, method, request.url)
+    return note
+
+
+def _complete(method: str, url: Any, span: Span, note: CallNote) -> None:
+    """What upstream says of a call."""
+    from tracebaton_configurator.propagation.upstream_semconv import of_call, set_answer
+
+    span.set_attributes(of_call(method, str(url), url.host, url.port)[1])
+    if note.answer:
+        set_answer(span, note.answer)
+
+
+def _answered(request: Any, response: Any, note: CallNote | None) -> None:
+    if note is None:
+        forget_after_redirect(request, response)
+        return
+    status = getattr(response, "status_code", None)
+    if isinstance(status, int):
+        note.answer = status
+    note.end()
+    if 300 <= note.answer < 400:
+        forget_after_redirect(request, response, set_span_in_context(note))

@@ -18,12 +18,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode, get_current_span
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
-from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, unsampled_context
-from tracebaton_configurator.sampling.late_spans import REASON, is_failure, start_late
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, unsampled_context
+from tracebaton_configurator.sampling.late_spans import REASON, is_failure, sampled_context, start_late
 from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
@@ -68,8 +76,17 @@ def trace_headers() -> dict[str, str]:
     """What the work that is going on hands to what it starts elsewhere; empty outside any. Never raises."""
     headers: dict[str, str] = {}
     with suppress(Exception):  # a context that nobody foresaw costs the trace, not the call
-        propagate.inject(headers)
+        propagate.inject(headers, _sampled_after_failure())
     return headers
+
+
+def _sampled_after_failure() -> Context | None:
+    """The current context where it is to be handed on as sampled, although it is not; else None."""
+    context = context_api.get_current()
+    request = notes_calls(context)
+    if request is None or request.late_spans is None or not request.late_spans.goes_on_sampled(request):
+        return None
+    return set_span_in_context(NonRecordingSpan(sampled_context(get_current_span(context).get_span_context())), context)
 
 
 def is_off() -> bool:
@@ -227,17 +244,22 @@ class Incoming:
             return
         try:
             outer = self._outer
-            if decision.failed and outer is not None and not outer.ended:
-                outer.failed, outer.error = True, outer.error or decision.error
+            if outer is not None and not outer.ended:
+                if decision.failed:
+                    outer.failed, outer.error = True, outer.error or decision.error
+                outer.call_failed = outer.call_failed or decision.call_failed
+                decision.admitted = outer.admitted if decision.admitted is None else decision.admitted
             decision.answered = decision.answered or monotonic()
             self._finish(decision)
+            if outer is not None and outer.admitted is None:
+                outer.admitted = decision.admitted  # both are kept, or neither
         except Exception as problem:  # noqa: BLE001 (the work is over; it must not fail for its span)
             report_error("The span of a message could not be ended", problem)
         finally:
             decision.ended = True
-            decision.error = None
+            decision.error = decision.calls = None
 
-    def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, _: LateSpans) -> None:
+    def _begin(self, tracer: Tracer, while_off: WhileOff, trust: Trust, late_spans: LateSpans) -> None:
         if while_off:
             self._untraced = Untraced(while_off)
             self._context = Context({SUPPRESS_INSTRUMENTATION: self._untraced})
@@ -265,6 +287,8 @@ class Incoming:
         )
         decision.span_context = span_context
         self.decision = decision
+        if not recorded:
+            late_spans.watch(decision)
         current_request.set(decision)
         self._context = (
             Context({**self._base, CURRENT_SPAN: self.span}) if recorded else unsampled_context(decision, span_context)
@@ -326,7 +350,7 @@ class Incoming:
             self._end_span(start_late(decision, span_context, lambda: self._start(tracer, self.kind)), decision, ended)
 
         slow = self.kind is SpanKind.SERVER and late_spans.is_slow(self._began, ended)
-        late_spans.keep(make, failed=decision.failed, slow=slow)
+        late_spans.keep(decision, make, failed=decision.failed, slow=slow)
 
     def _end_span(self, span: Span, decision: RequestDecision, ended: int) -> None:
         error = decision.error

@@ -20,6 +20,7 @@ from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation import mcp_calls, mcp_server
 from tracebaton_configurator.propagation.incoming import NOWHERE, Surroundings, trace_headers, tracer
 from tracebaton_configurator.propagation.mcp_stdio import opened_nowhere
+from tracebaton_configurator.sampling.decision import notes_calls
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _prepare(item: Any) -> None:
 
 @contextmanager
 def _calling(request: Any) -> Iterator[Callable[[Any], None]]:
-    """A CLIENT span within a recorded trace, as SDK 2.x has one; what it yields is to be called with the result."""
+    """A CLIENT span, or a note of one, as SDK 2.x has one; what it yields is to be called with the result."""
     span = _guarded(_start, request)
     if span is None:
         yield lambda _: None
@@ -193,9 +194,10 @@ def _calling(request: Any) -> Iterator[Callable[[Any], None]]:
 def _start(request: Any) -> Any:
     request = getattr(request, "root", request)
     used, current = tracer(), get_current_span()
-    if used is None or mcp_calls.made_by_others or not current.is_recording():
+    if used is None or mcp_calls.made_by_others:
         return None
-    if context_api.get_value(SUPPRESS_INSTRUMENTATION):
+    context = context_api.get_current()
+    if notes_calls(context) is None and (not current.is_recording() or context.get(SUPPRESS_INSTRUMENTATION)):
         return None
     if (getattr(current, "attributes", None) or {}).get("mcp.method.name") == request.method and getattr(
         current, "kind", None

@@ -10,11 +10,12 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context, create_key
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind, set_span_in_context
 from opentelemetry.util.http import get_excluded_urls
 
-from tracebaton_configurator.logs.diagnostics import described, report_error
-from tracebaton_configurator.sampling.decision import hands_on_unsampled
+from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.sampling.decision import hands_on_unsampled, notes_calls
+from tracebaton_configurator.sampling.late_spans import end_call
 from tracebaton_configurator.sampling.upstream import SUPPRESS_HTTP_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -65,18 +66,10 @@ class Outgoing:
     def end(self, error: BaseException | None = None) -> None:
         """End the span, if there is one, with what the client has raised. Never raises."""
         span, self._span = self._span, None
-        if span is None:
-            return
-        try:
-            if isinstance(error, Exception):
-                if hasattr(error, "status"):  # urllib raises an answer of 400 and above
-                    self._note(span, error)
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, described(error)))
-                span.set_attribute("error.type", type(error).__qualname__)
-            span.end()
-        except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
-            report_error("The span of a call could not be ended", problem)
+        if span is not None:
+            if isinstance(error, Exception) and hasattr(error, "status"):  # urllib raises an answer of 400 and above
+                self._note(span, error)
+            end_call(span, error)
 
 
 class _Entered:
@@ -119,7 +112,7 @@ class TracedClient:
             if not url.startswith(_TRACED) or context.get(_CALL) == _target(url):
                 return None
             excluded = self.excluded.url_disabled(url)
-            if unsampled or excluded:
+            if excluded or (unsampled and notes_calls(context) is None):
                 return Outgoing(url, None, context, excluded=excluded)
             from tracebaton_configurator.propagation.upstream_semconv import of_call
 

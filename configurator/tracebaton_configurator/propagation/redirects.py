@@ -28,6 +28,7 @@ from tracebaton_configurator.patching.registry import put
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
     from opentelemetry.util.http import ExcludeList
 
     Pairs = frozenset[tuple[str, str]]
@@ -37,10 +38,13 @@ _FAILED = "Trace headers of a redirected request could not be looked at"
 _handed_on: ContextVar[Pairs | None] = ContextVar("tracebaton-handed-on", default=None)
 
 
-def injected(headers: Any) -> Pairs:
-    """Which of these headers are what is injected in the current context: names in lower case, and values."""
+def injected(headers: Any, context: Context | None = None) -> Pairs:
+    """Which of these headers are what is injected in `context`, by default the current one.
+
+    Names in lower case, and values.
+    """
     made: dict[str, str] = {}
-    propagate.inject(made)
+    propagate.inject(made, context)
     wanted = {(name.lower(), value) for name, value in made.items()}
     return frozenset(pair for name, value in headers.items() if (pair := (name.lower(), value)) in wanted)
 
@@ -51,11 +55,11 @@ def take_out(headers: Any, pairs: Pairs) -> None:
         del headers[name]
 
 
-def forget_after_redirect(request: Any, response: Any) -> None:
-    """For httpx: to be called with the answer, still in the context in which the request was made. Never raises."""
+def forget_after_redirect(request: Any, response: Any, context: Context | None = None) -> None:
+    """For httpx: to be called with the answer, and the context in which the request was made. Never raises."""
     try:
         if 300 <= response.status_code < 400 and "location" in response.headers:
-            take_out(request.headers, injected(request.headers))
+            take_out(request.headers, injected(request.headers, context))
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error(_FAILED, error)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply, put
+from tracebaton_configurator.patching.registry import apply, later, put
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +22,12 @@ _COMMANDS = ("EVALSHA", "EVALSHA_RO")
 
 def around() -> dict[str, Around]:
     """For the instrumentation of redis."""
-    return {"redis": Around(before=lambda: apply("redis-scripts", _replace_factories))}
+    return {"redis": Around(before=_before)}
+
+
+def _before() -> None:
+    apply("redis-scripts", _replace_factories)
+    apply("redis-calls", later("propagation.redis_calls", "replace_factories"))
 
 
 def _replace_factories() -> bool:

@@ -21,6 +21,8 @@ from tracebaton_configurator.sampling.upstream import (
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, TraceState
 
+    from tracebaton_configurator.sampling.late_spans import Calls, LateSpans
+
 # The decision, in the context of a request that is not recorded: nothing below it is, whatever a sampler would say.
 UNSAMPLED = create_key("tracebaton-unsampled")
 
@@ -41,19 +43,27 @@ class RequestDecision:
     * `span_context`: that of the request, once it has one;
     * `consumed`: whether the SDK has made its span;
     * `failed`, in a way that the answer does not show, and the `error` with which;
-    * `ended`: whether that is of no interest any more.
+    * `ended`: whether that is of no interest any more;
+    * `late_spans`: who is to have notes of its calls, None where nobody is; `calls`: those that there are by now, and
+      `call_failed` whether one of them failed, which the request itself may have survived;
+    * `admitted`: whether it is one of those that may be kept, None before that is known; `kept`: why it was, or empty.
 
     It is true for as long as what the request has started belongs to it.
     """
 
     __slots__ = (
+        "admitted",
         "answered",
         "base",
+        "call_failed",
+        "calls",
         "consumed",
         "ended",
         "error",
         "excluded",
         "failed",
+        "kept",
+        "late_spans",
         "learn",
         "method",
         "parent",
@@ -80,11 +90,14 @@ class RequestDecision:
         self.excluded = False
         self.learn = False
         self.random = False
-        self.consumed = self.failed = self.ended = False
+        self.consumed = self.failed = self.ended = self.call_failed = False
         self.error: Exception | None = None
-        self.method = self.path = ""
+        self.method = self.path = self.kept = ""
         self.answered = 0.0
         self.span_context: SpanContext | None = None
+        self.late_spans: LateSpans | None = None
+        self.calls: Calls | None = None
+        self.admitted: bool | None = None
 
     def __bool__(self) -> bool:
         return not self.answered or not is_detached(self)
@@ -114,6 +127,14 @@ def hands_on_unsampled(context: Context) -> bool:
     if not decision or context.get(SUPPRESS_HTTP_INSTRUMENTATION):
         return False
     return context.get(SUPPRESS_INSTRUMENTATION) is decision
+
+
+def notes_calls(context: Context) -> RequestDecision | None:
+    """The request whose calls are to be noted here, if there is one; not where the application suppresses it."""
+    decision = context.get(UNSAMPLED)
+    if not isinstance(decision, RequestDecision) or decision.late_spans is None or decision.ended:
+        return None
+    return decision if context.get(SUPPRESS_INSTRUMENTATION) is decision else None
 
 
 # What the next span of its trace is made by. It is not in OpenTelemetry's own context: upstream's middleware starts

@@ -13,7 +13,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_sp
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
 from tracebaton_configurator.sampling.caller import caller_for
-from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
     from opentelemetry.util.types import Attributes
 
+_CALLS = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _OF_THE_REQUEST = frozenset((CURRENT_SPAN, SUPPRESS_INSTRUMENTATION, UNSAMPLED))
 
 
@@ -41,8 +42,9 @@ class DetachingTracer(Tracer):
     """The SDK's, whose spans do not stay children of a request that was left; those of a process that was started
     within a call are that call's children.
 
-    Below a request that is not recorded, a span that is not recorded either has the ids of the request: what is called
-    names those as its parent, which are there if both are kept after all.
+    Below a request that is not recorded, a call is noted where its `late_spans` want that, with an id of its own. Any
+    other span has the ids of what it is in: what is called names those as its parent, which are there if both are kept
+    after all.
     """
 
     def start_span(
@@ -57,11 +59,16 @@ class DetachingTracer(Tracer):
     ) -> Span:
         left = left_request(context)
         of_now = get_current() if context is None else context
-        if left is None and of_now.get(UNSAMPLED):
+        if left is None and (request := of_now.get(UNSAMPLED)):
             decision = pending_decision.get()
             parent = get_current_span(of_now).get_span_context()
             if parent.is_valid and (decision is None or decision.consumed):
-                return NonRecordingSpan(parent)
+                if kind not in _CALLS or not isinstance(request, RequestDecision):
+                    return NonRecordingSpan(parent)
+                if request.late_spans is None or request.ended:
+                    return NonRecordingSpan(parent)
+                start_time = args[0] if args else kwargs.get("start_time")
+                return request.late_spans.begin_call(self, request, parent, name, kind, attributes, links, start_time)
         if left is not None:
             context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
             links = (*(links or ()), Link(left))

@@ -7,21 +7,31 @@ is the parent of whatever the services below it have of the same request.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from opentelemetry import context as context_api
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_current_span
 
-from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision
+from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, pending_decision
+from tracebaton_configurator.sampling.threshold import randomness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Span, SpanContext
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.trace import Span
+
+    from tracebaton_configurator.sampling.call_notes import CallNote
+    from tracebaton_configurator.sampling.rate_counter import RateCounter
 
 # Says why a span is there although its request was not sampled: `error` or `slow`.
 REASON = "tracebaton.kept"
 PER_SECOND = 10
+# Notes: of one request, and of how many at a time.
+MOST_CALLS = 64
+MOST_REQUESTS = 1000
 _DISCONNECTS = ("ClientDisconnect", "WebSocketDisconnect")
 
 
@@ -45,17 +55,50 @@ def is_failure(error: BaseException) -> bool:
     )
 
 
-class LateSpans:
-    """Makes at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
+class Calls:
+    """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others."""
 
-    def __init__(self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND) -> None:
+    __slots__ = ("__weakref__", "_room", "dropped", "ended")
+
+    def __init__(self, room: int) -> None:
+        self.ended: list[CallNote] = []
+        self.dropped = 0
+        self._room = room
+
+    def add(self, note: CallNote) -> None:
+        """A failed call takes the place of one that went well, never the other way round."""
+        if len(self.ended) < self._room:
+            self.ended.append(note)
+            return
+        self.dropped += 1
+        if note.failed:
+            for position, other in enumerate(self.ended):
+                if not other.failed:
+                    self.ended[position] = note
+                    return
+
+
+class LateSpans:
+    """Keeps about ten requests a second in a process, with what they called. Never raises into a request.
+
+    Which ones, where there are more, is decided by the randomness of the trace id, as by a sampling rule of `10/s`: all
+    services of a trace decide alike, as far as they have seen as many failures.
+
+    `kept` and `dropped` count requests. `incomplete` is how many of those that were kept have calls that there was no
+    room to note, and `calls_dropped` how many calls these were.
+    """
+
+    def __init__(
+        self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND, calls: bool = True
+    ) -> None:
         self._errors = errors
         self._slower_than_ns = None if slower_than is None else int(slower_than * 1e9)
         self._per_second = per_second
-        self._window = 0.0
-        self._in_window = 0
-        self.kept = 0
-        self.dropped = 0
+        self._counter: RateCounter | None = None
+        self._takes_calls = calls and (errors or slower_than is not None)
+        self._of_requests: WeakSet[Calls] = WeakSet()
+        self._new_note: Callable[..., CallNote] | None = None
+        self.kept = self.dropped = self.calls_dropped = self.incomplete = 0
 
     def is_slow(self, began: int, ended: int) -> bool:
         """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
@@ -64,27 +107,126 @@ class LateSpans:
         """
         return self._slower_than_ns is not None and ended - began > self._slower_than_ns
 
-    def keep(self, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
-        """Call `make` with the value of `REASON`, if there is one and room for it."""
-        failed = self._errors and failed
+    def watch(self, decision: RequestDecision) -> None:
+        """Have the calls of an unsampled request noted from now on, where that is wanted."""
+        if self._takes_calls and not decision.excluded:
+            decision.late_spans = self
+
+    def begin_call(self, tracer: Tracer, request: RequestDecision, *args: Any) -> CallNote:
+        """A note of a call of this request; `args` as `CallNote` takes them.
+
+        After a failure the call is sampled, for all that is below it: it may be a retry or make up for the failure.
+        """
+        if self._new_note is None:
+            from tracebaton_configurator.sampling.call_notes import CallNote
+
+            self._new_note = CallNote
+        return self._new_note(tracer, request, *args, sampled=self.goes_on_sampled(request))
+
+    def goes_on_sampled(self, request: RequestDecision) -> bool:
+        """Whether the request has failed, as far as it is known, and will be kept for it."""
+        return (request.failed or request.call_failed) and self._errors and self._admits(request)
+
+    def take(self, note: CallNote) -> None:
+        """A call has ended. Never raises."""
+        request = note.request
+        if request.kept:
+            self._make(note, request.kept)
+        elif not request.ended:
+            if note.failed:
+                request.call_failed = True
+            calls = request.calls
+            if calls is None:
+                has_room = len(self._of_requests) < MOST_REQUESTS
+                calls = request.calls = Calls(MOST_CALLS if has_room else 0)
+                if has_room:
+                    self._of_requests.add(calls)
+            calls.add(note)
+
+    def keep(self, decision: RequestDecision, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
+        """The request has ended: call `make` with the value of `REASON`, if there is one and room for it.
+
+        Its calls go with it, kept or not.
+        """
+        calls, decision.calls = decision.calls, None
+        failed = self._errors and (failed or decision.call_failed)
         if not failed and not slow:
             return
-        if not self._has_room():
+        if not self._admits(decision):
             self.dropped += 1
             return
+        reason = decision.kept = "error" if failed else "slow"
         try:
-            make("error" if failed else "slow")
+            make(reason)
             self.kept += 1
         except Exception as problem:  # noqa: BLE001 (the request is over; it must not fail for its span)
             report_error("The span of a request that failed could not be kept", problem)
+        if calls is not None:
+            self.calls_dropped += calls.dropped
+            self.incomplete += bool(calls.dropped)
+            for note in calls.ended:
+                self._make(note, reason)
 
-    def _has_room(self) -> bool:
-        now = time.monotonic()
-        if now - self._window >= 1.0:
-            self._window = now
-            self._in_window = 0
-        self._in_window += 1
-        return self._in_window <= self._per_second
+    @staticmethod
+    def _make(note: CallNote, reason: str) -> None:
+        try:
+            note.make(reason)
+        except Exception as problem:  # noqa: BLE001 (as above)
+            report_error("The span of a call of a request that failed could not be kept", problem)
+
+    def _admits(self, decision: RequestDecision) -> bool:
+        if decision.admitted is None:
+            if self._counter is None:
+                from tracebaton_configurator.sampling.rate_counter import RateCounter
+                from tracebaton_configurator.sampling.rules import Rate
+
+                self._counter = RateCounter(Rate(self._per_second, None))
+            ot = decision.trace_state.get("ot") if decision.trace_state is not None else None
+            decision.admitted = randomness_of(decision.trace_id, ot) >= self._counter.threshold(time.monotonic())
+        return decision.admitted
+
+
+def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> CallNote | None:
+    """A note of a call that is about to be made here, where there is to be one. Never raises."""
+    context = context_api.get_current()
+    request = notes_calls(context)
+    if request is None or request.late_spans is None:
+        return None
+    try:
+        return request.late_spans.begin_call(tracer, request, get_current_span(context).get_span_context(), name, kind)
+    except Exception:  # noqa: BLE001 (a tracer of another provider's: the call is made as it is)
+        return None
+
+
+def end_call(span: Span, error: BaseException | None = None) -> None:
+    """End the span of a call, or the note of one, with what the client has raised. Never raises."""
+    try:
+        if isinstance(error, Exception):
+            span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, described(error)))
+            span.set_attribute("error.type", type(error).__qualname__)
+        span.end()
+    except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
+        report_error("The span of a call could not be ended", problem)
+
+
+def sampled_context(unsampled: SpanContext, span_id: int = 0) -> SpanContext:
+    """The same with the flag on, perhaps of another span.
+
+    Less `th`: what is recorded for another reason than by chance stands for itself. `rv` stays.
+    """
+    state = unsampled.trace_state
+    ot = state.get("ot")
+    if ot is not None and "th:" in ot:
+        rest = ";".join(member for member in ot.split(";") if not member.startswith("th:"))
+        state = state.update("ot", rest) if rest else state.delete("ot")
+    return SpanContext(
+        unsampled.trace_id,
+        span_id or unsampled.span_id,
+        is_remote=False,
+        trace_flags=TraceFlags(unsampled.trace_flags | TraceFlags.SAMPLED),
+        trace_state=state,
+    )
 
 
 def start_late(decision: RequestDecision, span_context: SpanContext, start: Callable[[], Span]) -> Span:

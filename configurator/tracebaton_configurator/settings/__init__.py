@@ -81,6 +81,7 @@ class Settings:
     id_generator: str
     sampler: str
     sampler_arg: str | None
+    keep: str
     keep_errors: bool
     keep_logged_errors: bool
     keep_slower_than: float | None
@@ -136,6 +137,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         id_generator=reader.text("OTEL_PYTHON_ID_GENERATOR") or "random",
         sampler=reader.text("OTEL_TRACES_SAMPLER") or NAME,
         sampler_arg=reader.text("OTEL_TRACES_SAMPLER_ARG"),
+        keep=reader.choice(ours.OTEL_TRACEBATON_KEEP, ("trace", "span"), "trace"),
         keep_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_ERRORS, default=True),
         keep_logged_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_LOGGED_ERRORS, default=True),
         keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),

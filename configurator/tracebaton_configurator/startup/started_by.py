@@ -96,7 +96,7 @@ def _keep_if_failed() -> None:
         span.set_attribute("error.type", type(error).__qualname__)
         span.end()
 
-    asgi.late_spans.keep(make, failed=True, slow=False)
+    asgi.late_spans.keep(decision, make, failed=True, slow=False)
 
 
 def leave_parents_request() -> None:

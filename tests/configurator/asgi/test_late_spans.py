@@ -414,17 +414,20 @@ class TestCap:
         app, _ = app_that_fails()
         made.put_on(app)
 
-        async def storm(count: int) -> None:
-            await asyncio.gather(*(ask(app, "/status/500") for _ in range(count)))
+        async def storm(*trace_ids: int) -> None:
+            parents = [f"00-{trace_id:032x}-{1:016x}-02" for trace_id in trace_ids]
+            await asyncio.gather(*(ask(app, "/status/500", [(b"traceparent", one.encode())]) for one in parents))
 
-        asyncio.run(storm(25))
-        assert (len(made.spans), made.late_spans.kept, made.late_spans.dropped) == (10, 10, 15)
-        clock.now += 0.5
-        asyncio.run(storm(1))
-        assert (made.late_spans.kept, made.late_spans.dropped) == (10, 16)
-        clock.now += 0.6
-        asyncio.run(storm(12))
-        assert (made.late_spans.kept, made.late_spans.dropped) == (20, 18)
+        low, high = range(1, 16), range((1 << 56) - 15, 1 << 56)
+        asyncio.run(storm(*low[:10]))
+        assert (len(made.spans), made.late_spans.kept, made.late_spans.dropped) == (10, 10, 0)
+        asyncio.run(storm(*low[10:], *high))  # beyond ten a second it is the trace id that counts
+        kept = {span.context.trace_id for span in made.spans}
+        assert kept == {*low[:10], *high}
+        assert (made.late_spans.kept, made.late_spans.dropped) == (25, 5)
+        clock.now += 1.1
+        asyncio.run(storm(low[0], high[0]))  # the next second begins with what this one promises
+        assert (made.late_spans.kept, made.late_spans.dropped) == (26, 6)
 
     def test_a_dropped_error_is_the_applications_as_before(self, behind: MakeBehind) -> None:
         made = behind("*=0", keep_per_second=0)

@@ -425,10 +425,20 @@ def test_disabled_patches() -> None:
     assert read({variable: "httpx, loguru"}).disabled_patches == {"httpx", "loguru"}
 
 
+def test_what_is_kept_is_a_trace_or_a_span() -> None:
+    here = read({"OTEL_TRACEBATON_KEEP": "spans"})
+    assert [str(problem) for problem in here.problems] == [
+        "OTEL_TRACEBATON_KEEP='spans' is unknown (expected trace, span); using trace."
+    ]
+    assert here.keep == "trace"
+    assert read({"OTEL_TRACEBATON_KEEP": "SPAN"}).keep == "span"
+
+
 def test_every_variable_of_this_projects_own_has_a_mistake_here() -> None:
     words = {"OTEL_TRACEBATON_LOGS", "OTEL_TRACEBATON_REDACT", "OTEL_TRACEBATON_TRUST_PARENT"}
     told = {*BOOLEANS, *DURATIONS, *NUMBERS, *words, "OTEL_TRACEBATON_REDIS_MESSAGES"}
     told |= {"OTEL_TRACEBATON_CHILDREN", "OTEL_TRACEBATON_LOG_EXTRAS", "OTEL_TRACEBATON_DISABLED_PATCHES"}
+    told |= {"OTEL_TRACEBATON_KEEP"}
     told.add("OTEL_TRACEBATON_LOG_FIELDS")  # see test_field_names.py
     told |= set(OVERRIDES.values())  # see test_overrides.py
     assert set(OWN) - told == {"OTEL_TRACEBATON_SPOOL_DIR"}, "which has its own under `TestContradictions`"

@@ -1,0 +1,196 @@
+"""Notes of the calls of an unsampled request: what becomes a span below the request's own if that one is kept.
+
+A note is an OpenTelemetry span as far as whoever makes the call can tell: it has an id of its own, which goes out with
+the call, and takes attributes, events and a status. But nothing is limited, locked or handed to a processor before it
+is known whether anybody wants it, and then `make` has the SDK do all that with the times that were noted.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.trace import Tracer
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, StatusCode
+
+from tracebaton_configurator.sampling.late_spans import REASON, sampled_context, start_late
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.trace import Link, SpanKind
+    from opentelemetry.util.types import Attributes, AttributeValue
+
+    from tracebaton_configurator.sampling.decision import RequestDecision
+
+# What a note may hold, as long as its request goes on: events, attributes of each and of the note, and of a text.
+_MOST_EVENTS = 8
+_MOST_ATTRIBUTES = 64
+_LONGEST_TEXT = 4096
+_STATUS_CODES = ("http.response.status_code", "http.status_code")
+
+
+class CallNote(Span):
+    """One call. Ended, it goes to the `late_spans` of its request's decision.
+
+    * `complete`: called with the span, if there is to be one, instead of attributes that are worked out for each call;
+    * `answer`: the HTTP status of the answer, 0 for none;
+    * `ended`: in ns since the epoch, 0 before that.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_events",
+        "_links",
+        "_parent",
+        "_span_context",
+        "_started",
+        "_status",
+        "_tracer",
+        "answer",
+        "complete",
+        "ended",
+        "kind",
+        "name",
+        "request",
+    )
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        request: RequestDecision,
+        parent: SpanContext,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        *,
+        sampled: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.request = request
+        self.complete: Callable[[Span, CallNote], object] | None = None
+        self.answer = self.ended = 0
+        self._tracer = tracer
+        self._parent = parent
+        self._attributes: dict[str, Any] | None = None
+        self._events: list[tuple[str, Attributes, int | None]] | None = None
+        self._links = links
+        self._status: Status | None = None
+        self._started = start_time or time_ns()
+        span_id = tracer.id_generator.generate_span_id()
+        if sampled:
+            self._span_context = sampled_context(parent, span_id)
+        else:
+            self._span_context = SpanContext(
+                parent.trace_id,
+                span_id,
+                False,  # noqa: FBT003 (is_remote, by position: this is built for every call)
+                parent.trace_flags,
+                parent.trace_state,
+            )
+        if attributes:
+            self.set_attributes(attributes)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the service that was called, or the way to it, is to blame: an answer of 4xx is the caller's."""
+        answer = self.answer
+        if self._attributes and not answer:
+            answer = next((self._attributes[name] for name in _STATUS_CODES if name in self._attributes), 0)
+        if isinstance(answer, int) and answer:
+            return answer >= 500
+        return self._status is not None and self._status.status_code is StatusCode.ERROR
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """As spans of the SDK have it."""
+        return self._attributes or {}
+
+    def get_span_context(self) -> SpanContext:
+        return self._span_context
+
+    def is_recording(self) -> bool:
+        return not self.ended
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        found = self._attributes
+        if found is None:
+            found = self._attributes = {}
+        if not self.ended and (len(found) < _MOST_ATTRIBUTES or key in found):
+            found[key] = _short(value)
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        if self._events is None:
+            self._events = []
+        if not self.ended and len(self._events) < _MOST_EVENTS:
+            short = {key: _short(value) for key, value in list((attributes or {}).items())[:_MOST_ATTRIBUTES]}
+            self._events.append((name, short, timestamp or time_ns()))
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        """Links are for spans that begin something."""
+
+    def begin(self) -> None:
+        """It was made before the call, and begins now."""
+        self._started = time_ns()
+
+    def update_name(self, name: str) -> None:
+        self.name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        if self.ended or (self._status is not None and self._status.status_code is StatusCode.OK):
+            return
+        made = status if isinstance(status, Status) else Status(status, description)
+        if made.status_code is not StatusCode.UNSET or self._status is None:
+            self._status = made
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: FBT001, FBT002 (as OpenTelemetry has it)
+    ) -> None:
+        """At once, as the SDK does: an exception holds all that its frames have."""
+        if not self.ended and len(self._events or ()) < _MOST_EVENTS:
+            SdkSpan.record_exception(self, exception, attributes, timestamp, escaped)  # type: ignore[arg-type]
+
+    def end(self, end_time: int | None = None) -> None:
+        if not self.ended:
+            self.ended = end_time or time_ns()
+            late_spans = self.request.late_spans
+            if late_spans is not None:
+                late_spans.take(self)
+
+    def make(self, reason: str) -> None:
+        """Have the SDK make the span, with the ids that the call went out with."""
+        attributes = {**(self._attributes or {}), REASON: reason}
+        parent = Context({CURRENT_SPAN: NonRecordingSpan(self._parent)})
+        span = start_late(
+            self.request,
+            self._span_context,
+            lambda: Tracer.start_span(
+                self._tracer, self.name, parent, self.kind, attributes, self._links, start_time=self._started
+            ),
+        )
+        if self.complete is not None:
+            self.complete(span, self)
+        for event in self._events or ():
+            span.add_event(*event)
+        if self._status is not None:
+            span.set_status(self._status)
+        span.end(self.ended)
+
+
+def _short(value: Any) -> Any:
+    """Of a long text its end, where a traceback says what happened."""
+    return value if not isinstance(value, str) or len(value) <= _LONGEST_TEXT else value[-_LONGEST_TEXT:]
