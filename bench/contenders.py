@@ -112,12 +112,19 @@ def _ten_percent(venv: str, prefix: tuple[str, ...], env: dict[str, str], rate: 
 
 
 def _live(rate: Rate) -> list[Contender]:
-    """Live control: switched off while it runs, to be held against `disabled`; and 10 % without the thread for it."""
+    """Switched off while it runs, to be held against `disabled`; 10 % without the thread for that; 10 % without notes
+    of the calls of unsampled requests (`OTEL_TRACEBATON_KEEP=span`).
+    """
     switched_off = Contender(
         "tracebaton switched off", "tracebaton", ("tracebaton", "run"), ("tracebaton", "off"), {**_OTEL, **rate("1")}
     )
     ten_percent = _ten_percent("tracebaton", (), {**_OTEL, **_UNCONTROLLED}, rate)
-    return [switched_off, replace(ten_percent, name="tracebaton 10 % uncontrolled", everywhere=False)]
+    spans_only = _ten_percent("tracebaton", ("tracebaton", "run"), {**_OTEL, "OTEL_TRACEBATON_KEEP": "span"}, rate)
+    return [
+        switched_off,
+        replace(ten_percent, name="tracebaton 10 % uncontrolled", everywhere=False),
+        replace(spans_only, name="tracebaton 10 % span", everywhere=False),
+    ]
 
 
 def _ratio(rate: str) -> dict[str, str]:

@@ -61,10 +61,15 @@ def in_full(process: dict[str, Any]) -> str:
     lines += [f"  exporter  {name}" for name in process["other_exporters"]]
     kept = process["kept"]
     if kept is not None and any(kept.values()):
-        lines.append(
-            f"  kept      {kept['kept']} unsampled errors or slow requests, {kept['over_the_cap']} over the cap"
-        )
+        lines.append(_kept(kept))
     return "\n".join(lines)
+
+
+def _kept(kept: dict[str, int]) -> str:
+    line = f"  kept      {kept['kept']} unsampled errors or slow requests, {kept['over_the_cap']} over the cap"
+    if kept.get("incomplete"):  # not of a process with another version
+        line += f"; {kept['incomplete']} without all of their calls, of which {kept['calls_dropped']} are missing"
+    return line
 
 
 def _written(process: dict[str, Any], line: Callable[[dict[str, Any]], str]) -> str | None:

@@ -34,7 +34,8 @@ def check(situation: Situation) -> Iterator[Finding]:
     )
     kept = ["end 5xx"] if here.keep_errors else []
     kept += [f"take longer than {here.keep_slower_than:g} s"] if here.keep_slower_than else []
-    said = f"requests that {' or '.join(kept)} are kept even when not sampled"
+    whole = ", with the spans of their calls" if here.keep == "trace" else ""
+    said = f"requests that {' or '.join(kept)} are kept even when not sampled{whole}"
     trust = here.trust_parent
     whose = f"continued from {', '.join(map(str, trust))}" if isinstance(trust, tuple) else "continued"
     yield ok(

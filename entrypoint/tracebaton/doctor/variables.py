@@ -132,7 +132,9 @@ def _no_effect(name: str, environ: Mapping[str, str], here: Settings) -> str:
         return f"the scheme of the endpoint decides, {'http' if here.endpoint.insecure else 'https'}://"
     if _OF_TLS.fullmatch(name) and here.endpoint.insecure:
         return "the endpoint is plaintext, http://"
-    keeps = (ours.OTEL_TRACEBATON_KEEP_ERRORS, ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN)
+    if name == ours.OTEL_TRACEBATON_KEEP and not here.keep_errors and here.keep_slower_than is None:
+        return f"nothing is kept: {ours.OTEL_TRACEBATON_KEEP_ERRORS} is false"
+    keeps = (ours.OTEL_TRACEBATON_KEEP, ours.OTEL_TRACEBATON_KEEP_ERRORS, ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN)
     if name in keeps and here.sampler.lower() == "always_on":
         return "the sampler always_on records every request anyway"
     if _OF_METRICS.fullmatch(name) and not here.metrics_exporters:

@@ -56,6 +56,15 @@ def test_in_full_it_is_everything_by_lines() -> None:
     ]
 
 
+def test_what_is_missing_of_kept_requests_is_said() -> None:
+    kept = {"kept": 8, "over_the_cap": 0, "incomplete": 2, "calls_dropped": 70}
+    (line,) = [line for line in in_full({**PROCESS, "kept": kept}).splitlines() if line.startswith("  kept")]
+    assert line == (
+        "  kept      8 unsampled errors or slow requests, 0 over the cap; "
+        "2 without all of their calls, of which 70 are missing"
+    )
+
+
 def test_in_brief_it_is_a_line_with_both_ends() -> None:
     changed = {"on": False, "off_since": 0.0, "off_until": 60.0, "sampler_set_by": "tracebaton set"}
     line = in_brief({**PROCESS, **changed, "sampler_until": 90.0})

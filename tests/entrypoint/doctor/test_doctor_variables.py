@@ -103,6 +103,8 @@ def test_variables_of_single_instrumentations_are_not_unknown(diagnose: Examine)
         ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_SERVICE_NAME": "b"}, "OTEL_SERVICE_NAME overrides"),
         ({"OTEL_CONFIG_FILE": "otel.yaml"}, "declarative configuration is not read here"),
         ({"OTEL_LOG_LEVEL": "debug"}, "OpenTelemetry for Python does not read it"),
+        ({"OTEL_TRACEBATON_KEEP": "trace", "OTEL_TRACEBATON_KEEP_ERRORS": "false"}, "_KEEP_ERRORS is false"),
+        ({"OTEL_TRACEBATON_KEEP": "span", "OTEL_TRACES_SAMPLER": "always_on"}, "records every request anyway"),
         ({"OTEL_TRACEBATON_KEEP_ERRORS": "true", "OTEL_TRACES_SAMPLER": "always_on"}, "records every request anyway"),
         ({"OTEL_EXPORTER_ZIPKIN_ENDPOINT": "http://zipkin"}, "there is no Zipkin exporter here"),
     ],
