@@ -154,7 +154,10 @@ def _one_of_each_cycle(
 def _why_at_root(span: Span, trace: Trace) -> str:
     if not span.parent_span_id:
         return ""
-    return "parent printed before" if span.parent_span_id in trace.printed_parents else "parent not received"
+    if span.parent_span_id in trace.printed_parents:
+        return "parent printed before"
+    # What was not sampled is kept from the failure up to whoever handled it: see `sampling.late_spans`.
+    return "partial trace: its caller ended well" if "tracebaton.kept" in span.attributes else "parent not received"
 
 
 def _error_message(span: Span) -> str:

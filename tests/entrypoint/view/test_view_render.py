@@ -56,6 +56,10 @@ class TestTree:
         lines = plain(make_span(1), make_span(5, parent=9)).splitlines()
         assert lines[2] == "└── agent-a  span 5  1.0 ms  UNSET  (parent not received)"
 
+    def test_what_was_kept_below_a_request_that_ended_well_is_a_partial_trace(self, make_span: MakeSpan) -> None:
+        lines = plain(make_span(5, parent=9, attributes={"tracebaton.kept": "error"})).splitlines()
+        assert lines[1].endswith("(partial trace: its caller ended well)")
+
     def test_late(self, make_span: MakeSpan) -> None:
         """A late addition says so, and that a parent was in the part before."""
         text = plain(make_span(2, parent=1), late=True, printed_parents=frozenset({f"{1:016x}"}))
