@@ -34,10 +34,11 @@ def install(python: str | Path, *arguments: str) -> None:
         command = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *arguments]
         if subprocess.run(command, check=False, capture_output=True, env=environ).returncode == 0:
             return
-        _FAILED.touch()  # it need not be asked again, each time for as long as it tries
-        _uv.cache_clear()
     command = [*_PIP, "--python", str(python), "install", "--prefer-binary", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if uv is not None:  # pip manages what uv does not: an index or a certificate that only pip knows of
+        _FAILED.touch()
+        _uv.cache_clear()
 
 
 @cache
