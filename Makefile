@@ -1,7 +1,7 @@
 # `make demo` and `make test` each need only Python 3.10+, make and a package index.
 PYTHON ?= python3
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+PIP := $(VENV)/bin/python tests/matrix/installing.py
 # Instrumentations that the gate has to get along with. They are not always released together with the rest, and want
 # exactly their own release of it: so they are put beside the environment, and only the tests for them look there. So
 # are the older releases of python-json-logger that an application may have pinned, and what applications with telemetry

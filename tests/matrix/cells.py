@@ -24,6 +24,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from installing import install
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -136,13 +140,11 @@ def _requirements(cell: Cell) -> list[str]:
 
 
 def _install(python: Path, *arguments: str) -> None:
-    uv = shutil.which("uv")
-    program = [uv, "pip", "install", "--quiet", "--python", str(python)] if uv else None
-    program = program or [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*program, *arguments], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        sys.stderr.buffer.write(done.stdout)
-    done.check_returncode()
+    try:
+        install(python, *arguments)
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(error.output)
+        raise
 
 
 def _key(cell: Cell) -> str:

@@ -141,10 +141,12 @@ def _in_container(interpreter: Interpreter, place: Path) -> tuple[str, ...]:
     """The command that runs what follows it in a container that sees the same files at the same paths as we do."""
     downloads = _cache().parent / "pip"
     downloads.mkdir(parents=True, exist_ok=True)
-    mounts = (ROOT, place, downloads)
+    (downloads.parent / "uv").mkdir(exist_ok=True)
+    mounts = (ROOT, place, downloads, downloads.parent / "uv")
     settings = {
         "HOME": "/tmp",  # noqa: S108 (a container's own)
         "PIP_CACHE_DIR": str(downloads),
+        "UV_CACHE_DIR": str(downloads.parent / "uv"),
         # Bytecode of a container's Python has no business in the checkout.
         "PYTHONPYCACHEPREFIX": str(place / "bytecode"),
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "matrix"))
+
+from installing import install
+
 EVERY_AGE = os.environ.get("EDGES") == "all"
 """Whether the oldest releases that are supported are tried beside the newest: `make edges`."""
 
@@ -43,8 +47,7 @@ def _make(directory: Path, requirements: tuple[str, ...]) -> None:
     own = sysconfig.get_path("purelib")
     Path(packages, "zz_tests.pth").write_text(f"import site; site.addsitedir({own!r})\n")
     if requirements:
-        options = ("--quiet", "--disable-pip-version-check", "--prefer-binary")
-        _run(sys.executable, "-m", "pip", "--python", f"{directory}/bin/python", "install", *options, *requirements)
+        install(directory / "bin" / "python", *requirements)
 
 
 def _run(*command: str) -> None:
