@@ -81,7 +81,7 @@ def _begin_command(tracer: Tracer, instance: Any, args: Arguments) -> CallNote |
     name = str(args[0]) if args and args[0] else "redis"
     note = begin_call(tracer, name)
     if note is not None:
-        note.complete = partial(_complete, instance, [(name, len(args))], pipeline=False)
+        note.complete = partial(_complete, _options(instance), [(name, len(args))], pipeline=False)
     return note
 
 
@@ -92,14 +92,19 @@ def _begin_pipeline(tracer: Tracer, instance: Any, _: Arguments) -> CallNote | N
 
         commands = commands_of(instance)
         note.update_name(" ".join(name for name, _ in commands) or "redis")
-        note.complete = partial(_complete, instance, commands, pipeline=True)
+        note.complete = partial(_complete, _options(instance), commands, pipeline=True)
     return note
 
 
-def _complete(instance: Any, commands: list[tuple[str, int]], span: Span, _: CallNote, *, pipeline: bool) -> None:
+def _options(instance: Any) -> Any:
+    """Those of its connections, which upstream looks at. A client that was held on to would be closed later."""
+    return getattr(getattr(instance, "connection_pool", None), "connection_kwargs", None)
+
+
+def _complete(options: Any, commands: list[tuple[str, int]], span: Span, _: CallNote, *, pipeline: bool) -> None:
     from tracebaton_configurator.propagation.upstream_redis import set_attributes
 
-    set_attributes(span, instance, commands, pipeline=pipeline)
+    set_attributes(span, options, commands, pipeline=pipeline)
 
 
 _FACTORIES: tuple[tuple[str, Begin, Callable[..., Any]], ...] = (

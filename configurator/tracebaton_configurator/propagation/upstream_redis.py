@@ -6,6 +6,7 @@ Checked with opentelemetry-instrumentation-redis 0.63b0 to 0.66b2.
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation._semconv import (
@@ -37,8 +38,8 @@ def commands_of(pipeline: Any) -> list[tuple[str, int]]:
     return [(str(words[0]), len(words)) for words in commands if words]
 
 
-def set_attributes(span: Span, client: Any, commands: list[tuple[str, int]], *, pipeline: bool) -> None:
-    """Those that upstream sets for the command, or the pipeline, of this client."""
+def set_attributes(span: Span, options: Any, commands: list[tuple[str, int]], *, pipeline: bool) -> None:
+    """Those that upstream sets for the command, or the pipeline, of a client whose connections have these options."""
     statements = [_format_command_args([name, *[""] * (words - 1)]) for name, words in commands]
     attributes: dict[str, Any] = {}
     _set_db_statement(attributes, "\n".join(statements), _modes()[0])
@@ -47,4 +48,7 @@ def set_attributes(span: Span, client: Any, commands: list[tuple[str, int]], *, 
         span.set_attribute("db.redis.pipeline_length", len(commands))
     else:
         span.set_attribute("db.redis.args_length", commands[0][1])
-    _set_connection_attributes(span, client, *_modes())
+    if options is not None:
+        pool: Any = SimpleNamespace(connection_kwargs=options)
+        client: Any = SimpleNamespace(connection_pool=pool)
+        _set_connection_attributes(span, client, *_modes())

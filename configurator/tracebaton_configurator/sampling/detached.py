@@ -68,7 +68,8 @@ class DetachingTracer(Tracer):
                 if request.late_spans is None or request.ended:
                     return NonRecordingSpan(parent)
                 start_time = args[0] if args else kwargs.get("start_time")
-                return request.late_spans.begin_call(self, request, parent, name, kind, attributes, links, start_time)
+                note = request.late_spans.begin_call(self, request, parent, name, kind, attributes, links, start_time)
+                return note or NonRecordingSpan(parent)
         if left is not None:
             context = Context({key: value for key, value in of_now.items() if key not in _OF_THE_REQUEST})
             links = (*(links or ()), Link(left))

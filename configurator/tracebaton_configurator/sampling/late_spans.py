@@ -112,16 +112,18 @@ class LateSpans:
         if self._takes_calls and not decision.excluded:
             decision.late_spans = self
 
-    def begin_call(self, tracer: Tracer, request: RequestDecision, *args: Any) -> CallNote:
-        """A note of a call of this request; `args` as `CallNote` takes them.
+    def begin_call(self, tracer: Tracer, request: RequestDecision, parent: SpanContext, *args: Any) -> CallNote | None:
+        """A note of a call of this request, `args` as `CallNote` takes them; None for one in a trace of its own.
 
         After a failure the call is sampled, for all that is below it: it may be a retry or make up for the failure.
         """
+        if parent.trace_id != request.trace_id:
+            return None
         if self._new_note is None:
             from tracebaton_configurator.sampling.call_notes import CallNote
 
             self._new_note = CallNote
-        return self._new_note(tracer, request, *args, sampled=self.goes_on_sampled(request))
+        return self._new_note(tracer, request, parent, *args, sampled=self.goes_on_sampled(request))
 
     def goes_on_sampled(self, request: RequestDecision) -> bool:
         """Whether the request has failed, as far as it is known, and will be kept for it."""
@@ -136,7 +138,7 @@ class LateSpans:
             if note.failed:
                 request.call_failed = True
             calls = request.calls
-            if calls is None:
+            if calls is None:  # two threads that end the first two calls at once may lose one of them
                 has_room = len(self._of_requests) < MOST_REQUESTS
                 calls = request.calls = Calls(MOST_CALLS if has_room else 0)
                 if has_room:

@@ -22,6 +22,7 @@ from opentelemetry.trace import (
     TraceFlags,
     TraceState,
     get_current_span,
+    set_span_in_context,
 )
 
 from tracebaton_configurator.sampling import late_spans as late_spans_module
@@ -143,6 +144,17 @@ def test_what_is_no_call_stays_a_part_of_its_request(process: Process) -> None:
     parent = process.named("call").parent
     assert parent is not None
     assert parent.span_id == request.span_context.span_id
+
+
+def test_a_call_in_a_trace_of_its_own_is_none_of_the_requests(process: Process) -> None:
+    other = SpanContext(TRACE_ID + 1, 7, is_remote=False)
+    with process.request() as request:
+        token = context_api.attach(set_span_in_context(NonRecordingSpan(other)))
+        with process.tracer.start_as_current_span("call", kind=SpanKind.CLIENT) as call:
+            assert call.get_span_context() == other
+        context_api.detach(token)
+    request.end()
+    assert {span.name for span in process.spans} == {"request"}
 
 
 def test_calls_of_a_request_that_ended_well_leave_nothing(process: Process) -> None:
