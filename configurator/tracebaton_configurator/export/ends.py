@@ -22,19 +22,29 @@ _NO_LATE_THREADS = sys.version_info >= (3, 12)
 
 # Of the time for the end, what is kept for saying what has not ended.
 _RESERVE = 0.25
+# The share of it that what goes first is waited for, should it hang on a lock that this end has interrupted.
+_FOR_THE_FIRST = 0.2
 
 
 class Part:
     """Something to `end`, which may raise, or never come back; `name` is for the line that says so.
 
-    `bounded`: it keeps to the time by itself. `needed` says whether there is anything to end it for.
+    `bounded`: it keeps to the time by itself. `needed` says whether there is anything to end it for. What goes `first`
+    ends spans, which the others deliver.
     """
 
     def __init__(
-        self, name: str, end: Callable[[], object], *, bounded: bool = False, needed: Callable[[], bool] = lambda: True
+        self,
+        name: str,
+        end: Callable[[], object],
+        *,
+        bounded: bool = False,
+        needed: Callable[[], bool] = lambda: True,
+        first: bool = False,
     ) -> None:
         self.name = name
         self.bounded = bounded
+        self.first = first
         self.is_needed = needed
         self._end = end
         self._begin = os_threads.Latch()
@@ -85,7 +95,15 @@ def end_all(parts: list[Part], seconds: float, *, cooperate: bool) -> None:
     `cooperate`: in this thread, one after the other, what is not `bounded`; its locks and waits may be greenlets'.
     """
     deadline = time.monotonic() + seconds - min(_RESERVE, seconds / 4)
-    needed = sorted((part for part in parts if part.is_needed()), key=lambda part: not part.bounded)
+    for part in parts:
+        if part.first and part.is_needed():
+            thread = None if cooperate else part.start()
+            if thread is None:
+                part.run()
+            else:
+                thread.join(seconds * _FOR_THE_FIRST)
+    needed = [part for part in parts if not part.first and part.is_needed()]
+    needed.sort(key=lambda part: not part.bounded)
     # The first is one of our own, if there is any, and keeps to the time.
     here = needed.pop(0) if needed and needed[0].bounded else None
     begun = [(part, None if cooperate and not part.bounded else part.start()) for part in needed]

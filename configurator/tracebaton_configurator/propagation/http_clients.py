@@ -13,13 +13,14 @@ Suppressed altogether they would send no `traceparent`, and the next service wou
 
 from __future__ import annotations
 
+import sys
 from functools import partial, wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import get_current_span, set_span_in_context
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # Entry points of upstream's, each named like the module that it is for.
 _HTTPX = ("httpx", "httpx2")
+_BODIES = "tracebaton_configurator.propagation.bodies"
 _SCOPE = "opentelemetry.instrumentation.httpx"
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
 _MODULES = {
@@ -192,11 +194,36 @@ def _complete(method: str, url: Any, span: Span, note: CallNote) -> None:
 
 def _answered(request: Any, response: Any, note: CallNote | None) -> None:
     if note is None:
+        span = get_current_span()
+        # Upstream's own, which is about to end it; not one of a client above, below which upstream does nothing.
+        if span.is_recording() and getattr(getattr(span, "instrumentation_scope", None), "name", "") == _SCOPE:
+            _watch(response, span)
         forget_after_redirect(request, response)
         return
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
         note.answer = status
+    _watch(response, note)
     note.end()
     if 300 <= note.answer < 400:
         forget_after_redirect(request, response, set_span_in_context(note))
+
+
+def _watch(response: Any, span: Span) -> None:
+    # Imported with the first answer: a process that calls nobody needs none of it.
+    from tracebaton_configurator.propagation.bodies import watch_httpx
+
+    watch_httpx(response, span)
+
+
+def is_reading() -> bool:
+    """Whether the body of an answer is still open."""
+    bodies: Any = sys.modules.get(_BODIES)
+    return bodies is not None and bool(bodies.any_open())
+
+
+def end_bodies() -> None:
+    """For the end of the process: the calls whose answers are still open end with their last byte."""
+    bodies: Any = sys.modules.get(_BODIES)
+    if bodies is not None:
+        bodies.end_all()

@@ -23,6 +23,7 @@ from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 
 from tracebaton_configurator.patching.registry import wrap
+from tracebaton_configurator.propagation.bodies import watch_aiohttp, watch_httpx
 from tracebaton_configurator.propagation.outgoing import TracedClient
 from tracebaton_configurator.propagation.redirects import HOPS, take_out, take_out_if_excluded, watch_hops
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
@@ -126,6 +127,7 @@ def _serve_aiohttp(client: TracedClient, aiohttp: ModuleType) -> None:
     async def end(_: Any, context: Any, params: Any) -> None:
         if context.outgoing is not None:
             context.outgoing.answered(params.response)
+            context.outgoing.watch(watch_aiohttp, params.response)
             context.outgoing.end()
 
     async def fail(_: Any, context: Any, params: Any) -> None:
@@ -198,6 +200,7 @@ def serve_transports(httpx: ModuleType) -> None:
             raise
         forget(args, kwargs, outgoing, response)
         outgoing.answered(response)
+        outgoing.watch(watch_httpx, response)
         outgoing.end()
         return response
 
@@ -213,6 +216,7 @@ def serve_transports(httpx: ModuleType) -> None:
             raise
         forget(args, kwargs, outgoing, response)
         outgoing.answered(response)
+        outgoing.watch(watch_httpx, response)
         outgoing.end()
         return response
 

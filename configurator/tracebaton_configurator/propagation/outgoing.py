@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry import context as context_api
@@ -19,6 +19,7 @@ from tracebaton_configurator.sampling.late_spans import end_call
 from tracebaton_configurator.sampling.upstream import SUPPRESS_HTTP_INSTRUMENTATION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span, Tracer
@@ -53,6 +54,11 @@ class Outgoing:
         """Note the status code of a response. Never raises."""
         if self._span is not None:
             self._note(self._span, answer)
+
+    def watch(self, watch: Callable[[Any, Span], None], answer: object) -> None:
+        """Have the span last until the body of the answer has been read: see `bodies`."""
+        if self._span is not None:
+            watch(answer, self._span)
 
     @staticmethod
     def _note(span: Span, answer: object) -> None:

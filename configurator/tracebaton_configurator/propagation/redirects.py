@@ -7,7 +7,8 @@ nothing are those of `OTEL_PYTHON_<CLIENT>_EXCLUDED_URLS`.
   injected, and the next one gets its own, unless it is excluded.
 * requests, urllib and urllib3 follow them within the call that is instrumented: each hop to an excluded URL goes
   without what was injected further up in the same call.
-* aiohttp announces a redirect before it follows it, and shows the headers that it will send.
+* aiohttp announces a redirect before it follows it, and shows the headers that it will send. The span of a call then
+  lasts until its answer has been read (`bodies`).
 
 What the application itself has set is told apart by its value. `tests/configurator/asgi/test_redirects.py` notices.
 Checked with httpx 0.28.1, requests 2.34.2, urllib3 2.8.0, aiohttp 3.14.5 and their instrumentations 0.66b1.
@@ -114,6 +115,7 @@ def watch_aiohttp(instrumentation: Any) -> None:
     def create_trace_config(*args: Any, **kwargs: Any) -> Any:
         config = original(*args, **kwargs)
         config.on_request_redirect.append(_before_redirect)
+        config.on_request_end.insert(0, _before_end)
         return config
 
     put(instrumentation, "create_trace_config", create_trace_config)
@@ -124,6 +126,14 @@ def take_out_if_excluded(params: Any, excluded: ExcludeList, pairs: Pairs) -> No
     location = params.response.headers.get("location") or params.response.headers.get("uri") or ""
     if excluded.url_disabled(str(params.url.join(type(params.url)(location)))):
         take_out(params.headers, pairs)
+
+
+async def _before_end(_: Any, context: Any, params: Any) -> None:
+    from tracebaton_configurator.propagation.bodies import watch_aiohttp
+
+    span = getattr(context, "span", None)
+    if span is not None:
+        watch_aiohttp(params.response, span)
 
 
 async def _before_redirect(_: Any, context: Any, params: Any) -> None:

@@ -165,13 +165,20 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             tracer = provider.get_tracer(settings.NAME)
         incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        first.append(
+            Part(
+                "What is being read", http_clients.end_bodies, bounded=True, needed=http_clients.is_reading, first=True
+            )
+        )
         a2a.install(own_spans=here.a2a_spans)
         a2a_grpc.install()
         if here.redis_messages:
             spans = not {"redis", "*"} & here.disabled_instrumentations
             messages = _redis_messages()
             messages.install(here.redis_messages, has_spans=spans)
-            first.append(Part("What was received last", messages.end_all, bounded=True, needed=messages.any_open))
+            first.append(
+                Part("What was received last", messages.end_all, bounded=True, needed=messages.any_open, first=True)
+            )
         job_queues.install()
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
         mcp.install(settings.environment())

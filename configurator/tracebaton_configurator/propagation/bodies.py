@@ -1,0 +1,215 @@
+"""The body of an answer: the span of a call lasts until it has been read, or closed.
+
+Instrumentations end the span of a call when its headers have come, so that an answer that streams for a minute looks
+like one of 300 ms. Here that end is put off. Nothing is buffered, and no byte touched; what is left open is ended with
+its last byte when it is collected, or when the process ends.
+Checked with httpx 0.28 and aiohttp 3.10 to 3.14.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import cache
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from opentelemetry.trace import Status, StatusCode
+
+from tracebaton_configurator.logs.diagnostics import described, report_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from opentelemetry.trace import Span
+
+FIRST_BYTE = "http.response.first_byte"
+"""The event of a body that came in more than one piece. There is no name for it in the semantic conventions."""
+# The bytes on the wire: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
+_SIZE = "http.response.body.size"
+
+
+_open: WeakSet[Body] = WeakSet()
+_process = object()
+"""Another one after a fork: the spans of the parent are the parent's to end."""
+
+
+def hold(span: Span) -> bool:
+    """Have the next `end` of a span that is recorded do nothing; whether that can be."""
+    if not span.is_recording() or "end" in getattr(span, "__dict__", {"end": None}):
+        return False
+    try:
+        span.end = _later  # type: ignore[method-assign]
+    except AttributeError:
+        return False
+    return True
+
+
+def _later(end_time: int | None = None) -> None:
+    """The end that an instrumentation gives a span whose body is still to come."""
+
+
+class Body:
+    """What is known of one: its span has been held. `last` is when its last byte came, in ns since the epoch."""
+
+    def __init__(self, span: Span) -> None:
+        self._span: Span | None = span
+        self._owner = _process
+        self.size = self.pieces = self.first = 0
+        self.last = time_ns()
+        _open.add(self)
+
+    def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
+        """End the span, with what reading the body has raised. Never raises; a second call does nothing."""
+        span, self._span = self._span, None
+        if span is None or self._owner is not _process:
+            return
+        _open.discard(self)
+        try:
+            del span.end
+            if isinstance(error, Exception):
+                span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, described(error)))
+                span.set_attribute("error.type", type(error).__qualname__)
+            if self.pieces > 1:
+                span.add_event(FIRST_BYTE, timestamp=self.first)
+            span.set_attribute(_SIZE, self.size)
+            span.end(at)
+        except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
+            report_error("The span of a call could not be ended", problem)
+
+    def abandon(self) -> None:
+        """Nobody is going to read on."""
+        self.done(at=self.last)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # an interpreter that is ending
+            self.abandon()
+
+
+def watch_httpx(response: Any, span: Span) -> None:
+    """Put off the end of `span`, which is a call's, to that of its answer. Never raises."""
+    try:
+        stream = response.stream
+        kind: Any = type(stream)
+        watched = _httpx_stream(kind)
+        if watched is not None and hold(span):
+            response.stream = watched(stream, Body(span))
+    except Exception as error:  # noqa: BLE001 (the application has its answer)
+        report_error("The body of an answer could not be watched", error)
+
+
+@cache
+def _httpx_stream(kind: type) -> Any:
+    """The class of what stands in for streams of that kind: httpx asks which of its two it is."""
+    bases = {one.__name__: one for one in kind.__mro__ if one.__module__.partition(".")[0] in ("httpx", "httpx2")}
+    if "SyncByteStream" in bases and "AsyncByteStream" not in bases:
+        return type("_WatchedStream", (_Watched, bases["SyncByteStream"]), {})
+    if "AsyncByteStream" in bases and "SyncByteStream" not in bases:
+        return type("_WatchedAsyncStream", (_WatchedAsync, bases["AsyncByteStream"]), {})
+    return None  # one that has been read, such as a body of no bytes
+
+
+class _Watched:
+    def __init__(self, stream: Any, body: Body) -> None:
+        self._stream = stream
+        self._body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        body = self._body
+        try:
+            for piece in self._stream:
+                body.last = time_ns()
+                body.first = body.first or body.last
+                body.pieces += 1
+                body.size += len(piece)
+                yield piece
+        except GeneratorExit:  # broken off: who has done so may close the answer, now or later
+            raise
+        except BaseException as error:
+            body.done(error)
+            raise
+        body.done()
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._body.done()
+
+
+class _WatchedAsync:
+    def __init__(self, stream: Any, body: Body) -> None:
+        self._stream = stream
+        self._body = body
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body = self._body
+        try:
+            async for piece in self._stream:
+                body.last = time_ns()
+                body.first = body.first or body.last
+                body.pieces += 1
+                body.size += len(piece)
+                yield piece
+        except GeneratorExit:  # as above
+            raise
+        except BaseException as error:
+            body.done(error)
+            raise
+        body.done()
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._body.done()
+
+
+def watch_aiohttp(response: Any, span: Span) -> None:
+    """The same for aiohttp, whose connection says when the answer leaves it. Never raises."""
+    try:
+        connection = response.connection
+        if not hold(span):
+            return
+        body, content = Body(span), response.content
+
+        def released() -> None:
+            body.size = getattr(content, "total_raw_bytes", content.total_bytes)
+            error = content.exception()
+            # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
+            body.done(None if type(error).__name__ == "ClientConnectionError" else error)
+
+        if connection is None:  # there is none, or all of it has come
+            released()
+        else:
+            connection.add_callback(released)
+    except Exception as error:  # noqa: BLE001 (the application has its answer)
+        report_error("The body of an answer could not be watched", error)
+
+
+def any_open() -> bool:
+    return bool(_open)
+
+
+def end_all() -> None:
+    """The process ends: each span that is open with its last byte."""
+    while _open:
+        with suppress(KeyError, RuntimeError):  # other threads end some meanwhile
+            _open.pop().abandon()
+
+
+def _leave_to_parent() -> None:
+    global _process  # noqa: PLW0603 (see there)
+    _process = object()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
