@@ -91,6 +91,8 @@ class Body:
 def watch_httpx(response: Any, span: Span) -> None:
     """Put off the end of `span`, which is a call's, to that of its answer. Never raises."""
     try:
+        if response.is_closed:  # it was made with its body
+            return
         stream = response.stream
         kind: Any = type(stream)
         watched = _httpx_stream(kind)
