@@ -296,7 +296,7 @@ CATALOGUE = {
             "mcp",
             "2.0 to 2.3",
             "mcp.shared.jsonrpc_dispatcher.JSONRPCDispatcher.send_raw_request",
-            "progress of a call is told in the trace that it is made in",
+            "progress of a call is told in the trace that it is made in; a caller whose tool fails is kept",
         ),
         Patch(
             "mcp-http",

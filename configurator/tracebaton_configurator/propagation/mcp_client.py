@@ -21,6 +21,7 @@ from tracebaton_configurator.propagation import mcp_calls, mcp_server
 from tracebaton_configurator.propagation.incoming import NOWHERE, Surroundings, trace_headers, tracer
 from tracebaton_configurator.propagation.mcp_stdio import opened_nowhere
 from tracebaton_configurator.sampling.decision import notes_calls
+from tracebaton_configurator.sampling.late_spans import mark_call_failed
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def patch_session(module: ModuleType) -> None:
 
 
 def patch_dispatcher(module: ModuleType) -> None:
-    """2.x: progress is told where the call was made, on transports that have one stream for all, too."""
+    """2.x: progress is told where the call was made, on transports that have one stream for all, too.
+
+    A tool that answers `isError` has failed, which the SDK's own span does not say.
+    """
     dispatcher: Any = module.JSONRPCDispatcher
     send_request = dispatcher.send_raw_request
 
@@ -70,7 +74,10 @@ def patch_dispatcher(module: ModuleType) -> None:
         callback = (opts or {}).get("on_progress")
         if callback is not None:
             opts = {**opts, "on_progress": _as_here(callback)}
-        return await send_request(self, method, params, opts, **kwargs)
+        result = await send_request(self, method, params, opts, **kwargs)
+        if _guarded(mcp_calls.failure, result):
+            mark_call_failed()
+        return result
 
     put(dispatcher, "send_raw_request", send)
 

@@ -48,6 +48,13 @@ def mark_failed(error: BaseException | None = None) -> None:
             decision.error = error
 
 
+def mark_call_failed() -> None:
+    """The same for a call, made here, whose span does not say that it failed."""
+    request = notes_calls(context_api.get_current())
+    if request is not None:
+        request.call_failed = True
+
+
 def is_failure(error: BaseException) -> bool:
     """Not that a task is cancelled, nor that a client has gone, for which Starlette has two classes."""
     return isinstance(error, Exception) and not any(

@@ -143,9 +143,10 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     around = merged(
         [
             *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
+            redis_scripts.around(),
+            # Above it: a message ends before the next command begins, which is none of its calls then.
             *([_redis_messages().around()] if asgi and here.redis_messages else []),
             job_queues.around(),
-            redis_scripts.around(),
             providers.around(),
         ]
     )

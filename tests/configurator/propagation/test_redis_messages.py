@@ -30,7 +30,13 @@ from harness import redis_server
 from processes import HOST, Port, wait_for
 
 from tracebaton_configurator.logs.ids import current_ids
-from tracebaton_configurator.propagation import redis_messages, redis_messages_current, redis_scripts, threads
+from tracebaton_configurator.propagation import (
+    redis_calls,
+    redis_messages,
+    redis_messages_current,
+    redis_scripts,
+    threads,
+)
 from tracebaton_configurator.propagation.incoming import Incoming, trace_headers
 from tracebaton_configurator.propagation.job_queues import between_runs, run_of
 from tracebaton_configurator.propagation.redis_messages_streams import Messages
@@ -104,6 +110,8 @@ def messages(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
           for name in ("parse_response", "handle_message")),
         (upstream, "_traced_execute_factory"),
         (upstream, "_async_traced_execute_factory"),
+        (upstream, "_traced_execute_pipeline_factory"),
+        (upstream, "_async_traced_execute_pipeline_factory"),
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(redis_messages, "_in_lists", redis_messages.TakenOutOfLists())
@@ -112,8 +120,9 @@ def messages(traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     def make(rules: str = "*=1", kinds: tuple[str, ...] = ("streams", "pubsub", "lists")) -> Any:
         made = traced(rules)
         assert redis_messages._replace(kinds)
+        assert redis_scripts._replace_factories()  # as in any process, in this order
+        redis_calls.replace_factories()
         assert redis_messages._replace_factories()
-        assert redis_scripts._replace_factories()  # as in any process
         instrumentor.instrument(tracer_provider=made.provider)
         made.consumed = lambda: [span for span in made.spans() if span.kind is SpanKind.CONSUMER]
         return made

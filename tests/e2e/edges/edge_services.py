@@ -68,3 +68,13 @@ def assert_whole(spans: Sequence[Span], *, roots: int = 1) -> None:
     assert orphans == []
     found = [span.trace_id for span in spans if not span.parent_span_id]
     assert len(found) == len(set(found)) == roots, [(span.service, span.name) for span in spans]
+
+
+def assert_partial(spans: Sequence[Span]) -> Span:
+    """All are of one trace and kept, and but for one, which is returned, every span's parent is there."""
+    assert len({span.trace_id for span in spans}) == 1
+    assert {span.attributes.get("tracebaton.kept") for span in spans} == {"error"}
+    known = {span.span_id for span in spans}
+    assert len(known) == len(spans), "a span came twice"
+    (top,) = [span for span in spans if span.parent_span_id not in known]
+    return top

@@ -164,20 +164,24 @@ def test_each_call_is_in_its_own_trace(edge: Edge, cell: Callable[..., None], li
 
 
 def assert_failures_are_kept(agents: Agents) -> None:
+    """Each is one tree, from the agent's request down to the tool."""
     failed = agents.call(*(f"{transport}/fail" for transport in TRANSPORTS), sampled=False)
     assert all(answer["failed"] for _, answer in failed.values())
 
     def calls(spans: Sequence[Span]) -> list[Span]:
-        return [span for span in of(spans, failed) if span.name == "tools/call fail"]
+        return [span for span in of(spans, failed) if span.name.endswith("tools/call fail")]
 
-    spans = agents.edge.spans(lambda spans: len(calls(spans)) == len(TRANSPORTS))
-    assert len(calls(spans)) == len(TRANSPORTS)
-    for call in calls(spans):
-        path = failed[call.trace_id][0]
-        assert (call.attributes["tracebaton.kept"], call.attributes["error.type"]) == ("error", "tool_error"), path
-        # The HTTP request that it is a part of is kept, too.
-        http = [span for span in of(spans, [call.trace_id]) if span.span_id == call.parent_span_id]
-        assert [span.kind for span in http] == (["SERVER"] if path.startswith("state") else []), path
+    spans = agents.edge.spans(lambda spans: len(calls(spans)) == 2 * len(TRANSPORTS))
+    for trace, (path, _) in failed.items():
+        found = of(spans, [trace])
+        assert {span.attributes.get("tracebaton.kept") for span in found} == {"error"}, path
+        assert_one_tree(found)
+        (server,) = [span for span in calls(found) if span.kind != "CLIENT"]
+        names = [(span.service, span.kind) for span in above(found, server) if span in calls(found)]
+        assert names == [("agent", "CLIENT"), (server.service, server.kind)], path
+        assert server.attributes["error.type"] == "tool_error", path
+        http = ["agent", "tools"] if path.startswith("state") else ["agent"]
+        assert sorted(span.service for span in found if span.kind == "SERVER" and span is not server) == http, path
 
 
 def assert_meta_wins(agents: Agents) -> None:
