@@ -35,11 +35,12 @@ class AsgiInstrumentation:
         trust_parent: bool | Sequence[IPv4Network | IPv6Network],
         keep_errors: bool,
         keep_slower_than: float | None,
+        keep_slower_than_total: bool = False,
         event_spans: bool = False,
     ) -> None:
         self._event_spans = event_spans
         self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
-        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than)
+        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than, total=keep_slower_than_total)
         begin_clean()
 
     def around(self) -> dict[str, Around]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import note_error, set_close_code
+from tracebaton_configurator.asgi.disconnects import DISCONNECTED
+from tracebaton_configurator.asgi.guard import messages, note_error, set_close_code
+from tracebaton_configurator.asgi.streams import FIRST_BYTE
 from tracebaton_configurator.sampling.late_spans import REASON, start_late
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ class RequestOutcome(NamedTuple):
     close_code: int = 0
 
 
+class OnTheWay(NamedTuple):
+    """What happened before its end: times in ns since the epoch, 0 where it did not happen.
+
+    * `first_byte`: when the first byte of a body in several parts was sent;
+    * `left`: when the client had gone before it had its answer;
+    * `client_code`: by which the client closed its WebSocket, 0 where it did not;
+    * `received` and `sent`: messages of a WebSocket.
+    """
+
+    first_byte: int = 0
+    left: int = 0
+    client_code: int = 0
+    received: int = 0
+    sent: int = 0
+
+
 def keep(
     late_spans: LateSpans,
     details: SpanDetails,
@@ -40,6 +58,7 @@ def keep(
     decision: RequestDecision,
     span_context: SpanContext,
     outcome: RequestOutcome,
+    on_the_way: OnTheWay,
 ) -> None:
     """Make and end the SERVER span of a request that has ended, where `late_spans` wants it."""
 
@@ -58,6 +77,12 @@ def keep(
                 links=[Link(decision.untrusted_parent)] if decision.untrusted_parent is not None else None,
             ),
         )
+        if on_the_way.first_byte:
+            span.add_event(FIRST_BYTE, timestamp=on_the_way.first_byte)
+        if on_the_way.left:
+            span.add_event(DISCONNECTED, timestamp=on_the_way.left)
+        if scope["type"] == "websocket":
+            span.set_attributes(messages(on_the_way.received, on_the_way.sent))
         error = outcome.error
         if error is not None:
             note_error(span, error, outcome.ended)
@@ -67,6 +92,8 @@ def keep(
             set_status_code(span, outcome.status, None, details.mode)
         if outcome.close_code:
             set_close_code(span, outcome.close_code, by_us=True)
+        elif on_the_way.client_code:
+            set_close_code(span, on_the_way.client_code, by_us=False)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:
             span.set_attribute("error.type", error_type)

@@ -48,21 +48,28 @@ def is_failure(error: BaseException) -> bool:
 class LateSpans:
     """Makes at most ten a second in a process; `kept` and `dropped` count them. Never raises into a request."""
 
-    def __init__(self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND) -> None:
+    def __init__(
+        self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND, total: bool = False
+    ) -> None:
         self._errors = errors
         self._slower_than_ns = None if slower_than is None else int(slower_than * 1e9)
+        self._to_last_byte = total
         self._per_second = per_second
         self._window = 0.0
         self._in_window = 0
         self.kept = 0
         self.dropped = 0
 
-    def is_slow(self, began: int, ended: int) -> bool:
+    def is_slow(self, began: int, ended: int, first_byte: int = 0) -> bool:
         """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
 
-        A WebSocket has no response, and is open for as long as it is.
+        One that was streamed took until its `first_byte`, unless the threshold is for the `total`. All in ns; 0 for what
+        never was. A WebSocket has no response, and is open for as long as it is.
         """
-        return self._slower_than_ns is not None and ended - began > self._slower_than_ns
+        if self._slower_than_ns is None:
+            return False
+        until = ended if self._to_last_byte or not first_byte else first_byte
+        return until - began > self._slower_than_ns
 
     def keep(self, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
         """Call `make` with the value of `REASON`, if there is one and room for it."""
