@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
 
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import Span, SpanContext
 
+    from tracebaton_configurator.asgi.on_the_way import OnTheWay
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
     from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.late_spans import LateSpans
 
 
 class RequestOutcome(NamedTuple):
-    """How a request ended: times in ns since the epoch, status and close code 0 for none, what it raised or logged."""
+    """How a request ended: times in ns since the epoch, status 0 for none, what it raised or logged."""
 
     began: int
     ended: int
@@ -32,23 +33,7 @@ class RequestOutcome(NamedTuple):
     error: Exception | None
     failed: bool
     slow: bool
-    close_code: int = 0
-
-
-class OnTheWay(NamedTuple):
-    """What happened before its end: times in ns since the epoch, 0 where it did not happen.
-
-    * `first_byte`: when the first byte of a body in several parts was sent;
-    * `left`: when the client had gone before it had its answer;
-    * `client_code`: by which the client closed its WebSocket, 0 where it did not;
-    * `received` and `sent`: messages of a WebSocket.
-    """
-
-    first_byte: int = 0
-    left: int = 0
-    client_code: int = 0
-    received: int = 0
-    sent: int = 0
+    way: OnTheWay | None
 
 
 def keep(
@@ -58,7 +43,6 @@ def keep(
     decision: RequestDecision,
     span_context: SpanContext,
     outcome: RequestOutcome,
-    on_the_way: OnTheWay,
 ) -> None:
     """Make and end the SERVER span of a request that has ended, where `late_spans` wants it."""
 
@@ -77,12 +61,8 @@ def keep(
                 links=[Link(decision.untrusted_parent)] if decision.untrusted_parent is not None else None,
             ),
         )
-        if on_the_way.first_byte:
-            span.add_event(FIRST_BYTE, timestamp=on_the_way.first_byte)
-        if on_the_way.left:
-            span.add_event(DISCONNECTED, timestamp=on_the_way.left)
-        if scope["type"] == "websocket":
-            span.set_attributes(messages(on_the_way.received, on_the_way.sent))
+        if outcome.way is not None:
+            _say(span, outcome.way, scope["type"])
         error = outcome.error
         if error is not None:
             note_error(span, error, outcome.ended)
@@ -90,13 +70,21 @@ def keep(
             from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 
             set_status_code(span, outcome.status, None, details.mode)
-        if outcome.close_code:
-            set_close_code(span, outcome.close_code, by_us=True)
-        elif on_the_way.client_code:
-            set_close_code(span, on_the_way.client_code, by_us=False)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:
             span.set_attribute("error.type", error_type)
         span.end(outcome.ended)
 
     late_spans.keep(make, failed=outcome.failed, slow=outcome.slow)
+
+
+def _say(span: Span, way: OnTheWay, kind: str) -> None:
+    if way.first_byte:
+        span.add_event(FIRST_BYTE, timestamp=way.first_byte)
+    if way.left:
+        span.add_event(DISCONNECTED, timestamp=way.left)
+    if kind == "websocket":
+        span.set_attributes(messages(way.received, way.sent))
+        code = way.close_code or way.client_code
+        if code:
+            set_close_code(span, code, by_us=bool(way.close_code))

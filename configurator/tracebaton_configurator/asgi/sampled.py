@@ -122,7 +122,10 @@ class SampledResponse:
     What is wrong with a message is for the server to say, to which it goes as it is.
     """
 
-    __slots__ = ("_complete", "_decision", "_details", "_left", "_receive", "_send", "_span", "_start", "_streams", "_timer")
+    # In the class: few answers change them.
+    _start: Message | None = None
+    _left = _streams = False
+    _timer: Any = None
 
     def __init__(
         self,
@@ -137,9 +140,7 @@ class SampledResponse:
         self._decision = decision
         self._receive = receive
         self._send = send
-        self._start: Message | None = None
-        self._complete = self._left = self._streams = False
-        self._timer: Any = None
+        self._complete = False
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -183,7 +184,7 @@ class SampledResponse:
                 if not message.get("more_body", False):
                     self._complete = True
                     return True
-                if not self._streams and begins_stream(self._start, message):
+                if not (self._streams or self._left) and begins_stream(self._start, message):
                     self._streams = True
                     self._span.add_event(FIRST_BYTE)
                     self._timer = self._timer or show_open_later(self._span, self._details.tracer)

@@ -44,6 +44,9 @@ def begins_stream(start: Message | None, message: Message) -> bool:
 
 def is_event_stream(start: Message) -> bool:
     """Whether what follows are server-sent events, of which the first may be long in coming."""
+    headers = start.get("headers")
+    if type(headers) is list and headers and headers[0][0] == b"content-length":  # Starlette's ordinary answers
+        return False
     kind = header(start, b"content-type")
     return kind is not None and kind.startswith(b"text/event-stream")
 
