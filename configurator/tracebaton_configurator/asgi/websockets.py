@@ -32,19 +32,6 @@ class WebSocketConnection:
     What is wrong with a message is for the server to say. `finish` is to be called before the span ends.
     """
 
-    __slots__ = (
-        "_accepted",
-        "_closed",
-        "_details",
-        "_left",
-        "_receive",
-        "_received",
-        "_send",
-        "_sent",
-        "_span",
-        "_timer",
-    )
-
     def __init__(
         self,
         span: Span,

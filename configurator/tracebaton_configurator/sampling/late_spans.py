@@ -63,8 +63,8 @@ class LateSpans:
     def is_slow(self, began: int, ended: int, first_byte: int = 0) -> bool:
         """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
 
-        One that was streamed took until its `first_byte`, unless the threshold is for the `total`. All in ns; 0 for what
-        never was. A WebSocket has no response, and is open for as long as it is.
+        One that was streamed took until its `first_byte`, unless the threshold is for the `total`. All in ns; 0 for
+        what never was. A WebSocket has no response, and is open for as long as it is.
         """
         if self._slower_than_ns is None:
             return False
