@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from rawasgi import Answer, http_scope, send, websocket_scope
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 
-from tracebaton_configurator.asgi import streams, unsampled
+from tracebaton_configurator.asgi import disconnects, streams, unsampled, upstream_path
 from tracebaton_configurator.asgi.disconnects import is_consequence
 from tracebaton_configurator.sampling.late_spans import mark_failed
 
@@ -132,6 +132,11 @@ class TestFirstByte:
             ask(made, app, path, headers=[(b"accept-encoding", b"gzip")])
         assert [events(span) for span in made.spans] == [[], [FIRST]]
 
+    def test_an_empty_chunk_has_none(self) -> None:
+        assert not streams.begins_stream(None, {"body": b"", "more_body": True})
+        assert not streams.begins_stream(None, {"more_body": True})
+        assert streams.begins_stream(None, {"body": b"x", "more_body": True})
+
     def test_headers_that_can_be_read_once_are_left_to_the_server(self) -> None:
         headers = iter([(b"content-length", b"1")])
         start = {"type": "http.response.start", "headers": headers}
@@ -205,9 +210,27 @@ class TestClientGone:
         assert set(events(made.only)[1:]) == {"exception"}
 
     def test_once_the_answer_is_complete_is_nothing(self, served: tuple[Behind, FastAPI]) -> None:
+        """Servers say so to whoever waits for a message while the last part is being sent."""
         made, app = served
-        ask(made, app, "/chunks/2")
-        assert GONE not in events(made.only)
+
+        async def run() -> None:
+            complete, told = asyncio.Event(), asyncio.Event()
+
+            async def receive() -> dict[str, Any]:
+                await complete.wait()
+                told.set()
+                return DISCONNECT
+
+            async def sent(message: Any) -> None:
+                if message["type"] == "http.response.body" and not message.get("more_body"):
+                    complete.set()
+                    await told.wait()
+                    await asyncio.sleep(0)
+
+            await app(http_scope(path="/chunks/2"), receive, sent)  # type: ignore[arg-type]
+
+        asyncio.run(asyncio.wait_for(run(), 20))
+        assert events(made.only) == [FIRST]
 
     def test_unsampled_is_not_kept(self, behind: MakeBehind) -> None:
         made, app = behind("*=0"), FastAPI()
@@ -225,6 +248,46 @@ class TestClientGone:
         for how in ({"incoming": [DISCONNECT]}, {"breaks_at": 3}, {"breaks_at": 3, **V24}, {"breaks_at": 0}):
             ask(made, app, "/", **how)  # type: ignore[arg-type]
         assert made.spans == []
+
+
+class TestExcuse:
+    @pytest.fixture
+    def span(self, behind: MakeBehind) -> Any:
+        span = behind("*=1").provider.get_tracer("tests").start_span("a request")
+        disconnects.excuse(span, self.send)
+        return span
+
+    async def send(self, message: Any) -> None:
+        """The server's."""
+
+    def test_an_answer_that_nobody_gets(self, span: Any) -> None:
+        span.set_status(StatusCode.ERROR)
+        span.set_attribute("error.type", "500")
+        span.set_attributes({"error.type": "ConnectionError", "http.route": "/"})
+        assert span.status.status_code is StatusCode.UNSET
+        assert span.attributes == {"http.route": "/"}
+
+    def test_what_is_raised_because_of_it(self, span: Any) -> None:
+        span.record_exception(ClientDisconnect())
+        span.set_status(Status(StatusCode.ERROR, "ClientDisconnect: "))
+        span.set_attribute("error.type", "starlette.requests.ClientDisconnect")
+        assert (span.status.status_code, span.events, span.attributes) == (StatusCode.UNSET, (), {})
+
+    def test_what_is_raised_for_another_reason(self, span: Any) -> None:
+        span.record_exception(ValueError("another"))
+        span.set_status(StatusCode.ERROR)
+        span.set_attribute("error.type", "500")
+        assert (span.status.status_code, events(span)) == (StatusCode.ERROR, ["exception"])
+        assert span.attributes == {"error.type": "500"}
+
+    def test_what_fastapi_tells_by_its_type_alone(self, span: Any) -> None:
+        span.set_attributes({"error.type": "ValueError"})
+        span.set_status(StatusCode.ERROR)
+        assert (span.status.status_code, span.attributes) == (StatusCode.ERROR, {"error.type": "ValueError"})
+
+    def test_what_the_application_says_by_itself(self, span: Any) -> None:
+        span.set_status(Status(StatusCode.ERROR, "out of stock"))
+        assert span.status.description == "out of stock"
 
 
 class TestConsequences:
@@ -337,6 +400,34 @@ class TestSlow:
         ask(made, made.put_on(app), "/", "POST", incoming=[DISCONNECT])
         assert [(events(span), has_failed(span)) for span in made.spans] == [([GONE], False)] * kept
 
+    def test_what_it_was_answered_then_is_not_said(self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch) -> None:
+        """HTTP 500, for what Starlette raises."""
+        made, app, clock = behind("*=0", keep_slower_than=2.0), FastAPI(), Clock(monkeypatch)
+
+        class Body:
+            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+                clock.pass_seconds(3)
+                await Request(scope, receive).body()
+
+        app.mount("/", Body())
+
+        async def receive() -> dict[str, Any]:
+            return DISCONNECT
+
+        sent: list[Any] = []
+
+        async def note(message: Any) -> None:
+            sent.append(message)
+
+        async def run() -> None:
+            with pytest.raises(ClientDisconnect):
+                await made.put_on(app)(http_scope("POST", "/"), receive, note)  # type: ignore[arg-type]
+
+        asyncio.run(run())
+        assert sent[0]["status"] == 500
+        assert (events(made.only), has_failed(made.only)) == ([GONE], False)
+        assert "http.status_code" not in (made.only.attributes or {})
+
 
 class TestWebSockets:
     @staticmethod
@@ -392,6 +483,22 @@ class TestWebSockets:
         assert self.counted(span) == [1, 2, None]
         assert (events(span), has_failed(span)) == ([GONE], False)
 
+    @pytest.mark.parametrize("code", [1000, 1006])
+    def test_one_that_is_open_for_long_is_not_slow(
+        self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        made, app, clock = behind("*=0", keep_slower_than=2.0, keep_total=True), FastAPI(), Clock(monkeypatch)
+
+        @app.websocket("/")
+        async def socket(websocket: WebSocket) -> None:
+            await websocket.accept()
+            clock.pass_seconds(3600)
+            await websocket.receive_text()
+
+        incoming = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": code}]
+        asyncio.run(send(made.put_on(app), websocket_scope("/"), incoming=incoming))
+        assert made.spans == []
+
     def test_one_that_is_refused_has_no_messages(self, behind: MakeBehind) -> None:
         made, app = behind("*=1"), FastAPI()
 
@@ -404,17 +511,16 @@ class TestWebSockets:
 
 
 class TestOpen:
-    """Made after some hundredths of a second here."""
-
-    @pytest.fixture(autouse=True)
-    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(streams, "OPEN_AFTER", 0.02)
 
     @staticmethod
     async def shown(made: Behind) -> None:
-        while not made.spans:
+        while not made.spans:  # noqa: ASYNC110 (nothing tells of a span)
             await asyncio.sleep(0.005)
 
+    @pytest.mark.usefixtures("soon")
     @pytest.mark.parametrize("first_chunk", [True, False], ids=["", "before its first event"])
     def test_a_stream_is_shown(self, behind: MakeBehind, *, first_chunk: bool) -> None:
         made, app = behind("*=1"), FastAPI()
@@ -438,6 +544,7 @@ class TestOpen:
         assert shown.start_time == server.start_time
         assert (shown.end_time or 0) < (server.end_time or 0)
 
+    @pytest.mark.usefixtures("soon")
     def test_a_web_socket_is_shown_once(self, behind: MakeBehind) -> None:
         made, app = behind("*=1"), FastAPI()
 
@@ -452,9 +559,12 @@ class TestOpen:
         asyncio.run(asyncio.wait_for(send(made.put_on(app), websocket_scope("/ws"), incoming=incoming), 20))
         assert made.names == ["/ws (open)", "/ws"]
 
-    @pytest.mark.parametrize("rules", ["*=0", "*=1"])
-    def test_what_ends_before_is_not(self, behind: MakeBehind, rules: str) -> None:
-        made, app, seen = behind(rules), FastAPI(), []
+    @pytest.mark.parametrize("how", ["*=0", "*=1", "upstream"])
+    def test_what_ends_before_is_not(self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+        made, app, seen = behind("*=1" if how == "upstream" else how), FastAPI(), list[str]()
+        made.fast_path.bypassed = how == "upstream"
+        monkeypatch.setattr(upstream_path, "tracer", lambda: made.provider.get_tracer("tests"))
+        timers: list[asyncio.TimerHandle] = []
 
         @app.websocket("/ws")
         async def socket(websocket: WebSocket) -> None:
@@ -471,22 +581,29 @@ class TestOpen:
         made.put_on(app)
 
         async def run() -> None:
+            loop = asyncio.get_running_loop()
+            call_later = loop.call_later
+
+            def noted(delay: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+                assert delay == 10.0
+                timers.append(call_later(delay, *args, **options))
+                return timers[-1]
+
+            loop.call_later = noted  # type: ignore[assignment]
             incoming = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
             await send(app, websocket_scope("/ws"), incoming=incoming)
             await send(app, http_scope(path="/events"))
-            await send(app, http_scope(path="/events"), breaks_at=1)
-            await asyncio.sleep(0.1)  # five times as long as it takes
+            await send(app, http_scope(path="/events"), breaks_at=2)
 
         asyncio.run(run())
         assert seen == ["gone"]
-        assert made.names == (["/ws", "GET /events", "GET /events"] if rules == "*=1" else [])
+        assert made.names == ([] if how == "*=0" else ["/ws", "GET /events", "GET /events"])
+        assert [timer.cancelled() for timer in timers] == [True] * len(made.spans)
 
     def test_without_a_loop_nothing_is_done(self) -> None:
         assert streams.show_open_later(object(), object()) is None  # type: ignore[arg-type]
 
-    def test_a_processor_that_raises_is_reported(
-        self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_processor_that_raises_is_reported(self, behind: MakeBehind, monkeypatch: pytest.MonkeyPatch) -> None:
         made, reported = behind("*=1"), []
         monkeypatch.setattr(streams, "report_error", lambda sentence, _: reported.append(sentence))
 
