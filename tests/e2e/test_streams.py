@@ -13,7 +13,7 @@ import httpx
 import launching
 import pytest
 from harness import TRACED
-from spans import path_of, servers, wait_for_spans
+from spans import parent_of, path_of, servers, wait_for_spans
 from websockets.sync.client import connect
 
 if TYPE_CHECKING:
@@ -105,3 +105,39 @@ def test_what_spans_say(system: System, server: str, share: str) -> None:
     assert {(received, sent) for received, sent, _ in found} == {(3, 3), (4, 3)}
     assert len(connections) == 3
     assert {code for _, _, code in found} <= {1000, *abrupt}
+
+
+def test_what_is_open_for_long_is_seen_before_it_ends(system: System) -> None:
+    environ = {
+        "OTEL_TRACES_SAMPLER": "tracebaton",
+        "OTEL_TRACES_SAMPLER_ARG": "100%",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    service = launching.start(system, "streams", [*TRACED, *SERVERS["uvicorn"]], env=environ)
+    launching.wait_until_ready(service)
+    with (
+        connect(service.url.replace("http:", "ws:") + "/echo") as websocket,
+        httpx.stream("GET", service.url + "/events") as response,
+    ):
+        websocket.send("here")
+        chunks = response.iter_raw()  # which closes the connection when nobody refers to it
+        assert next(chunks)
+        shown = wait_for_spans(system, lambda spans: len(spans) >= 2, 40)
+        assert next(chunks)
+    assert {(span.name, span.kind) for span in shown} == {
+        ("/echo (open)", "INTERNAL"),
+        ("GET /events (open)", "INTERNAL"),
+    }
+    spans = wait_for_spans(system, lambda spans: len(spans) >= 4)
+    assert {(span.name, span.kind) for span in spans if span not in shown} == {
+        ("/echo", "SERVER"),
+        ("GET /events", "SERVER"),
+    }
+    for span in shown:
+        server = parent_of(span, spans)
+        assert span.name == f"{server.name} (open)"
+        assert span.start_ns == server.start_ns
+        assert 10 <= (span.end_ns - span.start_ns) / 1e9 < 40
+        assert span.end_ns < server.end_ns
+    service.child.signal(signal.SIGTERM)
+    launching.wait_until_gone(service)
