@@ -26,11 +26,11 @@ class OnTheWay:
     first_byte = left = status = close_code = client_code = received = sent = 0
     unseen = False
 
-    def send(self, message: Message, start: Message | None, now: int) -> None:
+    def send(self, method: str, message: Message, start: Message | None, now: int) -> None:
         """Any message of the application's but the first and the last one of an answer; `start` is that first one."""
         kind = message["type"]
         if kind == "http.response.body":
-            if not (self.first_byte or self.left) and begins_stream(start, message):
+            if not (self.first_byte or self.left) and begins_stream(method, start, message):
                 self.first_byte = now
         elif kind == "websocket.send":
             self.sent += 1

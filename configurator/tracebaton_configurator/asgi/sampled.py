@@ -184,7 +184,7 @@ class SampledResponse:
                 if not message.get("more_body", False):
                     self._complete = True
                     return True
-                if not (self._streams or self._left) and begins_stream(self._start, message):
+                if not (self._streams or self._left) and begins_stream(self._decision.method, self._start, message):
                     self._streams = True
                     self._span.add_event(FIRST_BYTE)
                     self._timer = self._timer or show_open_later(self._span, self._details.tracer)

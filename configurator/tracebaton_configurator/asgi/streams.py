@@ -29,14 +29,15 @@ OPEN_AFTER = 10.0
 _SHOWN = ("http.request.method", "http.method", "http.route")
 
 
-def begins_stream(start: Message | None, message: Message) -> bool:
+def begins_stream(method: str, start: Message | None, message: Message) -> bool:
     """Whether this `http.response.body`, after which more comes, has the first byte of an answer in more than one part.
 
-    `start` is its `http.response.start`. Starlette's BaseHTTPMiddleware sends every answer in two messages, of which
-    the second one is empty: an answer whose whole length is in the first is none that is streamed.
+    `method` is that of its request, and `start` its `http.response.start`. To HEAD no server sends a body. Starlette's
+    BaseHTTPMiddleware sends every answer in two messages, of which the second one is empty: an answer whose whole
+    length is in the first is none that is streamed.
     """
     body = message.get("body")
-    if not body:
+    if not body or method == "HEAD":
         return False
     length = header(start, b"content-length")
     return length is None or length != str(len(body)).encode()

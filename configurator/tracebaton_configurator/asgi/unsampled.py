@@ -68,7 +68,7 @@ async def pass_unsampled(
                 decision.answered = monotonic()
             else:
                 way = way or OnTheWay()
-                way.send(message, start, began + monotonic_ns() - started)
+                way.send(decision.method, message, start, began + monotonic_ns() - started)
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
         return send(message)

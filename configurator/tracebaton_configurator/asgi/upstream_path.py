@@ -96,9 +96,10 @@ async def record_by(
                 if not message.get("more_body"):
                     complete = True
                     decision.answered = monotonic()
-                elif not (streams or left) and server_span() is not None and begins_stream(start, message):
+                elif not (streams or left) and begins_stream(decision.method, start, message):
                     streams = True
-                    server.add_event(FIRST_BYTE)
+                    if server_span() is not None:
+                        server.add_event(FIRST_BYTE)
             elif kind == "http.response.pathsend":
                 complete = True
             if timer is None and (streams or kind == "websocket.accept") and not complete and server_span() is not None:

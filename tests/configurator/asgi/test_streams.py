@@ -52,6 +52,7 @@ def streaming_app() -> FastAPI:
         if raises:
             raise ValueError("in the middle")
 
+    @app.head("/chunks/{count}")
     @app.get("/chunks/{count}")
     async def stream(count: int) -> StreamingResponse:
         return StreamingResponse(chunks(count))
@@ -132,15 +133,20 @@ class TestFirstByte:
             ask(made, app, path, headers=[(b"accept-encoding", b"gzip")])
         assert [events(span) for span in made.spans] == [[], [FIRST]]
 
+    def test_to_head_there_is_none(self, served: tuple[Behind, FastAPI]) -> None:
+        made, app = served
+        assert ask(made, app, "/chunks/3", "HEAD").status == 200
+        assert events(made.only) == []
+
     def test_an_empty_chunk_has_none(self) -> None:
-        assert not streams.begins_stream(None, {"body": b"", "more_body": True})
-        assert not streams.begins_stream(None, {"more_body": True})
-        assert streams.begins_stream(None, {"body": b"x", "more_body": True})
+        assert not streams.begins_stream("GET", None, {"body": b"", "more_body": True})
+        assert not streams.begins_stream("GET", None, {"more_body": True})
+        assert streams.begins_stream("GET", None, {"body": b"x", "more_body": True})
 
     def test_headers_that_can_be_read_once_are_left_to_the_server(self) -> None:
         headers = iter([(b"content-length", b"1")])
         start = {"type": "http.response.start", "headers": headers}
-        assert streams.begins_stream(start, {"body": b"x", "more_body": True})
+        assert streams.begins_stream("GET", start, {"body": b"x", "more_body": True})
         assert not streams.is_event_stream(start)
         assert list(headers) == [(b"content-length", b"1")]
 
@@ -231,6 +237,17 @@ class TestClientGone:
 
         asyncio.run(asyncio.wait_for(run(), 20))
         assert events(made.only) == [FIRST]
+
+    def test_what_nobody_has_told_before(self, behind: MakeBehind) -> None:
+        made = behind("*=1")
+        stack = made.put_on(streaming_app()).build_middleware_stack()
+
+        async def raises(scope: Any, receive: Any, send: Any) -> None:
+            raise ClientDisconnect
+
+        stack._recorder._inner = raises  # type: ignore[attr-defined]
+        asyncio.run(send(stack, http_scope()))
+        assert (events(made.only), has_failed(made.only)) == ([GONE], False)
 
     def test_unsampled_is_not_kept(self, behind: MakeBehind) -> None:
         made, app = behind("*=0"), FastAPI()
