@@ -15,7 +15,10 @@ OTEL_TRACEBATON_KEEP_LOGGED_ERRORS = "OTEL_TRACEBATON_KEEP_LOGGED_ERRORS"
 """`true` (default) or `false`: the same for a request within which an exception is logged as an error."""
 
 OTEL_TRACEBATON_KEEP_SLOWER_THAN = "OTEL_TRACEBATON_KEEP_SLOWER_THAN"
-"""A duration such as `2s` or `250ms` (default: unset): the same for requests that take longer."""
+"""A duration such as `2s` or `250ms` (default: unset): the same for requests that take longer.
+
+A streamed answer counts to its first byte; with `2s total`, to its last.
+"""
 
 OTEL_TRACEBATON_ASGI_EVENT_SPANS = "OTEL_TRACEBATON_ASGI_EVENT_SPANS"
 """`true` brings back the `http send` and `http receive` spans of the ASGI instrumentation (default `false`)."""

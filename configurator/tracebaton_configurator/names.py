@@ -26,3 +26,7 @@ def is_otlp(exporter: str) -> bool:
 def choose_this_distro(environ: Mapping[str, str]) -> dict[str, str]:
     """The two variables that make upstream's loader take this distro and configurator, where the user chose none."""
     return {name: environ.get(name, "").strip() or NAME for name in (DISTRO, CONFIGURATOR)}
+
+
+FIRST_BYTE = "http.response.first_byte"
+"""The span event of a body that comes in pieces. The semantic conventions have none; HTTP clients of Go and Rust do."""

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-# The semantic conventions have no name for it.
+# The semantic conventions have no name for it, nor for how many messages there were; those are in use elsewhere.
 _CLOSE_CODE = "websocket.close_code"
 # What a server says that fails, as it says HTTP's 5xx elsewhere: internal error, try again later, bad gateway.
 FAILURE_CODES = frozenset((1011, 1013, 1014))
+# RFC 6455, section 7.4.1: there was no closing handshake.
+ABNORMAL = 1006
 
 
 def note_error(span: Span, error: Exception, timestamp: int | None = None) -> None:
@@ -45,6 +47,11 @@ def set_close_code(span: Span, code: int, *, by_us: bool) -> None:
     span.set_attribute(_CLOSE_CODE, code)
     if by_us and code in FAILURE_CODES:
         span.set_status(Status(StatusCode.ERROR))
+
+
+def messages(received: int, sent: int) -> dict[str, int]:
+    """The attributes of a WebSocket by which so many messages came and went."""
+    return {"websocket.messages_received": received, "websocket.messages_sent": sent}
 
 
 def or_uninstrumented(instrument: Callable[[Any], object], app: Any) -> None:

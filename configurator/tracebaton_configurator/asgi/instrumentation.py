@@ -36,11 +36,14 @@ class AsgiInstrumentation:
         keep_errors: bool,
         keep_slower_than: float | None,
         keep_calls: bool = True,
+        keep_slower_than_total: bool = False,
         event_spans: bool = False,
     ) -> None:
         self._event_spans = event_spans
         self.fast_path = FastPath(sampler, ids, Trust(trust_parent), w3c_only=_propagates_w3c_only())
-        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than, calls=keep_calls)
+        self.late_spans = LateSpans(
+            errors=keep_errors, slower_than=keep_slower_than, total=keep_slower_than_total, calls=keep_calls
+        )
         begin_clean()
 
     def around(self) -> dict[str, Around]:

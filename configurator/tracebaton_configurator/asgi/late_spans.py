@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import Link, SpanKind
 
+from tracebaton_configurator.asgi.disconnects import DISCONNECTED
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import note_error, set_close_code
+from tracebaton_configurator.asgi.guard import messages, note_error, set_close_code
+from tracebaton_configurator.asgi.streams import FIRST_BYTE
 from tracebaton_configurator.sampling.late_spans import REASON, start_late
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
 
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import Span, SpanContext
 
+    from tracebaton_configurator.asgi.on_the_way import OnTheWay
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
     from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.late_spans import LateSpans
 
 
 class RequestOutcome(NamedTuple):
-    """How a request ended: times in ns since the epoch, status and close code 0 for none, what it raised or logged."""
+    """How a request ended: times in ns since the epoch, status 0 for none, what it raised or logged."""
 
     began: int
     ended: int
@@ -30,7 +33,7 @@ class RequestOutcome(NamedTuple):
     error: Exception | None
     failed: bool
     slow: bool
-    close_code: int = 0
+    way: OnTheWay | None
 
 
 def keep(
@@ -58,6 +61,8 @@ def keep(
                 links=[Link(decision.untrusted_parent)] if decision.untrusted_parent is not None else None,
             ),
         )
+        if outcome.way is not None:
+            _say(span, outcome.way, scope["type"])
         error = outcome.error
         if error is not None:
             note_error(span, error, outcome.ended)
@@ -65,11 +70,21 @@ def keep(
             from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 
             set_status_code(span, outcome.status, None, details.mode)
-        if outcome.close_code:
-            set_close_code(span, outcome.close_code, by_us=True)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:
             span.set_attribute("error.type", error_type)
         span.end(outcome.ended)
 
     late_spans.keep(decision, make, failed=outcome.failed, slow=outcome.slow)
+
+
+def _say(span: Span, way: OnTheWay, kind: str) -> None:
+    if way.first_byte:
+        span.add_event(FIRST_BYTE, timestamp=way.first_byte)
+    if way.left:
+        span.add_event(DISCONNECTED, timestamp=way.left)
+    if kind == "websocket":
+        span.set_attributes(messages(way.received, way.sent))
+        code = way.close_code or way.client_code
+        if code:
+            set_close_code(span, code, by_us=bool(way.close_code))

@@ -15,10 +15,12 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
+from tracebaton_configurator.asgi.disconnects import is_consequence, note_disconnect
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import end, note_error
+from tracebaton_configurator.asgi.streams import FIRST_BYTE, begins_stream, is_event_stream, show_open_later
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
-from tracebaton_configurator.asgi.websockets import watched
+from tracebaton_configurator.asgi.websockets import WebSocketConnection
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import pending_decision
@@ -71,30 +73,28 @@ class Recorder:
             await self._inner(scope, receive, send)
             return
 
+        exchange: WebSocketConnection | SampledResponse
         if scope["type"] == "websocket":
-            receive, send_on = watched(span, self._details.mode, receive, send)
+            exchange = WebSocketConnection(span, self._details, receive, send)
         else:
-
-            async def send_on(message: Message) -> None:
-                last = self._take(span, message)
-                await send(message)
-                if last:
-                    decision.answered = monotonic()
-                    end(span)
-
+            exchange = SampledResponse(span, self._details, decision, receive, send)
         decision.span_context = span.get_span_context()
         current_request.set(decision)
         token = context_api.attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
         try:
-            await self._inner(scope, receive, send_on)
+            await self._inner(scope, exchange.receive, exchange.send)
         except Exception as error:
             remember_ids(error)
             if span.is_recording():
-                note_error(span, error)
+                if is_consequence(error, send):
+                    exchange.leave(error)
+                else:
+                    note_error(span, error)
             raise
         finally:
             context_api.detach(token)
             decision.answered = decision.answered or monotonic()
+            exchange.finish()
             end(span)
 
     def _start(self, scope: MutableMapping[str, Any], decision: RequestDecision) -> Span | None:
@@ -115,16 +115,87 @@ class Recorder:
             report_error("The span of a request could not be made", error)
             return None
 
-    def _take(self, span: Span, message: Message) -> bool:
-        """Note what the application answers; whether nothing comes after it. Never raises.
 
-        What is wrong with a message is for the server to say, to which it goes as it is.
-        """
+class SampledResponse:
+    """The answer to a request that has a span: the same `receive` and `send`, and what is told through them is noted.
+
+    What is wrong with a message is for the server to say, to which it goes as it is.
+    """
+
+    # In the class: few answers change them.
+    _start: Message | None = None
+    _left = _streams = False
+    _timer: Any = None
+
+    def __init__(
+        self,
+        span: Span,
+        details: Details,
+        decision: RequestDecision,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        self._span = span
+        self._details = details
+        self._decision = decision
+        self._receive = receive
+        self._send = send
+        self._complete = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        try:
+            if message["type"] == "http.disconnect" and not self._complete:
+                self.leave()
+        except Exception as error:  # noqa: BLE001 (see above)
+            report_error("A request could not be read", error)
+        return message
+
+    async def send(self, message: Message) -> None:
+        last = self._note(message)
+        try:
+            await self._send(message)
+        except OSError as error:
+            self.leave(error)
+            raise
+        if last:
+            self._decision.answered = monotonic()
+            if self._timer is not None:
+                self.finish()
+            end(self._span)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """The client has gone before the answer was complete."""
+        if not self._left:
+            self._left = True
+            note_disconnect(self._span, self._send, error)
+
+    def finish(self) -> None:
+        """Never raises."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _note(self, message: Message) -> bool:
+        """Note what the application answers; whether nothing comes after it. Never raises."""
         try:
             kind = message["type"]
-            if kind == "http.response.start":
-                set_status_code(span, message["status"], None, self._details.mode)
-            return kind == "http.response.body" and not message.get("more_body", False)
+            if kind == "http.response.body":
+                if not message.get("more_body", False):
+                    self._complete = True
+                    return True
+                if not (self._streams or self._left) and begins_stream(self._decision.method, self._start, message):
+                    self._streams = True
+                    self._span.add_event(FIRST_BYTE)
+                    self._timer = self._timer or show_open_later(self._span, self._details.tracer)
+            elif kind == "http.response.start":
+                self._start = message
+                if not self._left:  # nobody gets it
+                    set_status_code(self._span, message["status"], None, self._details.mode)
+                    if is_event_stream(message):
+                        self._timer = show_open_later(self._span, self._details.tracer)
+            elif kind == "http.response.pathsend":
+                self._complete = True
         except Exception as error:  # noqa: BLE001 (see above)
             report_error("A response could not be read", error)
-            return False
+        return False

@@ -16,6 +16,7 @@ from tracebaton_configurator.asgi.whole_route import whole_route
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
+from tracebaton_configurator.sampling.late_spans import is_failure
 
 if TYPE_CHECKING:
     from tracebaton_configurator.asgi.middleware import App, Receive, Scope, Send, Shared
@@ -99,6 +100,6 @@ class _NotesErrors:
             await self.app(scope, receive, send)
         except Exception as error:
             span = get_current_span()
-            if span.is_recording():
+            if span.is_recording() and is_failure(error):
                 note_error(span, error)
             raise

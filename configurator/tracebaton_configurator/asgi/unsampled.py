@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
+from tracebaton_configurator.asgi.disconnects import is_consequence
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
 from tracebaton_configurator.asgi.late_spans import RequestOutcome, keep
+from tracebaton_configurator.asgi.on_the_way import OnTheWay, status_of
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import unsampled_context
-from tracebaton_configurator.sampling.late_spans import is_failure
 from tracebaton_configurator.sampling.sampler import Untraced
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
 
@@ -53,29 +54,40 @@ async def pass_unsampled(
     ended = 0
     # Routing writes both: a mounted application is another one, below another root.
     owner, root_path = scope.get("app"), scope.get("root_path", "")
-    status = close_code = 0
+    start: Message | None = None
+    way: OnTheWay | None = None  # few requests have one, and each variable that is shared costs all of them
 
     # No coroutine of its own: what it returns is awaited in its place.
     def watched(message: Message) -> Awaitable[None]:
-        nonlocal status, ended, close_code
+        nonlocal ended, start, way
         try:
             kind = message["type"]
             if kind == "http.response.start":
-                status = int(message["status"])
-            elif kind == "http.response.body" and not message.get("more_body"):
+                start = message
+            elif (kind == "http.response.body" and not message.get("more_body")) or kind == "http.response.pathsend":
                 ended = began + monotonic_ns() - started  # what comes after it, background tasks, is not the request
                 decision.answered = monotonic()
-            elif kind == "websocket.close":
-                close_code = int(message.get("code") or 1000)
-            elif kind == "websocket.http.response.start":
-                status = int(message["status"])
+            else:
+                way = way or OnTheWay()
+                way.send(decision.method, message, start, began + monotonic_ns() - started)
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
         return send(message)
 
+    async def receive_watched() -> Message:
+        nonlocal way
+        message = await receive()
+        try:
+            if message["type"] != "http.request" and not ended:
+                way = way or OnTheWay()
+                way.receive(message, start, began + monotonic_ns() - started)
+        except Exception as failure:  # noqa: BLE001 (as above)
+            report_error("A request could not be read", failure)
+        return message
+
     error: Exception | None = None
     try:
-        await app(scope, receive, watched)
+        await app(scope, receive_watched, watched)
     except Exception as raised:
         error = raised
         remember_ids(raised)
@@ -83,13 +95,28 @@ async def pass_unsampled(
     finally:
         context_api.detach(token)
         decision.answered = decision.answered or monotonic()
-        failed = is_failure(error) if error is not None else status >= 500 or close_code in FAILURE_CODES
-        failed = failed or decision.failed
-        slow = late_spans.is_slow(began, ended)
+        now = ended or began + monotonic_ns() - started
+        status = status_of(start) if start is not None else 0
+        left = error is not None and is_consequence(error, send)
+        if left:
+            error = None
+            way = way or OnTheWay()
+            way.leave(now)
+        if way is None:
+            failed = error is not None or status >= 500
+            slow = late_spans.is_slow(began, ended)
+        else:
+            status = 0 if way.unseen else way.status or status
+            failed = error is not None or (not left and (status >= 500 or way.close_code in FAILURE_CODES))
+            # A client that would not wait for the first byte any longer has waited for so long.
+            until = ended or (way.left if scope["type"] == "http" else 0)
+            slow = late_spans.is_slow(began, until, way.first_byte)
+        if decision.failed and not failed:
+            failed = decision.error is None or not is_consequence(decision.error, send)
         if (failed or slow or decision.call_failed) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
-            ended = ended or began + monotonic_ns() - started
-            outcome = RequestOutcome(began, ended, status, error or decision.error, failed, slow, close_code)
+            error = (error or decision.error) if failed else None
+            outcome = RequestOutcome(began, now, status, error, failed, slow, way)
             keep(late_spans, details, as_it_came, decision, span_context, outcome)
         decision.ended = True
         decision.calls = None

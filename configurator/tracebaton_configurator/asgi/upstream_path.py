@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
+from tracebaton_configurator.asgi.disconnects import excuse, note_disconnect
+from tracebaton_configurator.asgi.streams import FIRST_BYTE, begins_stream, show_open_later
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import Ids, current_request, remember_ids
+from tracebaton_configurator.propagation.incoming import tracer
 from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
 from tracebaton_configurator.sampling.decision import pending_decision
 
@@ -40,13 +43,43 @@ async def record_by(
     refusal = refuse_callers(lambda: not decision.consumed) if decision.untrusted_parent is not None else None
     token = context_api.attach(decision.base)
     linked = decision.untrusted_parent is None
+    complete = left = streams = False
+    start: Message | None = None
+    server: Any = None
+    timer: Any = None
     decision.span_context = SpanContext(
         decision.trace_id, span_id, is_remote=False, trace_flags=TraceFlags(int(decision.recorded))
     )
     current_request.set(decision)
 
-    def watched(message: Message) -> Awaitable[None]:
-        nonlocal linked
+    def server_span() -> Any:
+        """The SERVER span that somebody has made, where it has been current here; the application has spans, too."""
+        nonlocal server
+        if server is None:
+            span = get_current_span()
+            server = span if span.is_recording() and span.get_span_context().span_id == span_id else None
+        return server
+
+    def leave(error: BaseException | None = None) -> None:
+        nonlocal left
+        if not left and server_span() is not None:
+            left = True
+            note_disconnect(server, send, error)
+
+    async def receive_watched() -> Message:
+        message = await receive()
+        try:
+            kind = message["type"]
+            if kind == "http.disconnect" and not complete:
+                leave()
+            elif kind == "websocket.disconnect" and server_span() is not None:
+                excuse(server, send)
+        except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
+            report_error("A request could not be read", failure)
+        return message
+
+    async def watched(message: Message) -> None:
+        nonlocal complete, linked, start, streams, timer
         if not linked:
             linked = True
             try:
@@ -56,14 +89,31 @@ async def record_by(
             except Exception as failure:  # noqa: BLE001 (the answer has nothing to do with it)
                 report_error("A span could not be linked", failure)
         try:
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                decision.answered = monotonic()
+            kind = message["type"]
+            if kind == "http.response.start":
+                start = message
+            elif kind == "http.response.body":
+                if not message.get("more_body"):
+                    complete = True
+                    decision.answered = monotonic()
+                elif not (streams or left) and begins_stream(decision.method, start, message):
+                    streams = True
+                    if server_span() is not None:
+                        server.add_event(FIRST_BYTE)
+            elif kind == "http.response.pathsend":
+                complete = True
+            if timer is None and (streams or kind == "websocket.accept") and not complete and server_span() is not None:
+                timer = show_open_later(server, tracer())
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
-        return send(message)
+        try:
+            await send(message)
+        except OSError as error:
+            leave(error)
+            raise
 
     try:
-        await app(scope, receive, watched)
+        await app(scope, receive_watched, watched)
     except Exception as raised:
         remember_ids(
             raised,
@@ -73,6 +123,8 @@ async def record_by(
     finally:
         context_api.detach(token)
         decision.answered = decision.answered or monotonic()
+        if timer is not None:
+            timer.cancel()
         if refusal is not None:
             refusal()
         pending_decision.reset(pending)

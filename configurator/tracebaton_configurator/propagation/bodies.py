@@ -18,14 +18,13 @@ from weakref import WeakSet
 from opentelemetry.trace import Status, StatusCode
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.names import FIRST_BYTE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from opentelemetry.trace import Span
 
-FIRST_BYTE = "http.response.first_byte"
-"""The event of a body that came in more than one piece. There is no name for it in the semantic conventions."""
 # The bytes on the wire: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
 _SIZE = "http.response.body.size"
 

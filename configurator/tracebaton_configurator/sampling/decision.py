@@ -45,7 +45,7 @@ class RequestDecision:
     * `failed`, in a way that the answer does not show, and the `error` with which;
     * `ended`: whether that is of no interest any more;
     * `late_spans`: who is to have notes of its calls, None where nobody is; `calls`: those that there are by now, and
-      `call_failed` whether one of them failed, which the request itself may have survived;
+      `call_failed` whether one of them failed, which the request itself may have survived, or went out sampled;
     * `admitted`: whether it is one of those that may be kept, None before that is known; `kept`: why it was, or empty.
 
     It is true for as long as what the request has started belongs to it.

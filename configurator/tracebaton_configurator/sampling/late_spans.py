@@ -96,10 +96,17 @@ class LateSpans:
     """
 
     def __init__(
-        self, *, errors: bool, slower_than: float | None, per_second: int = PER_SECOND, calls: bool = True
+        self,
+        *,
+        errors: bool,
+        slower_than: float | None,
+        per_second: int = PER_SECOND,
+        total: bool = False,
+        calls: bool = True,
     ) -> None:
         self._errors = errors
         self._slower_than_ns = None if slower_than is None else int(slower_than * 1e9)
+        self._to_last_byte = total
         self._per_second = per_second
         self._counter: RateCounter | None = None
         self._takes_calls = calls and (errors or slower_than is not None)
@@ -107,12 +114,16 @@ class LateSpans:
         self._new_note: Callable[..., CallNote] | None = None
         self.kept = self.dropped = self.calls_dropped = self.incomplete = 0
 
-    def is_slow(self, began: int, ended: int) -> bool:
+    def is_slow(self, began: int, ended: int, first_byte: int = 0) -> bool:
         """Whether the response, complete at `ended`, took longer than the threshold; a request without one did not.
 
-        A WebSocket has no response, and is open for as long as it is.
+        One that was streamed took until its `first_byte`, unless the threshold is for the `total`. All in ns; 0 for
+        what never was. A WebSocket has no response, and is open for as long as it is.
         """
-        return self._slower_than_ns is not None and ended - began > self._slower_than_ns
+        if self._slower_than_ns is None:
+            return False
+        until = ended if self._to_last_byte or not first_byte else first_byte
+        return until - began > self._slower_than_ns
 
     def watch(self, decision: RequestDecision) -> None:
         """Have the calls of an unsampled request noted from now on, where that is wanted."""
@@ -133,8 +144,11 @@ class LateSpans:
         return self._new_note(tracer, request, parent, *args, sampled=self.goes_on_sampled(request))
 
     def goes_on_sampled(self, request: RequestDecision) -> bool:
-        """Whether the request has failed, as far as it is known, and will be kept for it."""
-        return (request.failed or request.call_failed) and self._errors and self._admits(request)
+        """Whether the request has failed, as far as it is known. Then it is kept, whatever becomes of it."""
+        if not (request.failed or request.call_failed) or not self._errors or not self._admits(request):
+            return False
+        request.call_failed = True
+        return True
 
     def take(self, note: CallNote) -> None:
         """A call has ended. Never raises."""

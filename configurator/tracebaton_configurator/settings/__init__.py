@@ -85,6 +85,7 @@ class Settings:
     keep_errors: bool
     keep_logged_errors: bool
     keep_slower_than: float | None
+    keep_slower_than_total: bool
     asgi_event_spans: bool
     logs: LogMode
     log_extras: str | frozenset[str]
@@ -121,6 +122,7 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
     """Parse `environ`; `command` and `directory` serve only to derive a service name where none is set."""
     reader = Reader(environ)
     service_name = _given_name(reader, command, directory)
+    slower_than, total = reader.threshold(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN)
     settings = Settings(
         disabled=reader.boolean("OTEL_SDK_DISABLED", default=False),
         helper=_is_helper(command),
@@ -140,7 +142,8 @@ def read_settings(environ: Mapping[str, str], command: Sequence[str], directory:
         keep=reader.choice(ours.OTEL_TRACEBATON_KEEP, ("trace", "span"), "trace"),
         keep_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_ERRORS, default=True),
         keep_logged_errors=reader.boolean(ours.OTEL_TRACEBATON_KEEP_LOGGED_ERRORS, default=True),
-        keep_slower_than=reader.duration(ours.OTEL_TRACEBATON_KEEP_SLOWER_THAN, None, "no threshold"),
+        keep_slower_than=slower_than,
+        keep_slower_than_total=total,
         asgi_event_spans=reader.boolean(ours.OTEL_TRACEBATON_ASGI_EVENT_SPANS, default=False),
         logs=cast("LogMode", reader.choice(ours.OTEL_TRACEBATON_LOGS, ("json", "inject", "off"), "json")),
         log_extras=reader.parsed(

@@ -32,6 +32,12 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_threshold(text: str) -> tuple[float, bool]:
+    """As `parse_duration`, and whether ` total` stands behind it."""
+    duration, _, word = text.strip().lower().rpartition(" ")
+    return (parse_duration(duration), True) if word == "total" else (parse_duration(text), False)
+
+
 class Reader:
     """One pass over the environment. Empty means unset, as the specification says of every `OTEL_*` variable.
 
@@ -108,6 +114,11 @@ class Reader:
 
     def duration(self, variable: str, default: float | None, shown: str) -> float | None:
         return self.parsed(variable, parse_duration, default, "a duration such as 250ms, 2s or 1m", shown)
+
+    def threshold(self, variable: str) -> tuple[float | None, bool]:
+        """A duration, None for none, and whether it is for a whole stream rather than until its first byte."""
+        accepted = "a duration such as 250ms, 2s or 1m, or 2s total"
+        return self.parsed(variable, parse_threshold, (None, False), accepted, "no threshold")
 
     def integer(self, variable: str, default: int, low: int, high: int) -> int:
         def parse(value: str) -> int:

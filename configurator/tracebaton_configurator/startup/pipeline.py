@@ -130,6 +130,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             keep_errors=here.keep_errors,
             keep_slower_than=here.keep_slower_than,
             keep_calls=here.keep == "trace",
+            keep_slower_than_total=here.keep_slower_than_total,
             event_spans=here.asgi_event_spans,
         )
         if here.keep_logged_errors:

@@ -33,7 +33,9 @@ def check(situation: Situation) -> Iterator[Finding]:
         f"{here.batch_delay_ms} ms, and {here.queue_size} spans may wait"
     )
     kept = ["end 5xx"] if here.keep_errors else []
-    kept += [f"take longer than {here.keep_slower_than:g} s"] if here.keep_slower_than else []
+    if here.keep_slower_than:
+        until = "last" if here.keep_slower_than_total else "first"
+        kept.append(f"take longer than {here.keep_slower_than:g} s (to the {until} byte of a stream)")
     whole = ", with the spans of their calls" if here.keep == "trace" else ""
     said = f"requests that {' or '.join(kept)} are kept even when not sampled{whole}"
     trust = here.trust_parent

@@ -53,6 +53,7 @@ class Behind:
         trust: Any = True,
         keep_errors: bool = True,
         keep_slower_than: float | None = None,
+        keep_total: bool = False,
         keep_per_second: int = 10,
     ) -> None:
         root_sampler: RootSampler
@@ -67,7 +68,9 @@ class Behind:
         self.provider = TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.memory))
         self.fast_path = FastPath(sampler, ids, Trust(trust), w3c_only=_propagates_w3c_only())
-        self.late_spans = LateSpans(errors=keep_errors, slower_than=keep_slower_than, per_second=keep_per_second)
+        self.late_spans = LateSpans(
+            errors=keep_errors, slower_than=keep_slower_than, per_second=keep_per_second, total=keep_total
+        )
 
     def put_on(self, app: FastAPI, *, exclude_spans: Sequence[str] = ("send", "receive"), **arguments: Any) -> FastAPI:
         """Instrument `app` as upstream does, and put the sampling middleware on top."""

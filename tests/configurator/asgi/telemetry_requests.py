@@ -62,6 +62,23 @@ def native_app() -> FastAPI:
         SEEN.append(current_ids())
         return StreamingResponse(iter(["a", "b"]))
 
+    @app.get("/endless")
+    async def endless() -> StreamingResponse:
+        async def chunks() -> Any:
+            while True:
+                yield "x"
+                await asyncio.sleep(0)
+
+        return StreamingResponse(chunks())
+
+    @app.get("/stream-raises")
+    async def stream_raises() -> StreamingResponse:
+        async def chunks() -> Any:
+            yield "x"
+            raise ValueError("on purpose")
+
+        return StreamingResponse(chunks())
+
     @app.websocket("/ws")
     async def socket(websocket: WebSocket) -> None:
         SEEN.append(current_ids())
@@ -94,6 +111,15 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "unsampled parent raises": http_scope(path="/raises", headers=[HOST, traceparent(flags=0)]),
     "web socket": websocket_scope("/ws", [HOST]),
 }
+GONE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as receive says": (http_scope(path="/endless"), {"incoming": [{"type": "http.disconnect"}]}),
+    "as send says": (http_scope(path="/endless"), {"breaks_at": 3}),
+    "as Starlette says": (
+        http_scope(path="/endless", asgi={"version": "3.0", "spec_version": "2.4"}),
+        {"breaks_at": 3},
+    ),
+    "not at all": (http_scope(path="/stream-raises"), {}),
+}
 
 
 async def main(side: str, rules: str, trusted: str = "yes") -> None:
@@ -114,11 +140,11 @@ async def main(side: str, rules: str, trusted: str = "yes") -> None:
         )
         asgi.finish(lambda: False)
     app, found = native_app(), {}
-    for name, scope in REQUESTS.items():
+    for name, (scope, how) in {**{name: (scope, {}) for name, scope in REQUESTS.items()}, **GONE}.items():
         SEEN.clear()
-        incoming = [{"type": "websocket.connect"}] if scope["type"] == "websocket" else []
-        answer = await send(app, scope, incoming=incoming)
-        assert not isinstance(answer.error, ClientDisconnect)
+        options = {"incoming": [{"type": "websocket.connect"}]} if scope["type"] == "websocket" else how
+        answer = await send(app, scope, **options)
+        assert name in GONE or not isinstance(answer.error, ClientDisconnect)
         spans = memory.get_finished_spans()
         found[name] = {
             "status": answer.status,

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi.telemetry", reason="this FastAPI has no native telemetry, which began with 0.142")
 
-from telemetry_requests import REQUESTS
+from telemetry_requests import GONE, REQUESTS
 
 SCRIPT = Path(__file__).with_name("telemetry_requests.py")
 TRACE = f"{0xABCDEF:032x}"
@@ -39,8 +39,26 @@ def results(side: str, rules: str, trusted: str = "yes") -> dict[str, Any]:
 @pytest.mark.parametrize("name", [name for name in REQUESTS if not name.startswith("unsampled parent")])
 def test_recorded_spans_are_those_of_fastapi(name: str) -> None:
     ours, theirs = results("tracebaton", "*=1")[name], results("fastapi", "*=1")[name]
+    for span in ours["spans"]:  # what FastAPI does not say of an answer that is streamed
+        span["events"] = [event for event in span["events"] if event[0] != "http.response.first_byte"]
     assert ours["spans"] == theirs["spans"]
     assert [ours[key] for key in ("status", "body")] == [theirs[key] for key in ("status", "body")]
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_client_that_has_gone_is_no_error(name: str) -> None:
+    """As it is to FastAPI, which has it for a ConnectionError."""
+    (ours,), (theirs,) = (
+        [span for span in results(side, "*=1")[name]["spans"] if span["kind"] == "SERVER"]
+        for side in ("tracebaton", "fastapi")
+    )
+    assert theirs["status"][0] == "ERROR"
+    is_gone = name != "not at all"
+    said = [event[0] for event in ours["events"] if event[0] != "exception"]
+    first = [] if name == "as receive says" else ["http.response.first_byte"]  # that one has not waited for it
+    assert said == [*first, *["client disconnected"] * is_gone]
+    assert ours["status"][0] == ("UNSET" if is_gone else "ERROR")
+    assert ("error.type" in ours["attributes"]) is not is_gone
 
 
 def test_fastapi_makes_four_spans_a_request() -> None:

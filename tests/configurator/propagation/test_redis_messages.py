@@ -260,8 +260,9 @@ class TestStreams:
             if fields[b"n"] == b"2":
                 mark_failed(ValueError("no such job"))
         assert [(header[3:35], header[-2:]) for header in handed_on] == [(TRACE, "00")] * 2
-        (span,) = made.spans()
+        span, command = made.spans()
         assert (span.name, span.attributes[REASON]) == ("process jobs", "error")
+        assert (command.name, command.parent.span_id) == ("SET", span.context.span_id)
         assert span.status.status_code is StatusCode.ERROR
         assert handed_on[1] == f"00-{TRACE}-{span.context.span_id:016x}-00"
 

@@ -49,6 +49,9 @@ def test_it_is_frozen() -> None:
         ("OTEL_TRACEBATON_KEEP_ERRORS", "false", "keep_errors", False),
         ("OTEL_TRACEBATON_KEEP_LOGGED_ERRORS", "false", "keep_logged_errors", False),
         ("OTEL_TRACEBATON_KEEP_SLOWER_THAN", "250ms", "keep_slower_than", 0.25),
+        ("OTEL_TRACEBATON_KEEP_SLOWER_THAN", "250ms", "keep_slower_than_total", False),
+        ("OTEL_TRACEBATON_KEEP_SLOWER_THAN", "1.5s  Total", "keep_slower_than", 1.5),
+        ("OTEL_TRACEBATON_KEEP_SLOWER_THAN", "2s total", "keep_slower_than_total", True),
         ("OTEL_TRACEBATON_ASGI_EVENT_SPANS", "true", "asgi_event_spans", True),
         ("OTEL_TRACEBATON_LOGS", "Inject", "logs", "inject"),
         ("OTEL_TRACEBATON_LOG_EXTRAS", "All", "log_extras", "all"),
@@ -103,8 +106,8 @@ def test_empty_means_unset(empty: str) -> None:
         (
             "OTEL_TRACEBATON_KEEP_SLOWER_THAN",
             "-2s",
-            "OTEL_TRACEBATON_KEEP_SLOWER_THAN='-2s' is not a duration (expected a duration such as 250ms, 2s or 1m); "
-            "using no threshold.",
+            "OTEL_TRACEBATON_KEEP_SLOWER_THAN='-2s' is not a duration (expected a duration such as 250ms, 2s or 1m, "
+            "or 2s total); using no threshold.",
         ),
         (
             "OTEL_TRACEBATON_SPOOL_MAX_MB",

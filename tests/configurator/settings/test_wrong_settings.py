@@ -38,6 +38,11 @@ EXPORTERS = {
 OTLP = ("", "TRACES_")
 
 
+def accepted(duration: str) -> str:
+    more = ", or 2s total" if duration == "OTEL_TRACEBATON_KEEP_SLOWER_THAN" else ""
+    return f"a duration such as 250ms, 2s or 1m{more}"
+
+
 def read(environ: dict[str, str]) -> Settings:
     return read_settings(environ, ["python", "/bin/uvicorn", "main:app"], "/srv/agent-a")
 
@@ -63,7 +68,7 @@ def test_booleans(variable: str, value: str) -> None:
 @pytest.mark.parametrize("variable", DURATIONS)
 def test_durations(variable: str, value: str) -> None:
     field, default, shown = DURATIONS[variable]
-    line = f"{variable}={value!r} is not a duration (expected a duration such as 250ms, 2s or 1m); using {shown}."
+    line = f"{variable}={value!r} is not a duration (expected {accepted(variable)}); using {shown}."
     assert_said({variable: value}, line, field, default)
 
 
@@ -71,11 +76,15 @@ def test_durations(variable: str, value: str) -> None:
 @pytest.mark.parametrize("variable", DURATIONS)
 def test_durations_that_are_too_short_or_too_long(variable: str, value: str) -> None:
     field, default, shown = DURATIONS[variable]
-    line = (
-        f"{variable}={value!r} is not between 1ms and 168h (expected a duration such as 250ms, 2s or 1m); "
-        f"using {shown}."
-    )
+    line = f"{variable}={value!r} is not between 1ms and 168h (expected {accepted(variable)}); using {shown}."
     assert_said({variable: value}, line, field, default)
+
+
+@pytest.mark.parametrize("value", ["total", "total 2s", "2stotal", "2s all", "2 total", "2s total total"])
+def test_thresholds(value: str) -> None:
+    variable = "OTEL_TRACEBATON_KEEP_SLOWER_THAN"
+    line = f"{variable}={value!r} is not a duration (expected {accepted(variable)}); using no threshold."
+    assert_said({variable: value}, line, "keep_slower_than", None)
 
 
 @pytest.mark.parametrize(
