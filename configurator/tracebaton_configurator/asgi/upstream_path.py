@@ -13,9 +13,10 @@ from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
 from tracebaton_configurator.asgi.disconnects import excuse, note_disconnect
-from tracebaton_configurator.asgi.streams import FIRST_BYTE, begins_stream, show_open_later
+from tracebaton_configurator.asgi.streams import begins_stream, show_open_later
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import Ids, current_request, remember_ids
+from tracebaton_configurator.names import FIRST_BYTE
 from tracebaton_configurator.propagation.incoming import tracer
 from tracebaton_configurator.propagation.w3c.propagator import refuse_callers
 from tracebaton_configurator.sampling.decision import pending_decision
