@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from edge_services import assert_whole
+from edge_services import assert_partial, assert_whole
 from libraries import EVERY_AGE, ages
 from processes import HOST, is_listening
 
@@ -60,8 +60,8 @@ class Agents:
         return [(str(line.get("trace_id")), str(line.get("trace_id")) in line["message"]) for line in lines]
 
 
-def late(spans: Sequence[Span]) -> list[Span]:
-    return [span for span in spans if span.attributes.get("tracebaton.kept") == "error"]
+def late(spans: Sequence[Span], service: str) -> list[Span]:
+    return [one for one in spans if one.service == service and one.attributes.get("tracebaton.kept") == "error"]
 
 
 @pytest.mark.parametrize("libraries", RELEASES)
@@ -86,13 +86,16 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
     wrong = httpx.post(f"{agents.agent}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": "no/such"}, timeout=20)
     assert (wrong.status_code, "error" in wrong.json()) == (200, True)
 
-    spans = edge.spans(
-        lambda spans: sum(span.attributes.get("tracebaton.kept") == "error" for span in spans) >= len(kept) + 1
-    )
-    found = [span for span in spans if span.attributes.get("tracebaton.kept")]
-    assert {span.service for span in found} == {"agent"}
-    assert {span.trace_id for span in found} >= kept.keys()
-    assert len(found) == len(kept) + 1
+    spans = edge.spans(lambda spans: len(late(spans, "agent")) >= len(kept) + 1 and len(late(spans, "caller")) >= 4)
+    at_agent = late(spans, "agent")
+    assert {span.trace_id for span in at_agent} >= kept.keys()
+    assert [span.kind for span in at_agent] == ["SERVER"] * (len(kept) + 1)
+    # Where the answer says 500, the caller has noted a call that failed. It went on all the same.
+    noted = {trace_id for trace_id, call in kept.items() if call[0] == "HTTP+JSON" and call[2] == "raise"}
+    assert {span.trace_id for span in late(spans, "caller")} == noted
+    for trace_id in noted:
+        top = assert_partial([span for span in spans if span.trace_id == trace_id])
+        assert (top.service, top.kind, top.status) == ("caller", "SERVER", "UNSET")
     assert not unsampled.keys() & {span.trace_id for span in spans}
     whole = [span for span in spans if span.trace_id in sampled]
     assert_whole(whole, roots=len(sampled))
