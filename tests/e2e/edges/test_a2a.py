@@ -9,6 +9,7 @@ import pytest
 from edge_services import assert_partial, assert_whole
 from libraries import EVERY_AGE, ages
 from processes import HOST, is_listening
+from spans import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ class Agents:
 
 
 def late(spans: Sequence[Span], service: str) -> list[Span]:
-    return [one for one in spans if one.service == service and one.attributes.get("tracebaton.kept") == "error"]
+    return [one for one in servers(spans) if one.service == service and "tracebaton.kept" in one.attributes]
 
 
 @pytest.mark.parametrize("libraries", RELEASES)
@@ -89,7 +90,7 @@ def test_a_call_is_part_of_the_trace_of_its_caller(
     spans = edge.spans(lambda spans: len(late(spans, "agent")) >= len(kept) + 1 and len(late(spans, "caller")) >= 4)
     at_agent = late(spans, "agent")
     assert {span.trace_id for span in at_agent} >= kept.keys()
-    assert [span.kind for span in at_agent] == ["SERVER"] * (len(kept) + 1)
+    assert len(at_agent) == len(kept) + 1
     # Where the answer says 500, the caller has noted a call that failed. It went on all the same.
     noted = {trace_id for trace_id, call in kept.items() if call[0] == "HTTP+JSON" and call[2] == "raise"}
     assert {span.trace_id for span in late(spans, "caller")} == noted
