@@ -177,23 +177,28 @@ class _WatchedAsync:
 def watch_aiohttp(response: Any, span: Span) -> None:
     """The same for aiohttp, whose connection says when the answer leaves it. Never raises."""
     try:
-        connection = response.connection
+        connection, content = response.connection, response.content
+        if connection is None:  # all of it has come; who made the span may have more to say, and ends it
+            span.set_attribute(_SIZE, _size(content))
+            return
         if not hold(span):
             return
-        body, content = Body(span), response.content
+        body = Body(span)
 
         def released() -> None:
-            body.size = getattr(content, "total_raw_bytes", content.total_bytes)
+            body.size = _size(content)
             error = content.exception()
             # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
             body.done(None if type(error).__name__ == "ClientConnectionError" else error)
 
-        if connection is None:  # there is none, or all of it has come
-            released()
-        else:
-            connection.add_callback(released)
+        connection.add_callback(released)
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error("The body of an answer could not be watched", error)
+
+
+def _size(content: Any) -> int:
+    """Of aiohttp's stream, or of the object that stands for an empty one."""
+    return int(getattr(content, "total_raw_bytes", content.total_bytes))
 
 
 def any_open() -> bool:

@@ -185,11 +185,10 @@ def _begin(request: Any) -> CallNote | None:
 
 def _complete(method: str, url: Any, span: Span, note: CallNote) -> None:
     """What upstream says of a call."""
-    from tracebaton_configurator.propagation.upstream_semconv import of_call, set_answer
+    from tracebaton_configurator.propagation.upstream_httpx import set_call
 
-    span.set_attributes(of_call(method, str(url), url.host, url.port)[1])
-    if note.answer:
-        set_answer(span, note.answer)
+    module = sys.modules[type(url).__module__.partition(".")[0]]
+    set_call(span, module, method, url, note.answer, note.version.decode("ascii", "ignore"))
 
 
 def _answered(request: Any, response: Any, note: CallNote | None) -> None:
@@ -203,6 +202,7 @@ def _answered(request: Any, response: Any, note: CallNote | None) -> None:
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
         note.answer = status
+        note.version = response.extensions.get("http_version", b"HTTP/1.1")
     _watch(response, note)
     note.end()
     if 300 <= note.answer < 400:
