@@ -103,13 +103,6 @@ CATALOGUE = {
             "each line of the access log has the ids of its request, and is one line of JSON",
         ),
         Patch(
-            "databases",
-            "opentelemetry-instrumentation-dbapi, -sqlalchemy, -asyncpg, -pymongo, -pymemcache, -tortoiseorm",
-            "0.66b2",
-            "is_instrumentation_enabled of each",
-            "commands of an unsampled request are noted, for the case that it fails",
-        ),
-        Patch(
             "dramatiq",
             "dramatiq",
             "1.17.0 to 2.2.1",

@@ -144,7 +144,6 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
     around = merged(
         [
             *([asgi.around(), http_clients.around(), threads.around(), mcp.around()] if asgi else []),
-            *([_noted_clients().around()] if asgi and here.keep == "trace" else []),
             redis_scripts.around(),
             # Above it: a message ends before the next command begins, which is none of its calls then.
             *([_redis_messages().around()] if asgi and here.redis_messages else []),
@@ -186,12 +185,6 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         _or_without("Handing the trace on to other processes", lambda: _hand_on(here, tracer, sampler, asgi))
         mcp.install(settings.environment())
     return pipeline
-
-
-def _noted_clients() -> ModuleType:
-    from tracebaton_configurator.propagation import noted_clients
-
-    return noted_clients
 
 
 def _hand_on(here: Settings, tracer: Tracer, sampler: TracebatonSampler, asgi: AsgiInstrumentation) -> None:
