@@ -348,6 +348,14 @@ CATALOGUE = {
             "metrics of the application's own count every request",
         ),
         Patch(
+            "noted-clients",
+            "opentelemetry-instrumentation-dbapi, -sqlalchemy, -asyncpg, -pymongo, -pymemcache, -botocore, -tortoiseorm,"
+            " -grpc",
+            "0.66b1 to 0.66b2",
+            "is_instrumentation_enabled of each",
+            "queries of an unsampled request are noted, for the case that it fails, and its gRPC calls go on in its trace",
+        ),
+        Patch(
             "other-clients",
             "requests, urllib3, aiohttp, CPython's urllib",
             "2.32 to 2.34, 2.0 to 2.8, 3.10 to 3.14, 3.10 to 3.14",

@@ -37,6 +37,7 @@ from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
     a2a,
     a2a_grpc,
+    clients_on_import,
     http_clients,
     incoming,
     job_queues,
@@ -174,6 +175,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
         )
         a2a.install(own_spans=here.a2a_spans)
         a2a_grpc.install()
+        clients_on_import.note_calls()
         if here.redis_messages:
             spans = not {"redis", "*"} & here.disabled_instrumentations
             messages = _redis_messages()
