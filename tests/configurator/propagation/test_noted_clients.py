@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import context as context_api
-from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, get_current_span, set_span_in_context
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
 from tracebaton_configurator.patching.registry import outcome
 from tracebaton_configurator.propagation import clients_on_import, noted_clients
