@@ -212,7 +212,7 @@ CATALOGUE = {
             "opentelemetry-instrumentation-requests, -urllib, -urllib3, -aiohttp-client",
             "0.66b1",
             "is_http_instrumentation_enabled of each",
-            "calls below an unsampled request carry its trace context on",
+            "calls below an unsampled request are noted and carry its trace context on; spans last until the body is read",
         ),
         Patch(
             "httpx",
@@ -382,7 +382,7 @@ CATALOGUE = {
             "requests, urllib3, aiohttp, CPython's urllib",
             "2.34, 2.8, 3.14, 3.10 to 3.14",
             "Session.send, HTTPConnectionPool.urlopen, OpenerDirector.open, create_trace_config of the instrumentation",
-            "nothing of a trace follows a redirect to a host on the excluded list",
+            "nothing of a trace follows a redirect to an excluded host; aiohttp's spans last until the body is read",
         ),
         Patch(
             "redis-calls",

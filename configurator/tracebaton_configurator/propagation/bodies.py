@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 # The bytes on the wire: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
+_SWITCHING_PROTOCOLS = 101
 _SIZE = "http.response.body.size"
 
 
@@ -118,7 +119,7 @@ def watch_httpx(response: Any, span: Span) -> None:
         report_error("The body of an answer could not be watched", error)
 
 
-@cache
+@lru_cache(64)
 def _httpx_stream(kind: type) -> Any:
     """The class of what stands in for streams of that kind: httpx asks which of its two it is."""
     bases = {one.__name__: one for one in kind.__mro__ if one.__module__.partition(".")[0] in ("httpx", "httpx2")}
@@ -189,19 +190,37 @@ class _WatchedAsync:
             self._body.done()
 
 
+class _AiohttpBody(Body):
+    """Its pieces are not seen, only how many bytes there are by now."""
+
+    def __init__(self, span: Span, content: Any) -> None:
+        super().__init__(span)
+        self._content = content
+
+    def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
+        with suppress(Exception):
+            self.size = _size(self._content)
+        super().done(error, at=at)
+
+    def abandon(self) -> None:
+        """When its last byte came is not known."""
+        self.done()
+
+
 def watch_aiohttp(response: Any, span: Span) -> None:
     """The same for aiohttp, whose connection says when the answer leaves it. Never raises."""
     try:
         connection, content = response.connection, response.content
+        if response.status == _SWITCHING_PROTOCOLS:  # a WebSocket, which is no answer that is read
+            return
         if connection is None:  # all of it has come; who made the span may have more to say, and ends it
             span.set_attribute(_SIZE, _size(content))
             return
         if not hold(span):
             return
-        body = Body(span)
+        body = _AiohttpBody(span, content)
 
         def released() -> None:
-            body.size = _size(content)
             error = content.exception()
             # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
             body.done(None if type(error).__name__ == "ClientConnectionError" else error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import gzip
 import pickle
@@ -393,3 +394,21 @@ class TestAiohttp:
                     assert told(spans.only) == (5, [], StatusCode.UNSET)
 
         asyncio.run(main())
+
+    def test_what_is_open_ends_with_the_process(self, server: Server, spans: Spans) -> None:
+        async def main() -> None:
+            with traced_aiohttp(spans) as session_of:
+                async with session_of() as session, session.get(f"{server.url}/slowly") as answer:
+                    assert await answer.content.readexactly(5) == b"hello"
+                    bodies.end_all()
+                    assert told(spans.only) == (5, [], StatusCode.UNSET)
+
+        asyncio.run(main())
+        assert len(spans.all) == 1
+
+
+def test_a_copy_of_a_stream_is_possible(server: Server, spans: Spans) -> None:
+    with httpx.Client() as client, client.stream("GET", f"{server.url}/plain") as answer:
+        assert isinstance(copy.copy(answer.stream), httpx.SyncByteStream)
+        assert answer.read() == b"hello"
+    assert len(spans.all) == 1
