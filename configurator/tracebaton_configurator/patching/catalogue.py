@@ -212,14 +212,14 @@ CATALOGUE = {
             "opentelemetry-instrumentation-requests, -urllib, -urllib3, -aiohttp-client",
             "0.66b1",
             "is_http_instrumentation_enabled of each",
-            "calls below an unsampled request are noted and carry its trace context on; spans last until the body is read",
+            "calls below an unsampled request carry its trace context on",
         ),
         Patch(
             "httpx",
             "httpx",
             "0.28",
             "HTTPTransport.handle_request, AsyncHTTPTransport.handle_async_request",
-            "calls below an unsampled request carry its trace context on",
+            "calls below an unsampled request are noted and go on in its trace; a span lasts until the body is read",
         ),
         Patch(
             "httpx-client",
