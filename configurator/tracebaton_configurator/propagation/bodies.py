@@ -67,13 +67,9 @@ class Body:
         _open.discard(self)
         try:
             del span.end
-            if isinstance(error, Exception):
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, described(error)))
-                span.set_attribute("error.type", type(error).__qualname__)
             if self.pieces > 1:
                 span.add_event(FIRST_BYTE, timestamp=self.first)
-            span.set_attribute(_SIZE, self.size)
+            _describe(span, self.size, error)
             span.end(at)
         except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
             report_error("The span of a call could not be ended", problem)
@@ -85,6 +81,14 @@ class Body:
     def __del__(self) -> None:
         with suppress(Exception):  # an interpreter that is ending
             self.abandon()
+
+
+def _describe(span: Span, size: int, error: BaseException | None) -> None:
+    if isinstance(error, Exception):
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, described(error)))
+        span.set_attribute("error.type", type(error).__qualname__)
+    span.set_attribute(_SIZE, size)
 
 
 def watch_httpx(response: Any, span: Span) -> None:
@@ -177,21 +181,27 @@ class _WatchedAsync:
 def watch_aiohttp(response: Any, span: Span) -> None:
     """The same for aiohttp, whose connection says when the answer leaves it. Never raises."""
     try:
-        connection = response.connection
-        if not hold(span):
-            return
-        body, content = Body(span), response.content
+        connection, content = response.connection, response.content
 
-        def released() -> None:
-            body.size = getattr(content, "total_raw_bytes", content.total_bytes)
+        def size_and_error() -> tuple[int, BaseException | None]:
             error = content.exception()
             # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
-            body.done(None if type(error).__name__ == "ClientConnectionError" else error)
+            is_closed = type(error).__name__ == "ClientConnectionError"
+            return getattr(content, "total_raw_bytes", content.total_bytes), None if is_closed else error
 
         if connection is None:  # there is none, or all of it has come
-            released()
-        else:
-            connection.add_callback(released)
+            if span.is_recording():
+                _describe(span, *size_and_error())  # who calls this has more to say of it, and then ends it
+            return
+        if not hold(span):
+            return
+        body = Body(span)
+
+        def released() -> None:
+            body.size, error = size_and_error()
+            body.done(error)
+
+        connection.add_callback(released)
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error("The body of an answer could not be watched", error)
 

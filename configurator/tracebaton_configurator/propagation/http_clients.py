@@ -122,7 +122,7 @@ def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool
             response = wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                end_call(note, error)
+                _fail(note, request, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -138,7 +138,7 @@ def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any]
             response = await wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                end_call(note, error)
+                _fail(note, request, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -179,15 +179,22 @@ def _begin(request: Any) -> CallNote | None:
     method = request.method
     note = begin_call(_tracer, method if method in _METHODS else "HTTP")
     if note is not None:
-        note.complete = partial(_complete, method, request.url)
+        note.complete = partial(_complete, method, request.url, b"", "")
     return note
 
 
-def _complete(method: str, url: Any, span: Span, note: CallNote) -> None:
+def _fail(note: CallNote, request: Any, error: BaseException) -> None:
+    if isinstance(error, Exception):
+        note.complete = partial(_complete, request.method, request.url, b"", type(error).__qualname__)
+    end_call(note, error, is_typed=False)
+
+
+def _complete(method: str, url: Any, version: bytes, error_type: str, span: Span, note: CallNote) -> None:
     """What upstream says of a call."""
-    from tracebaton_configurator.propagation.upstream_semconv import of_call, set_answer
+    from tracebaton_configurator.propagation.upstream_semconv import of_call, of_httpx, set_answer
 
     span.set_attributes(of_call(method, str(url), url.host, url.port)[1])
+    span.set_attributes(of_httpx(url.host, url.port, version.decode("ascii", "ignore"), error_type))
     if note.answer:
         set_answer(span, note.answer)
 
@@ -203,6 +210,9 @@ def _answered(request: Any, response: Any, note: CallNote | None) -> None:
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
         note.answer = status
+        # As `httpx.Response.http_version` has it.
+        version = response.extensions.get("http_version", b"HTTP/1.1")
+        note.complete = partial(_complete, request.method, request.url, version, "")
     _watch(response, note)
     note.end()
     if 300 <= note.answer < 400:

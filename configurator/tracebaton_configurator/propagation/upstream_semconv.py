@@ -14,6 +14,7 @@ from opentelemetry.instrumentation._semconv import (
     _report_new,
     _set_http_host_client,
     _set_http_method,
+    _set_http_network_protocol_version,
     _set_http_peer_port_client,
     _set_http_url,
     _set_status,
@@ -43,6 +44,16 @@ def of_call(method: str, url: str, host: str | None, port: int | None) -> tuple[
         if port:
             _set_http_peer_port_client(attributes, port, _mode())
     return ("HTTP" if known == "_OTHER" else known), attributes
+
+
+def of_httpx(host: str | None, port: int | None, version: str, error_type: str) -> dict[str, Any]:
+    """What the one for httpx has besides; the texts are empty where there was no answer, or no error."""
+    if not _report_new(_mode()):
+        return {}
+    found: dict[str, Any] = {"network.peer.address": host, "network.peer.port": port, "error.type": error_type}
+    if version:
+        _set_http_network_protocol_version(found, version.replace("HTTP/", ""), _mode())
+    return {name: value for name, value in found.items() if value}
 
 
 def set_answer(span: Span, status: int) -> None:
