@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/python tests/matrix/installing.py
 # are the older releases of python-json-logger that an application may have pinned, and what applications with telemetry
 # of their own use.
 PYTHONS := 3.10 3.13 3.14
-OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi requests starlette urllib urllib3)
+OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi requests sqlite3 starlette urllib urllib3)
 
 # tests/conftest.py says what is shared how.
 IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder

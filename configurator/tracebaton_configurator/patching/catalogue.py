@@ -349,11 +349,11 @@ CATALOGUE = {
         ),
         Patch(
             "noted-clients",
-            "opentelemetry-instrumentation-dbapi, -sqlalchemy, -asyncpg, -pymongo, -pymemcache, -botocore, -tortoiseorm,"
-            " -grpc",
+            "opentelemetry-instrumentation-dbapi, -sqlalchemy, -asyncpg, -pymongo, -pymemcache, -tortoiseorm, -botocore"
+            " and -grpc",
             "0.66b1 to 0.66b2",
             "is_instrumentation_enabled of each",
-            "queries of an unsampled request are noted, for the case that it fails, and its gRPC calls go on in its trace",
+            "queries of an unsampled request are noted, in case it fails, and its gRPC calls go on in its trace",
         ),
         Patch(
             "other-clients",

@@ -67,9 +67,13 @@ class Body:
         _open.discard(self)
         try:
             del span.end
+            if isinstance(error, Exception):
+                span.record_exception(error)
+                span.set_status(Status(StatusCode.ERROR, described(error)))
+                span.set_attribute("error.type", type(error).__qualname__)
             if self.pieces > 1:
                 span.add_event(FIRST_BYTE, timestamp=self.first)
-            _describe(span, self.size, error)
+            span.set_attribute(_SIZE, self.size)
             span.end(at)
         except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
             report_error("The span of a call could not be ended", problem)
@@ -81,14 +85,6 @@ class Body:
     def __del__(self) -> None:
         with suppress(Exception):  # an interpreter that is ending
             self.abandon()
-
-
-def _describe(span: Span, size: int, error: BaseException | None) -> None:
-    if isinstance(error, Exception):
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, described(error)))
-        span.set_attribute("error.type", type(error).__qualname__)
-    span.set_attribute(_SIZE, size)
 
 
 def watch_httpx(response: Any, span: Span) -> None:
@@ -182,28 +178,27 @@ def watch_aiohttp(response: Any, span: Span) -> None:
     """The same for aiohttp, whose connection says when the answer leaves it. Never raises."""
     try:
         connection, content = response.connection, response.content
-
-        def size_and_error() -> tuple[int, BaseException | None]:
-            error = content.exception()
-            # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
-            is_closed = type(error).__name__ == "ClientConnectionError"
-            return getattr(content, "total_raw_bytes", content.total_bytes), None if is_closed else error
-
-        if connection is None:  # there is none, or all of it has come
-            if span.is_recording():
-                _describe(span, *size_and_error())  # who calls this has more to say of it, and then ends it
+        if connection is None:  # all of it has come; who made the span may have more to say, and ends it
+            span.set_attribute(_SIZE, _size(content))
             return
         if not hold(span):
             return
         body = Body(span)
 
         def released() -> None:
-            body.size, error = size_and_error()
-            body.done(error)
+            body.size = _size(content)
+            error = content.exception()
+            # aiohttp's own mark on what was closed or released before its end (`_connection_closed_exception`).
+            body.done(None if type(error).__name__ == "ClientConnectionError" else error)
 
         connection.add_callback(released)
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error("The body of an answer could not be watched", error)
+
+
+def _size(content: Any) -> int:
+    """Of aiohttp's stream, or of the object that stands for an empty one."""
+    return int(getattr(content, "total_raw_bytes", content.total_bytes))
 
 
 def any_open() -> bool:

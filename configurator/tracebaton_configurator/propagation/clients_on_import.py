@@ -1,5 +1,6 @@
-"""What is patched when it is imported: HTTP clients without an instrumentation (`other_clients`), and instrumentations of
-databases and gRPC (`noted_clients`).
+"""What is patched when it is imported.
+
+HTTP clients without an instrumentation (`other_clients`), and instrumentations of databases and gRPC (`noted_clients`).
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool
             response = wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                _fail(note, request, error)
+                _fail(note, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -138,7 +138,7 @@ def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any]
             response = await wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                _fail(note, request, error)
+                _fail(note, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -179,24 +179,22 @@ def _begin(request: Any) -> CallNote | None:
     method = request.method
     note = begin_call(_tracer, method if method in _METHODS else "HTTP")
     if note is not None:
-        note.complete = partial(_complete, method, request.url, b"", "")
+        note.complete = partial(_complete, method, request.url)
     return note
 
 
-def _fail(note: CallNote, request: Any, error: BaseException) -> None:
-    if isinstance(error, Exception):
-        note.complete = partial(_complete, request.method, request.url, b"", type(error).__qualname__)
+def _fail(note: CallNote, error: BaseException) -> None:
+    if isinstance(error, Exception) and note.complete is not None:
+        note.complete = partial(note.complete, error=type(error).__qualname__)
     end_call(note, error, is_typed=False)
 
 
-def _complete(method: str, url: Any, version: bytes, error_type: str, span: Span, note: CallNote) -> None:
+def _complete(method: str, url: Any, span: Span, note: CallNote, *, error: str = "") -> None:
     """What upstream says of a call."""
-    from tracebaton_configurator.propagation.upstream_semconv import of_call, of_httpx, set_answer
+    from tracebaton_configurator.propagation.upstream_httpx import set_call
 
-    span.set_attributes(of_call(method, str(url), url.host, url.port)[1])
-    span.set_attributes(of_httpx(url.host, url.port, version.decode("ascii", "ignore"), error_type))
-    if note.answer:
-        set_answer(span, note.answer)
+    module = sys.modules[type(url).__module__.partition(".")[0]]
+    set_call(span, module, method, url, note.answer, note.version.decode("ascii", "ignore"), error)
 
 
 def _answered(request: Any, response: Any, note: CallNote | None) -> None:
@@ -210,9 +208,7 @@ def _answered(request: Any, response: Any, note: CallNote | None) -> None:
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
         note.answer = status
-        # As `httpx.Response.http_version` has it.
-        version = response.extensions.get("http_version", b"HTTP/1.1")
-        note.complete = partial(_complete, request.method, request.url, version, "")
+        note.version = response.extensions.get("http_version", b"HTTP/1.1")
     _watch(response, note)
     note.end()
     if 300 <= note.answer < 400:

@@ -14,7 +14,6 @@ from opentelemetry.instrumentation._semconv import (
     _report_new,
     _set_http_host_client,
     _set_http_method,
-    _set_http_network_protocol_version,
     _set_http_peer_port_client,
     _set_http_url,
     _set_status,
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
 
 @cache
-def _mode() -> Any:
+def mode() -> Any:
+    """Which of the conventions for HTTP the process has opted for, as upstream's own object."""
     kind: Any = _OpenTelemetrySemanticConventionStability
     kind._initialize()  # noqa: SLF001
     return kind._get_opentelemetry_stability_opt_in_mode(_OpenTelemetryStabilitySignalType.HTTP)  # noqa: SLF001
@@ -36,26 +36,16 @@ def of_call(method: str, url: str, host: str | None, port: int | None) -> tuple[
     """Name and attributes of a client's span, as upstream's instrumentations for aiohttp and httpx have them."""
     attributes: dict[str, Any] = {}
     known = sanitize_method(method.strip())
-    _set_http_method(attributes, method, known, _mode())
-    _set_http_url(attributes, redact_url(url), _mode())
-    if _report_new(_mode()):
+    _set_http_method(attributes, method, known, mode())
+    _set_http_url(attributes, redact_url(url), mode())
+    if _report_new(mode()):
         if host:
-            _set_http_host_client(attributes, host, _mode())
+            _set_http_host_client(attributes, host, mode())
         if port:
-            _set_http_peer_port_client(attributes, port, _mode())
+            _set_http_peer_port_client(attributes, port, mode())
     return ("HTTP" if known == "_OTHER" else known), attributes
-
-
-def of_httpx(host: str | None, port: int | None, version: str, error_type: str) -> dict[str, Any]:
-    """What the one for httpx has besides; the texts are empty where there was no answer, or no error."""
-    if not _report_new(_mode()):
-        return {}
-    found: dict[str, Any] = {"network.peer.address": host, "network.peer.port": port, "error.type": error_type}
-    if version:
-        _set_http_network_protocol_version(found, version.replace("HTTP/", ""), _mode())
-    return {name: value for name, value in found.items() if value}
 
 
 def set_answer(span: Span, status: int) -> None:
     """The status code of the answer, and what it means for the span."""
-    _set_status(span, {}, status, str(status), server_span=False, sem_conv_opt_in_mode=_mode())
+    _set_status(span, {}, status, str(status), server_span=False, sem_conv_opt_in_mode=mode())

@@ -37,7 +37,7 @@ class CallNote(Span):
     """One call. Ended, it goes to the `late_spans` of its request's decision.
 
     * `complete`: called with the span, if there is to be one, instead of attributes that are worked out for each call;
-    * `answer`: the HTTP status of the answer, 0 for none;
+    * `answer`: the HTTP status of the answer, 0 for none, and `version` that of HTTP as the client has it;
     * `ended`: in ns since the epoch, 0 before that.
     """
 
@@ -56,6 +56,7 @@ class CallNote(Span):
         "kind",
         "name",
         "request",
+        "version",
     )
 
     def __init__(
@@ -76,6 +77,7 @@ class CallNote(Span):
         self.request = request
         self.complete: Callable[[Span, CallNote], object] | None = None
         self.answer = self.ended = 0
+        self.version = b""
         self._tracer = tracer
         self._parent = parent
         self._attributes: dict[str, Any] | None = None

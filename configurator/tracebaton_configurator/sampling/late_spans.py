@@ -224,7 +224,7 @@ def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> Call
 def end_call(span: Span, error: BaseException | None = None, *, is_typed: bool = True) -> None:
     """End the span of a call, or the note of one, with what the client has raised. Never raises.
 
-    `is_typed`: with `error.type`, which not every instrumentation sets.
+    `is_typed`: with `error.type`, which older semantic conventions do not have.
     """
     try:
         if isinstance(error, Exception):

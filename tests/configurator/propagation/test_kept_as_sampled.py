@@ -163,7 +163,7 @@ def test_http(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with_conventions(conventions, monkeypatch)
-    upstream_semconv._mode.cache_clear()
+    upstream_semconv.mode.cache_clear()
     url = nobody if answer == "refused" else service.url + "/" + answer.lstrip("/")
     process = traced("*=1")
     request = Unsampled(process.late_spans)
@@ -173,7 +173,7 @@ def test_http(
             call(name, url)
         failed = request.decision.call_failed
         request.end(failed=True)
-    upstream_semconv._mode.cache_clear()
+    upstream_semconv.mode.cache_clear()
     sampled, kept = process.spans()
     assert described(kept) == described(sampled)
     assert (kept.attributes.keys() & STATUS_CODES != set()) is answer.startswith("/")

@@ -44,5 +44,5 @@ async def chat(number: int, fails: str = "") -> dict[str, int]:
                 raise HTTPException(502, "the next agent did not answer")
             await app.state.client.get(f"{SIBLING}/chat/{number}")
     elif fails:
-        raise RuntimeError("on purpose")
+        raise HTTPException(500, "on purpose")  # no other exception, after which uvicorn closes the connection
     return {"number": number}

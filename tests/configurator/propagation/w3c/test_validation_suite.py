@@ -23,19 +23,16 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from w3c_suite import CASES, SPAN, TRACE, UPSTREAM_FAILS
+from w3c_suite import CASES, UPSTREAM_FAILS, judge
 
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.propagation.w3c.headers import read_context
-from tracebaton_configurator.propagation.w3c.traceparent import parse_traceparent
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from w3c_suite import Exchange, Headers
-
-    Call = Callable[[Headers, int], list[dict[str, str]]]
+    from w3c_suite import Call, Headers
 
 
 def test_there_are_as_many_cases_as_in_the_suite() -> None:
@@ -66,25 +63,6 @@ def test_upstream_still_fails_four_of_them(app: Any, monkeypatch: pytest.MonkeyP
     call = caller_in_process(app)
     failed = {case for case, exchanges in CASES.items() if any(judge(exchange, call) for exchange in exchanges)}
     assert failed >= UPSTREAM_FAILS
-
-
-def judge(exchange: Exchange, call: Call) -> list[str]:
-    """What is wrong with the headers that the service sent."""
-    sent = call(exchange.headers, exchange.calls)
-    parents = [parse_traceparent(headers["traceparent"].encode()) for headers in sent]
-    states = [parse_tracestate([headers.get("tracestate", "").encode()]) for headers in sent]
-    failures = []
-    for trace_id, span_id, flags in (parent or (0, 0, 0) for parent in parents):
-        if trace_id == 0 or (trace_id == int(TRACE, 16)) is not exchange.continued or span_id == int(SPAN, 16):
-            failures.append(f"{exchange.headers}: went on with {trace_id:032x}-{span_id:016x}")
-        if flags & exchange.flags != exchange.flags:
-            failures.append(f"{exchange.headers}: lost a flag of {exchange.flags:02x}, has {flags:02x}")
-    if len({parent[1] for parent in parents if parent}) != exchange.calls:
-        failures.append(f"{exchange.headers}: {parents} are not {exchange.calls} different spans")
-    failures += [
-        f"{exchange.headers}: sent {found}" for found in states if [*found.items()] != [*exchange.state.items()]
-    ]
-    return failures
 
 
 @pytest.fixture(scope="module")

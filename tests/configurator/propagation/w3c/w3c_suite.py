@@ -5,11 +5,15 @@ https://github.com/w3c/trace-context/tree/main/test. Since its revision of June 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tracebaton_configurator.propagation.w3c.traceparent import RANDOM_TRACE_ID
+from tracebaton_configurator.propagation.w3c.traceparent import RANDOM_TRACE_ID, parse_traceparent
+from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
 
 Headers = list[tuple[str, str]]
+Call = Callable[[Headers, int], list[dict[str, str]]]
+"""Asks the service with these headers to make so many calls; what was sent with each of them."""
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -164,3 +168,22 @@ UPSTREAM_FAILS = {
     "an at sign anywhere but first",
     "256 characters of key and not 257",
 }
+
+
+def judge(exchange: Exchange, call: Call) -> list[str]:
+    """What is wrong with the headers that the service sent."""
+    sent = call(exchange.headers, exchange.calls)
+    parents = [parse_traceparent(headers["traceparent"].encode()) for headers in sent]
+    states = [parse_tracestate([headers.get("tracestate", "").encode()]) for headers in sent]
+    failures = []
+    for trace_id, span_id, flags in (parent or (0, 0, 0) for parent in parents):
+        if trace_id == 0 or (trace_id == int(TRACE, 16)) is not exchange.continued or span_id == int(SPAN, 16):
+            failures.append(f"{exchange.headers}: went on with {trace_id:032x}-{span_id:016x}")
+        if flags & exchange.flags != exchange.flags:
+            failures.append(f"{exchange.headers}: lost a flag of {exchange.flags:02x}, has {flags:02x}")
+    if len({parent[1] for parent in parents if parent}) != exchange.calls:
+        failures.append(f"{exchange.headers}: {parents} are not {exchange.calls} different spans")
+    failures += [
+        f"{exchange.headers}: sent {found}" for found in states if [*found.items()] != [*exchange.state.items()]
+    ]
+    return failures
