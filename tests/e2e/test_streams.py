@@ -141,3 +141,20 @@ def test_what_is_open_for_long_is_seen_before_it_ends(system: System) -> None:
         assert span.end_ns < server.end_ns
     service.child.signal(signal.SIGTERM)
     launching.wait_until_gone(service)
+
+
+def test_a_script_that_is_ended_while_it_reads_loses_no_span(system: System) -> None:
+    server = launching.start(system, "server", ["uvicorn", "streams_app:app", "--port", "{port}"])
+    launching.wait_until_ready(server)
+    command = [*TRACED, "python", "reading_script.py", f"{server.url}/events"]
+    environ = {"OTEL_TRACES_SAMPLER": "tracebaton", "OTEL_TRACES_SAMPLER_ARG": "*=1", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    script = launching.start(system, "script", command, env=environ)
+    script.child.wait_until(lambda: "reading" in script.child.output(), "reading", 30)
+    script.child.signal(signal.SIGTERM)
+    launching.wait_until_gone(script)
+    assert script.child.returncode == -signal.SIGTERM
+    spans = wait_for_spans(system, lambda spans: len(spans) == 1)
+    (call,) = spans
+    assert (call.service, call.kind, call.status) == ("script", "CLIENT", "UNSET")
+    assert [event.name for event in call.events] == ["http.response.first_byte"]
+    assert int(str(call.attributes["http.response.body.size"])) > 0

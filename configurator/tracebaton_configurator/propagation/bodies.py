@@ -19,6 +19,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.names import FIRST_BYTE
+from tracebaton_configurator.propagation import http_clients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -50,14 +51,28 @@ def _later(end_time: int | None = None) -> None:
 
 
 class Body:
-    """What is known of one: its span has been held. `last` is when its last byte came, in ns since the epoch."""
+    """What is known of one: its span has been held. `last` is when its last byte came, in ns since the epoch.
+
+    From its second piece on there is something to lose when the process is told to end.
+    """
 
     def __init__(self, span: Span) -> None:
         self._span: Span | None = span
         self._owner = _process
         self.size = self.pieces = self.first = 0
         self.last = time_ns()
+        self._holder: object | None = None
         _open.add(self)
+
+    def add(self, piece: bytes) -> None:
+        self.last = time_ns()
+        self.pieces += 1
+        self.size += len(piece)
+        if self.pieces == 1:
+            self.first = self.last
+        elif self.pieces == 2 and self._span is not None:
+            self._holder = object()  # not the body, which has to be collected when nobody reads on
+            http_clients.hold_signal(self._holder)
 
     def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
         """End the span, with what reading the body has raised. Never raises; a second call does nothing."""
@@ -66,6 +81,8 @@ class Body:
             return
         _open.discard(self)
         try:
+            if self._holder is not None:
+                http_clients.let_go_of_signal(self._holder)
             del span.end
             if isinstance(error, Exception):
                 span.record_exception(error)
@@ -118,16 +135,15 @@ class _Watched:
         self._body = body
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     def __iter__(self) -> Iterator[bytes]:
         body = self._body
         try:
             for piece in self._stream:
-                body.last = time_ns()
-                body.first = body.first or body.last
-                body.pieces += 1
-                body.size += len(piece)
+                body.add(piece)
                 yield piece
         except GeneratorExit:  # broken off: who has done so may close the answer, now or later
             raise
@@ -149,16 +165,15 @@ class _WatchedAsync:
         self._body = body
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         body = self._body
         try:
             async for piece in self._stream:
-                body.last = time_ns()
-                body.first = body.first or body.last
-                body.pieces += 1
-                body.size += len(piece)
+                body.add(piece)
                 yield piece
         except GeneratorExit:  # as above
             raise

@@ -222,6 +222,14 @@ def _watch(response: Any, span: Span) -> None:
     watch_httpx(response, span)
 
 
+def hold_signal(holder: object) -> None:
+    """`holder` has something to lose when SIGTERM comes. Replaced by who knows of that."""
+
+
+def let_go_of_signal(holder: object) -> None:
+    """It has not any more."""
+
+
 def is_reading() -> bool:
     """Whether the body of an answer is still open."""
     bodies: Any = sys.modules.get(_BODIES)

@@ -168,6 +168,7 @@ def start(here: Settings, launcher_version: str | None) -> Pipeline:
             tracer = provider.get_tracer(settings.NAME)
         incoming.use(tracer, sampler, asgi.fast_path.trust, asgi.late_spans)
         threads.install(here.detach_after)
+        http_clients.hold_signal, http_clients.let_go_of_signal = sigterm.hold, sigterm.let_go
         first.append(
             Part(
                 "What is being read", http_clients.end_bodies, bounded=True, needed=http_clients.is_reading, first=True
