@@ -122,7 +122,7 @@ def _handling(wrapped: Callable[..., Any], is_instrumented: Callable[[Any], bool
             response = wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                end_call(note, error)
+                _fail(note, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -138,7 +138,7 @@ def _handling_async(wrapped: Callable[..., Any], is_instrumented: Callable[[Any]
             response = await wrapped(self, *args, **kwargs)
         except BaseException as error:
             if note is not None:
-                end_call(note, error)
+                _fail(note, error)
             raise
         if request is not None:
             _answered(request, response, note)
@@ -183,12 +183,18 @@ def _begin(request: Any) -> CallNote | None:
     return note
 
 
-def _complete(method: str, url: Any, span: Span, note: CallNote) -> None:
+def _fail(note: CallNote, error: BaseException) -> None:
+    if isinstance(error, Exception) and note.complete is not None:
+        note.complete = partial(note.complete, error=type(error).__qualname__)
+    end_call(note, error, is_typed=False)
+
+
+def _complete(method: str, url: Any, span: Span, note: CallNote, *, error: str = "") -> None:
     """What upstream says of a call."""
     from tracebaton_configurator.propagation.upstream_httpx import set_call
 
     module = sys.modules[type(url).__module__.partition(".")[0]]
-    set_call(span, module, method, url, note.answer, note.version.decode("ascii", "ignore"))
+    set_call(span, module, method, url, note.answer, note.version.decode("ascii", "ignore"), error)
 
 
 def _answered(request: Any, response: Any, note: CallNote | None) -> None:

@@ -221,13 +221,17 @@ def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> Call
         return None
 
 
-def end_call(span: Span, error: BaseException | None = None) -> None:
-    """End the span of a call, or the note of one, with what the client has raised. Never raises."""
+def end_call(span: Span, error: BaseException | None = None, *, is_typed: bool = True) -> None:
+    """End the span of a call, or the note of one, with what the client has raised. Never raises.
+
+    `is_typed`: with `error.type`, which older semantic conventions do not have.
+    """
     try:
         if isinstance(error, Exception):
             span.record_exception(error)
             span.set_status(Status(StatusCode.ERROR, described(error)))
-            span.set_attribute("error.type", type(error).__qualname__)
+            if is_typed:
+                span.set_attribute("error.type", type(error).__qualname__)
         span.end()
     except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
         report_error("The span of a call could not be ended", problem)
