@@ -184,8 +184,9 @@ def _begin(request: Any) -> CallNote | None:
 
 
 def _fail(note: CallNote, error: BaseException) -> None:
-    if isinstance(error, Exception) and note.complete is not None:
-        note.complete = partial(note.complete, error=type(error).__qualname__)
+    complete: Any = note.complete
+    if isinstance(error, Exception) and complete is not None:
+        note.complete = partial(complete, error=type(error).__qualname__)
     end_call(note, error, is_typed=False)
 
 
