@@ -41,6 +41,7 @@ TRANSPORTS = ((httpx.HTTPTransport, "handle_request"), (httpx.AsyncHTTPTransport
 ANSWERS = ("/200", "/404", "/500", "/200?token=s3cret&sig=s3cret&page=2", "refused", "timeout")
 STATUS_CODES = {"http.response.status_code", "http.status_code"}
 SECONDS = 0.3
+CONNECT = 20.0
 
 
 class Service:
@@ -90,21 +91,27 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
+def patience(url: str) -> float:
+    """Seconds to wait for an answer: short only where there is none."""
+    return SECONDS if url.endswith("/timeout") else CONNECT
+
+
 def call(name: str, url: str) -> None:
     """One GET, whatever comes of it."""
     if name == "httpx":
-        with suppress(httpx.HTTPError), httpx.Client(timeout=SECONDS) as client:
+        with suppress(httpx.HTTPError), httpx.Client(timeout=httpx.Timeout(CONNECT, read=patience(url))) as client:
             client.get(url)
     elif name == "requests":
         import requests
 
         with suppress(requests.RequestException):
-            requests.get(url, timeout=SECONDS)
+            requests.get(url, timeout=(CONNECT, patience(url)))
     elif name == "urllib3":
         import urllib3
 
         with suppress(urllib3.exceptions.HTTPError), urllib3.PoolManager(retries=False) as pool:
-            pool.request("GET", url, timeout=SECONDS, retries=False)
+            timeout = urllib3.Timeout(connect=CONNECT, read=patience(url))
+            pool.request("GET", url, timeout=timeout, retries=False)
     else:
         asyncio.run(call_async(name, url))
 
@@ -112,12 +119,12 @@ def call(name: str, url: str) -> None:
 async def call_async(name: str, url: str) -> None:
     if name == "httpx-async":
         with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=SECONDS) as client:
+            async with httpx.AsyncClient(timeout=httpx.Timeout(CONNECT, read=patience(url))) as client:
                 await client.get(url)
         return
     import aiohttp
 
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    timeout = aiohttp.ClientTimeout(sock_read=patience(url))
     with suppress(aiohttp.ClientError, asyncio.TimeoutError):
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             await response.read()
