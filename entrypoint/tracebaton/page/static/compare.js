@@ -110,14 +110,14 @@ export function compareView(id, state, go) {
   function compareRow(row, longest) {
     const path = row.path || [];
     const last = String(path[path.length - 1] ?? "");
-    const [service, ...rest] = last.split(" ");
+    const [, service, kind, name] = /^(\S*) (?:(SERVER|CLIENT|INTERNAL|PRODUCER|CONSUMER|UNSPECIFIED) )?(.*)$/s.exec(last) || ["", last, "", ""];
     const difference = row.this_us !== null && row.other_us !== null && row.this_us !== undefined && row.other_us !== undefined ? row.this_us - row.other_us : null;
     const bar = (us, status, mine) => h("span", { role: "cell", class: "cmp-bar-cell", "data-label": mine ? "this" : "other" }, us === null || us === undefined ? h("span", { class: "quiet-text" }, "–")
       : [h("span", { class: "cmp-track", "aria-hidden": "true" }, h("i", { class: `${mine ? "mine" : "theirs"}${status === "ERROR" ? " failed" : ""}`, style: { width: `${Math.max(1, (us / longest) * 100)}%` } })),
-        h("span", { class: "number" }, duration(us)), status === "ERROR" && h("span", { class: "tag error" }, "error")]);
+        h("span", { class: `number${status === "ERROR" ? " error-text" : ""}` }, duration(us)), status === "ERROR" && h("span", { class: "hidden" }, "with an error")]);
     return h("div", { class: `cmp-row ${STATES[row.state] || ""}`, role: "row", tabindex: -1 },
       h("span", { role: "cell", class: "cmp-name", style: { "padding-left": `${Math.min(path.length - 1, 12) * 14}px` }, title: line(path.join(" › "), 600) },
-        h("i", { class: `dot ${colourOf(service)}`, "aria-hidden": "true" }), h("span", { class: "wf-service" }, line(service, 40)), h("span", { class: "wf-title" }, line(rest.join(" ")))),
+        h("i", { class: `dot ${colourOf(service)}`, "aria-hidden": "true" }), h("span", { class: "wf-service" }, line(service, 40)), h("span", { class: "wf-title" }, line(name)), kind && kind !== "INTERNAL" && h("span", { class: "kind" }, kind.toLowerCase())),
       bar(row.this_us, row.this_status, true), bar(row.other_us, row.other_status, false),
       h("span", { role: "cell", class: "cmp-state" }, h("span", { class: `state ${STATES[row.state] || ""}` }, STATES[row.state] || line(row.state, 20)),
         difference !== null && Math.abs(difference) > 0 && h("span", { class: "number quiet-text" }, `${difference > 0 ? "+" : ""}${duration(difference)}`)));

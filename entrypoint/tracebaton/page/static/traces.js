@@ -28,6 +28,10 @@ export function tracesView(state, go) {
   const form = h("form", { class: "filters", role: "search", "aria-label": "Filter the traces", onsubmit: (event) => { event.preventDefault(); changed(); } },
     fields.text, fields.service, fields.route, routes, fields.status,
     h("span", { class: "pair" }, fields.min_us, fields.max_us), fields.attr, h("label", { class: "check" }, fields.kept, "Kept"), clear);
+  const toggle = h("button", { type: "button", class: "filter-toggle", "aria-expanded": "false", onclick: () => {
+    toggle.setAttribute("aria-expanded", String(form.classList.toggle("opened")));
+  } }, "Filters");
+  form.insertBefore(toggle, fields.service);
   const chart = h("div", { class: "chart-place" });
   const total = h("p", { class: "quiet-text total", role: "status" });
   const list = h("ul", { class: "trace-list", "aria-label": "Traces, newest first" });
@@ -229,17 +233,18 @@ export function tracesView(state, go) {
 export function traceRow(summary, longest) {
   const root = summary.root || {};
   const failed = summary.status === "ERROR" || summary.errors > 0;
-  const services = summary.services || [];
+  const others = (summary.services || []).filter((one) => one !== root.service);
   const name = root.route && !String(root.name || "").includes(root.route) ? `${root.name} ${root.route}` : root.name;
   return h("li", {}, h("a", { class: `trace-row${failed ? " failed" : ""}`, href: `/trace/${encodeURIComponent(summary.trace_id)}`,
     "data-failed": failed ? "1" : null, "data-trace": summary.trace_id },
   h("span", { class: "tr-mark" }, failed ? icon("error") : null),
-  h("span", { class: "tr-main" }, h("span", { class: "tr-name" }, line(name || "no name", 160)),
+  h("span", { class: "tr-main" }, h("i", { class: `dot ${colourOf(root.service || "")}`, "aria-hidden": "true" }),
+    h("span", { class: "tr-root" }, line(root.service || "", 40)), h("span", { class: "tr-name" }, line(name || "no name", 160)),
     failed && h("span", { class: "tag error" }, summary.errors > 1 ? plural(summary.errors, "error") : "error"),
-    summary.kept && h("span", { class: "tag kept" }, `kept: ${line(summary.kept, 20)}`),
+    summary.kept && h("span", { class: "tag kept", title: `kept: ${line(summary.kept, 40)}` }, "kept"),
     summary.partial && h("span", { class: "tag" }, "partial"),
     summary.complete === false && h("span", { class: "tag" }, "running")),
-  h("span", { class: "tr-services" }, services.slice(0, 4).map(serviceChip), services.length > 4 && h("span", { class: "quiet-text" }, `+${services.length - 4}`)),
+  h("span", { class: "tr-services" }, others.slice(0, 3).map(serviceChip), others.length > 3 && h("span", { class: "quiet-text" }, `+${others.length - 3}`)),
   h("span", { class: "tr-counts" }, h("span", {}, plural(summary.spans, "span")), summary.logs > 0 && h("span", {}, plural(summary.logs, "line"))),
   h("span", { class: "tr-duration" }, h("span", {}, duration(summary.duration_us)),
     h("span", { class: "meter", "aria-hidden": "true" }, h("i", { style: { width: `${Math.max(1, (Math.sqrt(summary.duration_us || 0) / Math.sqrt(longest)) * 100)}%` } }))),

@@ -180,12 +180,12 @@ export function createTraceView(trace, state, options) {
   // Called once `node` is in the document: before, nothing has a height.
   function shown() {
     const span = state.get("span");
-    const first = span ? model.byId.get(span) : model.failedFirst;
+    const first = (span && model.byId.get(span)) || model.failedFirst;
     waterfall.setOptions({});
     if (first && current() === "waterfall") {
       waterfall.reveal(first);
       if (span || matchMedia(WIDE).matches) openDetails(first, false);
-    }
+    } else waterfall.edge(false);
     waterfall.node.focus({ preventScroll: true });
   }
 

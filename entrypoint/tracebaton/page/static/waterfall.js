@@ -112,7 +112,8 @@ export function createWaterfall(callbacks) {
       !childless(item) && icon(collapsed.has(item.key) ? "right" : "down"));
     const name = h("div", { class: "wf-name", role: "gridcell" }, indent, twisty,
       h("i", { class: `dot ${colourOf(span.service)}${isDatabase(span) ? " ring" : ""}`, "aria-hidden": "true" }),
-      h("span", { class: "wf-service" }, line(span.service, 40)),
+      // Below a span of the same service, its colour says so.
+      (!item.parent || item.parent.span.service !== span.service) && h("span", { class: "wf-service" }, line(span.service, 40)),
       h("span", { class: "wf-title" }, line(titleOf(span))),
       failed && h("span", { class: "tag error" }, "error"),
       kept && h("span", { class: "tag kept", title: `kept: ${line(kept)}` }, "kept"),
