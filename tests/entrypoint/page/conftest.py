@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
+
+
+def until(page: Any, condition: str, argument: Any = None, seconds: float = 10) -> None:
+    """Waits until a JavaScript expression, or function of `argument`, is true. `wait_for_function` needs `eval`, which the
+    page's policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition, argument):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {condition} ({argument})"
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture(scope="session")

@@ -173,5 +173,5 @@ def an_hour(now_us: int = NOON + 3_600_000_000) -> list[Trace]:
         elif index % 3 == 0:
             made.append(heartbeat(number, at))
         else:
-            made.append(chat(number, at, slow=dice.uniform(0.6, 1.1) if index != 90 else 4.2, kept=index == 90))
+            made.append(chat(number, at, slow=dice.uniform(0.6, 1.1) if index != 91 else 4.2, kept=index == 91))
     return made

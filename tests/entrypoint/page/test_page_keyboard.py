@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import made_up
+from conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def test_from_the_list_to_a_span_and_back(page_of: PageOf, server: PageServer, a
     assert page.url.split("?")[0].endswith(f"/trace/{newest[1]}")
     first = page.inner_text(".wf-row.selected")
     page.keyboard.press("j")
-    page.wait_for_function("before => document.querySelector('.wf-row.selected').innerText !== before", arg=first)
+    until(page, "before => document.querySelector('.wf-row.selected').innerText !== before", first)
     assert page.get_attribute("#waterfall", "aria-activedescendant") == page.get_attribute(".wf-row.selected", "id")
     page.keyboard.press("Enter")
     page.wait_for_selector(".details:not([hidden])")
@@ -52,14 +53,14 @@ def test_e_goes_to_the_next_trace_with_an_error(
     # The third is not among the fifty that are shown, so that older ones are asked for.
     for expected in failing[:4]:
         page.keyboard.press("e")
-        page.wait_for_function(f"id => {FOCUSED} === id", arg=expected)
+        until(page, f"id => {FOCUSED} === id", expected)
     page.keyboard.press("Enter")
     page.wait_for_selector(".wf-row")
     page.keyboard.press("e")
-    page.wait_for_function("id => location.pathname === `/trace/${id}`", arg=failing[4])
+    until(page, "id => location.pathname === `/trace/${id}`", failing[4])
     page.wait_for_selector(".wf-row")
     page.keyboard.press("e")
-    page.wait_for_function("id => location.pathname === `/trace/${id}`", arg=failing[0])
+    until(page, "id => location.pathname === `/trace/${id}`", failing[0])
 
 
 def test_a_slash_searches_and_escape_leaves_the_field(
@@ -69,7 +70,7 @@ def test_a_slash_searches_and_escape_leaves_the_field(
     page.wait_for_selector(".trace-row")
     page.keyboard.press("/")
     page.keyboard.type("health j")  # a letter is one here
-    page.wait_for_function("location.search === '?text=health+j'")
+    until(page, "location.search === '?text=health+j'")
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.tagName") != "INPUT"
     page.keyboard.press("s")
@@ -112,10 +113,10 @@ def test_the_waterfall_opens_closes_and_finds_errors(
     page.wait_for_selector(".wf-row")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelectorAll('.wf-row').length === 1")
+    until(page, "document.querySelectorAll('.wf-row').length === 1")
     assert page.get_attribute(".wf-row", "aria-expanded") == "false"
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelectorAll('.wf-row').length > 10")
+    until(page, "document.querySelectorAll('.wf-row').length > 10")
     page.keyboard.press("n")
     assert "POST http://backend:8000/ask" in page.inner_text(".wf-row.selected")
     page.keyboard.press("z")

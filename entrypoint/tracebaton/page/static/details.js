@@ -103,7 +103,8 @@ function table(list) {
   if (!list.length) return null;
   return h("dl", { class: "pairs" }, list.slice(0, 500).map(([name, one]) => {
     const text = asText(one);
-    return h("div", {}, h("dt", {}, plain(name)), h("dd", {}, value(text)), copyButton(`Copy ${plain(name, 60)}`, () => text));
+    return h("div", {}, h("dt", {}, plain(name)),
+      h("dd", {}, value(text), copyButton(`Copy ${plain(name, 60)}`, () => text)));
   }));
 }
 
