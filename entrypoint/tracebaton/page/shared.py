@@ -1,8 +1,8 @@
-"""A trace as one HTML file that opens without the tool, from a disk or a mail: the page's own modules, styles and the data.
+"""A trace as one HTML file that opens without the tool: the page's own modules and styles, and the data.
 
-A browser loads no modules from file://, so they are joined into one script, in the order in which they import each other.
-That takes two things of them, which the tests hold them to: an import names what it takes and renames nothing, and no two
-modules of the file have a name at their top in common.
+A browser loads no modules from file://, so they are joined into one script, in the order in which they import each
+other. That takes two things of them, which the tests hold them to: an import names what it takes and renames nothing,
+and no two modules of the file have a name at their top in common.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 def shared_html(trace: dict[str, Any]) -> bytes:
     """The file for a trace, given as `/api/trace/<id>` gives it; UTF-8.
 
-    Its own content security policy allows its one script and its one style sheet by their hashes, and no request at all.
-    What the trace holds is JSON in a block that no browser runs, with every `<` and `>` escaped. A lone surrogate, which
-    UTF-8 cannot hold, is escaped like every character outside ASCII.
+    Its own content security policy allows its one script and its one style sheet by their hashes, and no request at
+    all. What the trace holds is JSON in a block that no browser runs, with every `<` and `>` escaped. A lone surrogate,
+    which UTF-8 cannot hold, is escaped like every character outside ASCII.
     """
     script, style = _script(), _style()
     policy = (
@@ -73,7 +73,7 @@ def _style() -> str:
 
 @cache
 def _read(name: str) -> str:
-    return files(__package__).joinpath("static", name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("static").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
@@ -94,8 +94,10 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <header class="top">
-<span class="brand"><svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true"><path class="brand-far" d="M13 5h8"/>\
-<path class="brand-baton" d="M7 12h10"/><path class="brand-near" d="M3 19h8"/></svg><span>tracebaton</span></span>
+<span class="brand"><svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">\
+<path class="brand-far" d="M13 5h8"/><path class="brand-baton" d="M7 12h10"/><path class="brand-near" d="M3 19h8"/>\
+</svg>\
+<span>tracebaton</span></span>
 <span class="note">a shared trace</span>
 <button type="button" class="quiet icon" id="help-button" aria-label="Keyboard help" aria-haspopup="dialog">?</button>
 </header>

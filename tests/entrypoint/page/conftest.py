@@ -24,8 +24,10 @@ NARROW = {"width": 390, "height": 844}
 
 
 def until(page: Any, condition: str, argument: Any = None, seconds: float = 10) -> None:
-    """Waits until a JavaScript expression, or function of `argument`, is true. `wait_for_function` needs `eval`, which the
-    page's policy forbids."""
+    """Waits until a JavaScript expression, or function of `argument`, is true.
+
+    `wait_for_function` needs `eval`, which the page's policy forbids.
+    """
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition, argument):
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition} ({argument})"
@@ -40,7 +42,9 @@ def chromium() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with api.sync_playwright() as playwright:
         # In a container there is neither a sandbox for root nor a large /dev/shm.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
         yield browser
         browser.close()
 
@@ -64,7 +68,7 @@ def an_hour(server: PageServer) -> list[made_up.Trace]:
 
 @pytest.fixture
 def page_of(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Opens a page. What its scripts throw and what its policy refuses fails the test at the end, unless it takes `page.wrong`."""
+    """Opens a page. What its scripts throw and its policy refuses fails the test at the end, but for what it clears."""
     contexts, pages = [], []
 
     def open_page(address: str = "about:blank", **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Traces as `/api/trace/<id>` gives them, made up: a chat of two agents and a backend that fails, good ones, large and odd ones."""
+"""Traces as `/api/trace/<id>` gives them, made up: chats of agents, some of which fail, large and odd ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class Builder:
                 "status": "UNSET",
                 "status_message": "",
                 "attributes": {},
-                "resource": {"service.name": service, "service.instance.id": f"{service}-7f9c", "telemetry.sdk.language": "python"},
+                "resource": {
+                    "service.name": service,
+                    "service.instance.id": f"{service}-7f9c",
+                    "telemetry.sdk.language": "python",
+                },
                 "scope": {"name": "opentelemetry.instrumentation.httpx", "version": "0.64b0"},
                 "events": [],
                 "links": [],
@@ -43,12 +47,23 @@ class Builder:
 
     def log(self, service: str, level: str, message: str, span_id: str, at: int, **values: Any) -> None:
         known = {"logger": f"{service}.chat", "exception": "", "fields": {}}
-        line = {"time_us": self.begins_us + at, "service": service, "level": level, "message": message, "span_id": span_id}
+        line = {
+            "time_us": self.begins_us + at,
+            "service": service,
+            "level": level,
+            "message": message,
+            "span_id": span_id,
+        }
         self.trace["logs"].append({**known, **line, **values})
 
 
 def redis(command: str, key: str) -> dict[str, Any]:
-    attributes = {"db.system": "redis", "db.statement": f"{command} {key}", "net.peer.name": "redis", "net.peer.port": 6379}
+    attributes = {
+        "db.system": "redis",
+        "db.statement": f"{command} {key}",
+        "net.peer.name": "redis",
+        "net.peer.port": 6379,
+    }
     return {"attributes": attributes, "target": f"redis {command}"}
 
 
@@ -65,7 +80,7 @@ def http(method: str, path: str, status: int) -> dict[str, Any]:
 
 
 def chat(number: int, begins_us: int, *, fails: bool = False, slow: float = 1.0, kept: bool = False) -> Trace:
-    """a answers /chat: it remembers in Redis, asks the backend, which asks b; where it fails, b's model is not there."""
+    """Agent a remembers in Redis and asks the backend, which asks b; where that fails, b's model is not there."""
     it = Builder(number, begins_us)
 
     def us(ms: float) -> int:
@@ -76,51 +91,117 @@ def chat(number: int, begins_us: int, *, fails: bool = False, slow: float = 1.0,
     root = it.span("agent-a", "SERVER", "POST /chat", "", 0, us(412), attributes=http("POST", "/chat", code), **bad)
     if kept:
         it.trace["spans"][0]["attributes"]["tracebaton.kept"] = "error" if fails else "slow"
-    it.log("agent-a", "INFO", "chat 4711 from alice: 'Where is my parcel?'", root, us(2), fields={"user": "alice", "chat.id": 4711})
+    it.log(
+        "agent-a",
+        "INFO",
+        "chat 4711 from alice: 'Where is my parcel?'",
+        root,
+        us(2),
+        fields={"user": "alice", "chat.id": 4711},
+    )
     it.span("agent-a", "CLIENT", "GET", root, us(6), us(3), **redis("GET", "chat:4711"))
     it.span("agent-a", "CLIENT", "LRANGE", root, us(12), us(4), **redis("LRANGE", "history:alice"))
     call = it.span(
-        "agent-a", "CLIENT", "POST", root, us(22), us(340), attributes=http("POST", "/ask", code), target="POST http://backend:8000/ask", **bad
+        "agent-a",
+        "CLIENT",
+        "POST",
+        root,
+        us(22),
+        us(340),
+        attributes=http("POST", "/ask", code),
+        target="POST http://backend:8000/ask",
+        **bad,
     )
     ask = it.span("backend", "SERVER", "POST /ask", call, us(28), us(330), attributes=http("POST", "/ask", code), **bad)
-    it.log("backend", "DEBUG", "routing to agent-b (2 candidates)", ask, us(31), fields={"candidates": ["agent-b", "agent-c"]})
+    it.log(
+        "backend",
+        "DEBUG",
+        "routing to agent-b (2 candidates)",
+        ask,
+        us(31),
+        fields={"candidates": ["agent-b", "agent-c"]},
+    )
     it.span("backend", "CLIENT", "HGETALL", ask, us(34), us(5), **redis("HGETALL", "agents"))
-    it.span("backend", "INTERNAL", "rank candidates", ask, us(42), us(26), attributes={"candidates": 2})
-    lookup = it.span("backend", "CLIENT", "GET", ask, us(70), us(44), attributes=http("GET", "/parcels/88", 200), target="GET http://agent-c:8000/parcels/88")
-    it.span("agent-c", "SERVER", "GET /parcels/{id}", lookup, us(74), us(37), attributes=http("GET", "/parcels/{id}", 200))
+    ranked = it.span("backend", "INTERNAL", "rank candidates", ask, us(42), us(26), attributes={"candidates": 2})
+    lookup = it.span(
+        "backend",
+        "CLIENT",
+        "GET",
+        ask,
+        us(70),
+        us(44),
+        attributes=http("GET", "/parcels/88", 200),
+        target="GET http://agent-c:8000/parcels/88",
+    )
+    it.span(
+        "agent-c", "SERVER", "GET /parcels/{id}", lookup, us(74), us(37), attributes=http("GET", "/parcels/{id}", 200)
+    )
     call_b = it.span(
-        "backend", "CLIENT", "POST", ask, us(180), us(165), attributes=http("POST", "/chat", code), target="POST http://agent-b:8000/chat", **bad
+        "backend",
+        "CLIENT",
+        "POST",
+        ask,
+        us(180),
+        us(165),
+        attributes=http("POST", "/chat", code),
+        target="POST http://agent-b:8000/chat",
+        **bad,
     )
     problem = "RuntimeError: the model 'parcel-7b' is not loaded"
     events = [
-        {"name": "exception", "time_us": begins_us + us(330), "attributes": {"exception.type": "RuntimeError", "exception.message": problem}}
+        {
+            "name": "exception",
+            "time_us": begins_us + us(330),
+            "attributes": {"exception.type": "RuntimeError", "exception.message": problem},
+        }
     ]
     b = it.span(
         "agent-b", "SERVER", "POST /chat", call_b, us(186), us(152), attributes=http("POST", "/chat", code), **bad,
         status_message=problem if fails else "", events=events if fails else [],
-        links=[{"trace_id": it.trace["trace_id"], "span_id": it.trace["spans"][6]["span_id"], "attributes": {"why": "same batch"}}],
+        links=[{"trace_id": it.trace["trace_id"], "span_id": ranked, "attributes": {"why": "same batch"}}],
     )  # fmt: skip
     it.span("agent-b", "CLIENT", "SETEX", b, us(190), us(3), **redis("SETEX", "lock:4711"))
-    it.span("agent-b", "INTERNAL", "chat parcel-7b", b, us(196), us(120), attributes={"gen_ai.system": "local", "gen_ai.request.model": "parcel-7b", "gen_ai.usage.input_tokens": 812})
+    it.span(
+        "agent-b",
+        "INTERNAL",
+        "chat parcel-7b",
+        b,
+        us(196),
+        us(120),
+        attributes={"gen_ai.system": "local", "gen_ai.request.model": "parcel-7b", "gen_ai.usage.input_tokens": 812},
+    )
     if fails:
-        it.log("agent-b", "WARNING", "model parcel-7b answered 503, trying once more", b, us(262), fields={"attempt": 1})
+        it.log(
+            "agent-b", "WARNING", "model parcel-7b answered 503, trying once more", b, us(262), fields={"attempt": 1}
+        )
         it.log(
             "agent-b", "ERROR", "chat failed", b, us(331), logger="agent_b.main",
-            exception=f'Traceback (most recent call last):\n  File "main.py", line 41, in chat\n    answer = model.ask(text)\n{problem}',
+            exception=f'Traceback (most recent call last):\n  File "main.py", line 41, in chat\n    model.ask(text)\n{problem}',
             fields={"chat.id": 4711},
         )  # fmt: skip
         it.log("backend", "ERROR", "agent-b answered 500", ask, us(350), fields={"status": 500})
         it.log("agent-a", "ERROR", "chat 4711 was not answered", root, us(366), fields={"user": "alice", "status": 500})
     else:
         it.log("agent-b", "INFO", "answered in 148 tokens", b, us(330), fields={"tokens": 148})
-    it.span("agent-a", "PRODUCER", "chats publish", root, us(384), us(6), attributes={"messaging.system": "redis", "messaging.destination.name": "chats"}, target="redis PUBLISH chats")
+    it.span(
+        "agent-a",
+        "PRODUCER",
+        "chats publish",
+        root,
+        us(384),
+        us(6),
+        attributes={"messaging.system": "redis", "messaging.destination.name": "chats"},
+        target="redis PUBLISH chats",
+    )
     it.log("agent-a", "INFO", "done", root, us(408))
     return it.trace
 
 
 def heartbeat(number: int, begins_us: int) -> Trace:
     it = Builder(number, begins_us)
-    root = it.span("backend", "SERVER", "GET /health", "", 0, 2400 + number % 900, attributes=http("GET", "/health", 200))
+    root = it.span(
+        "backend", "SERVER", "GET /health", "", 0, 2400 + number % 900, attributes=http("GET", "/health", 200)
+    )
     it.span("backend", "CLIENT", "PING", root, 600, 900, **redis("PING", ""))
     return it.trace
 
@@ -133,7 +214,15 @@ def large(number: int, begins_us: int, spans: int = 10_000) -> Trace:
     for index in range(1, spans):
         parent = ids[max(0, index - dice.randint(1, 12))]
         service = f"service-{index % 9}"
-        made = it.span(service, "INTERNAL", f"step {index}", parent, index * 100, 80 + dice.randint(0, 4000), attributes={"step": index})
+        made = it.span(
+            service,
+            "INTERNAL",
+            f"step {index}",
+            parent,
+            index * 100,
+            80 + dice.randint(0, 4000),
+            attributes={"step": index},
+        )
         ids.append(made)
         if index % 5 == 0:
             it.log(service, "INFO", f"line of step {index}", made, index * 100 + 20)
@@ -145,7 +234,7 @@ ANSI = "\x1b[31mred\x1b[0m \x07 \u202egnp.exe"
 
 
 def odd(number: int, begins_us: int) -> Trace:
-    """Names and lines that are markup, escape sequences, or a megabyte long; a circle of parents; a parent that is not here."""
+    """Names and lines that are markup, escapes, or a megabyte long; a circle of parents; a parent that is not here."""
     it = Builder(number, begins_us)
     markup = {SCRIPT: SCRIPT, "__proto__": "x", "constructor": {"a": [1, None, True]}}
     root = it.span(SCRIPT, "SERVER", SCRIPT, "", 0, 9000, status="ERROR", status_message=SCRIPT, attributes=markup)

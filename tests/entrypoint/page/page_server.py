@@ -52,7 +52,9 @@ def summary(trace: Trace) -> dict[str, Any]:
         "errors": errors,
         "logs": len(trace["logs"]),
         "status": "ERROR" if errors else "UNSET",
-        "kept": next((span["attributes"]["tracebaton.kept"] for span in spans if "tracebaton.kept" in span["attributes"]), None),
+        "kept": next(
+            (span["attributes"]["tracebaton.kept"] for span in spans if "tracebaton.kept" in span["attributes"]), None
+        ),
         "partial": bool(root["parent_span_id"]),
         "complete": True,
     }
@@ -80,10 +82,17 @@ class PageServer:
         self.asked: list[str] = []
         self.listening: list[asyncio.Queue[str]] = []
         routes = [
-            Route("/api/traces", self.list_traces), Route("/api/trace/{id}", self.one_trace), Route("/api/compare/{id}", self.compare),
-            Route("/api/services", self.services), Route("/api/rate", self.rate), Route("/api/live", self.live),
-            Route("/trace/{id}.html", self.file), Route("/trace/{id}.json", self.one_trace), Route("/static/{name}", self.static), Route("/{path:path}", self.index),
-        ]  # fmt: skip
+            Route("/api/traces", self.list_traces),
+            Route("/api/trace/{id}", self.one_trace),
+            Route("/api/compare/{id}", self.compare),
+            Route("/api/services", self.services),
+            Route("/api/rate", self.rate),
+            Route("/api/live", self.live),
+            Route("/trace/{id}.html", self.file),
+            Route("/trace/{id}.json", self.one_trace),
+            Route("/static/{name}", self.static),
+            Route("/{path:path}", self.index),
+        ]
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.loop = asyncio.new_event_loop()
@@ -139,7 +148,11 @@ class PageServer:
 
     async def file(self, request: Request) -> Response:
         trace = self.traces[request.path_params["id"]]
-        return Response(shared_html(trace), media_type="text/html", headers={"content-disposition": "attachment; filename=trace.html"})
+        return Response(
+            shared_html(trace),
+            media_type="text/html",
+            headers={"content-disposition": "attachment; filename=trace.html"},
+        )
 
     async def compare(self, request: Request) -> Response:
         both = self.newest()
@@ -147,14 +160,29 @@ class PageServer:
         if mine is None:
             return JSONResponse({"error": "No trace with this id is stored."}, 404)
         wanted = request.query_params.get("with")
-        others = [one for one in both if one[0] is not mine[0] and (one[0]["trace_id"] == wanted if wanted else not one[1]["errors"] and one[1]["root"] == mine[1]["root"])]
+        others = [
+            one
+            for one in both
+            if one[0] is not mine[0]
+            and (one[0]["trace_id"] == wanted if wanted else not one[1]["errors"] and one[1]["root"] == mine[1]["root"])
+        ]
         other = others[0] if others else None
         rows: list[dict[str, Any]] = []
-        theirs = {path: span for path, span in _paths(other[0])} if other else {}
+        theirs = dict(_paths(other[0])) if other else {}
         ours = dict(_paths(mine[0]))
         for path, span in ours.items():
             them = theirs.get(path)
-            state = "new" if them is None else "failed" if span["status"] == "ERROR" != them["status"] else "slower" if span["duration_us"] > them["duration_us"] * 1.2 else "faster" if span["duration_us"] * 1.2 < them["duration_us"] else "same"
+            state = (
+                "new"
+                if them is None
+                else "failed"
+                if span["status"] == "ERROR" != them["status"]
+                else "slower"
+                if span["duration_us"] > them["duration_us"] * 1.2
+                else "faster"
+                if span["duration_us"] * 1.2 < them["duration_us"]
+                else "same"
+            )
             rows.append(_row(path, state, span, them))
         rows += [_row(path, "gone", None, span) for path, span in theirs.items() if path not in ours]
         return JSONResponse({"this": mine[1], "other": other[1] if other else None, "rows": rows})
@@ -168,7 +196,9 @@ class PageServer:
         for span in spans:
             if span["kind"] == "SERVER":
                 served.setdefault(span["service"], []).append(span)
-                ends.setdefault((span["service"], str(span["attributes"].get("http.route", span["name"]))[:200]), []).append(span)
+                ends.setdefault(
+                    (span["service"], str(span["attributes"].get("http.route", span["name"]))[:200]), []
+                ).append(span)
                 parent = by_id.get(span["parent_span_id"])
                 if parent and parent["service"] != span["service"]:
                     edges.setdefault((parent["service"], span["service"], "http"), []).append(parent)
@@ -179,9 +209,19 @@ class PageServer:
         return JSONResponse(
             {
                 "services": [{"name": name, "requests": len(of), **_numbers(of)} for name, of in served.items()],
-                "edges": [{"from": a, "to": b, "kind": kind, "count": len(of), **_numbers(of)} for (a, b, kind), of in edges.items()],
+                "edges": [
+                    {"from": a, "to": b, "kind": kind, "count": len(of), **_numbers(of)}
+                    for (a, b, kind), of in edges.items()
+                ],
                 "endpoints": [
-                    {"service": service, "route": route, "count": len(of), **_numbers(of), "sparkline_p50": _line(of, 0.5), "sparkline_p99": _line(of, 0.99)}
+                    {
+                        "service": service,
+                        "route": route,
+                        "count": len(of),
+                        **_numbers(of),
+                        "sparkline_p50": _line(of, 0.5),
+                        "sparkline_p99": _line(of, 0.99),
+                    }
                     for (service, route), of in ends.items()
                 ],
             }
@@ -214,7 +254,10 @@ class PageServer:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def static(self, request: Request) -> Response:
-        return FileResponse(STATIC / request.path_params["name"], headers={"x-content-type-options": "nosniff", "cache-control": "no-store"})
+        return FileResponse(
+            STATIC / request.path_params["name"],
+            headers={"x-content-type-options": "nosniff", "cache-control": "no-store"},
+        )
 
     async def index(self, _: Request) -> Response:
         headers = {"content-security-policy": POLICY, "x-content-type-options": "nosniff", "cache-control": "no-store"}
@@ -223,7 +266,11 @@ class PageServer:
 
 def _numbers(spans: list[Any]) -> dict[str, int]:
     times = sorted(span["duration_us"] for span in spans)
-    return {"errors": sum(span["status"] == "ERROR" for span in spans), "p50_us": times[len(times) // 2], "p99_us": times[int(len(times) * 0.99)]}
+    return {
+        "errors": sum(span["status"] == "ERROR" for span in spans),
+        "p50_us": times[len(times) // 2],
+        "p99_us": times[int(len(times) * 0.99)],
+    }
 
 
 def _line(spans: list[Any], part: float) -> list[int | None]:

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import made_up
 import pytest
+
 from conftest import NARROW, WIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from page_server import PageServer
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PATHS = ["/", "/trace/{id}", "/trace/{id}?tab=sequence", "/trace/{id}?tab=json", "/services", "/compare/{id}", "/compare", "/live"]
+PATHS = [
+    "/",
+    "/trace/{id}",
+    "/trace/{id}?tab=sequence",
+    "/trace/{id}?tab=json",
+    "/services",
+    "/compare/{id}",
+    "/compare",
+    "/live",
+]
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +33,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     if shutil.which("npm") is None:
         pytest.skip("axe-core: npm is not installed")
     place = tmp_path_factory.mktemp("axe")
-    packed = subprocess.run(["npm", "pack", "--silent", "axe-core@4"], cwd=place, check=False, capture_output=True, timeout=60)
+    packed = subprocess.run(
+        ["npm", "pack", "--silent", "axe-core@4"], cwd=place, check=False, capture_output=True, timeout=60
+    )
     found = sorted(place.glob("axe-core-*.tgz"))
     if not found:
         pytest.skip(f"axe-core could not be fetched: {packed.stderr.decode(errors='replace').strip()[-200:]}")
@@ -39,14 +49,18 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_axe_finds_nothing(chromium: Any, axe: str, server: PageServer, size: dict[str, int]) -> None:
     traces = made_up.an_hour()[-9:]
     server.add(*traces)
-    failing = next(one["trace_id"] for one in reversed(traces) if any(span["status"] == "ERROR" for span in one["spans"]))
+    failing = next(
+        one["trace_id"] for one in reversed(traces) if any(span["status"] == "ERROR" for span in one["spans"])
+    )
     # The policy forbids what is put in from outside; it has a test of its own.
     context = chromium.new_context(viewport=size, bypass_csp=True, reduced_motion="reduce")
     page = context.new_page()
     found = []
     for path in PATHS:
         page.goto(server.address + path.format(id=failing))
-        page.wait_for_selector(":is(.trace-row, .wf-row, .seq, pre.json, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true")
+        page.wait_for_selector(
+            ":is(.trace-row, .wf-row, .seq, pre.json, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true"
+        )
         if path == "/":
             page.wait_for_selector(".endpoints li", state="attached")
         if path == "/live":

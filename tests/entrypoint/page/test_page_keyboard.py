@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import made_up
+
 from conftest import until
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     PageOf = Callable[..., Any]
 
 FOCUSED = "document.activeElement.dataset.trace"
+# What has the focus is called, and whether it is seen that it has it.
+FOCUS = """() => {
+    const one = document.activeElement, style = getComputedStyle(one);
+    return [one.getAttribute('aria-label') || one.textContent.trim().slice(0, 30) || one.type,
+            style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0];
+}"""
 
 
 def test_from_the_list_to_a_span_and_back(page_of: PageOf, server: PageServer, an_hour: list[made_up.Trace]) -> None:
@@ -93,7 +100,10 @@ def test_help_lists_the_keys_and_turns_them_off(
     page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("j")
     page.keyboard.press("s")
-    assert page.evaluate("[location.pathname, document.activeElement.className]") == ["/", page.evaluate("document.activeElement.className")]
+    assert page.evaluate("[location.pathname, document.activeElement.className]") == [
+        "/",
+        page.evaluate("document.activeElement.className"),
+    ]
     assert page.locator(".trace-row:focus").count() == 0
     page.click("#help-button")
     page.check("text=Single keys are shortcuts")
@@ -135,8 +145,7 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(
     seen = []
     for _ in range(20):
         page.keyboard.press("Tab")
-        seen.append(page.evaluate("""() => { const one = document.activeElement, style = getComputedStyle(one);
-            return [one.getAttribute('aria-label') || one.textContent.trim().slice(0, 30) || one.type, style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0]; }"""))
+        seen.append(page.evaluate(FOCUS))
     names = [name for name, _ in seen]
     assert names[0] == "Skip to the content"
     assert {"tracebaton", "Traces", "Live", "Text", "Service", "Route", "Status", "Keyboard help"} <= set(names)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import made_up
 import pytest
-from conftest import until
 from page_server import STATIC
 
+from conftest import until
 from tracebaton.page.shared import shared_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from page_server import PageServer
 
@@ -30,12 +30,16 @@ def test_the_files_are_small_and_ask_for_nothing_elsewhere() -> None:
     for path in found:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", text) == [], path
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|javascript:", text), path
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|javascript:", text
+        ), path
     index = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", index)
 
 
-@pytest.mark.parametrize("path", ["/", "/trace/{id}", "/trace/{id}?tab=sequence", "/trace/{id}?tab=json", "/services", "/compare/{id}"])
+@pytest.mark.parametrize(
+    "path", ["/", "/trace/{id}", "/trace/{id}?tab=sequence", "/trace/{id}?tab=json", "/services", "/compare/{id}"]
+)
 def test_markup_and_escapes_stay_text(page_of: PageOf, server: PageServer, path: str) -> None:
     trace = made_up.odd(3, made_up.NOON)
     server.add(trace, made_up.odd(4, made_up.NOON))
@@ -55,7 +59,9 @@ def test_a_megabyte_is_shown_on_demand(page_of: PageOf, server: PageServer) -> N
     server.add(trace)
     page = page_of(f"{server.address}/trace/{trace['trace_id']}?span={trace['spans'][2]['span_id']}")
     page.locator(".pairs >> text=Show all 1,000,000 characters").first.click()
-    assert page.evaluate("[...document.querySelectorAll('.pairs pre')].some(one => one.textContent === 'v'.repeat(1000000))")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.pairs pre')].some(one => one.textContent === 'v'.repeat(1000000))"
+    )
 
 
 def test_live_lines_that_are_markup_stay_text(page_of: PageOf, server: PageServer) -> None:
@@ -75,9 +81,13 @@ def test_the_policy_forbids_what_is_not_the_pages_own(
         """async () => {
             const found = [];
             document.addEventListener('securitypolicyviolation', event => found.push(event.effectiveDirective));
-            const script = document.createElement('script'); script.textContent = 'window.hurt = 1'; document.body.append(script);
-            const style = document.createElement('div'); style.setAttribute('style', 'color: red'); document.body.append(style);
-            const image = new Image(); image.src = 'http://127.0.0.1:9/x.png'; document.body.append(image);
+            const script = document.createElement('script');
+            script.textContent = 'window.hurt = 1';
+            const style = document.createElement('div');
+            style.setAttribute('style', 'color: red');
+            const image = new Image();
+            image.src = 'http://127.0.0.1:9/x.png';
+            document.body.append(script, style, image);
             await fetch('http://127.0.0.1:9/').catch(() => {});
             await new Promise(done => setTimeout(done, 0));
             return found.sort();
@@ -128,7 +138,9 @@ def test_a_chain_ten_thousand_deep_is_shown(page_of: PageOf, server: PageServer)
     page.wait_for_selector(".wf-row.selected >> text=level 9999")
 
 
-def test_a_shared_file_opens_from_the_disk(page_of: PageOf, server: PageServer, tmp_path: Path, an_hour: list[made_up.Trace]) -> None:
+def test_a_shared_file_opens_from_the_disk(
+    page_of: PageOf, server: PageServer, tmp_path: Path, an_hour: list[made_up.Trace]
+) -> None:
     trace = made_up.chat(7, made_up.NOON, fails=True)
     server.add(trace)
     page = page_of(f"{server.address}/trace/{trace['trace_id']}")
@@ -163,7 +175,13 @@ def test_a_shared_file_of_odd_names_is_no_markup(page_of: PageOf, tmp_path: Path
     page.wait_for_selector(".wf-row")
     assert not page.evaluate(HURT)
     assert page.evaluate("document.scripts.length") == 2
-    page.evaluate("() => { const one = document.createElement('script'); one.textContent = 'window.hurt = 1'; document.body.append(one); }")
+    page.evaluate(
+        """() => {
+            const one = document.createElement('script');
+            one.textContent = 'window.hurt = 1';
+            document.body.append(one);
+        }"""
+    )
     assert not page.evaluate("window.hurt === 1")
     page.wrong.clear()  # the refusal, which the browser logs
 
@@ -181,10 +199,13 @@ def test_a_shared_file_is_one_file_with_a_policy_of_hashes() -> None:
     page = shared_html(made_up.chat(1, made_up.NOON)).decode()
     parser = _Tags()
     parser.feed(page)
-    policy = next(attrs["content"] for tag, attrs in parser.found if attrs.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        attrs["content"] for tag, attrs in parser.found if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy is not None
     assert re.fullmatch(
-        r"default-src 'none'; script-src 'sha256-\S{44}'; style-src 'sha256-\S{44}'; img-src data:; base-uri 'none'; form-action 'none'",
+        r"default-src 'none'; script-src 'sha256-\S{44}'; style-src 'sha256-\S{44}'; img-src data:; "
+        r"base-uri 'none'; form-action 'none'",
         policy,
     )
     assert [attrs for _, attrs in parser.found if attrs.keys() & {"src", "href", "style", "action"}] == []
@@ -197,7 +218,16 @@ def test_modules_can_be_joined_into_one_script() -> None:
     assert not re.search(r"^(?:import|export) ", text, re.MULTILINE)
     for module in sorted(STATIC.glob("*.js")):
         source = module.read_text(encoding="utf-8")
-        if module.name in {"main.js", "api.js", "stream.js", "live.js", "traces.js", "services.js", "compare.js", "charts.js"}:
+        if module.name in {
+            "main.js",
+            "api.js",
+            "stream.js",
+            "live.js",
+            "traces.js",
+            "services.js",
+            "compare.js",
+            "charts.js",
+        }:
             continue
         for name in re.findall(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", source, re.MULTILINE):
             assert name not in names, (name, names.get(name), module.name)

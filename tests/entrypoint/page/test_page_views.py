@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import made_up
 import pytest
+
 from conftest import NARROW, until
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def test_traces_are_listed_newest_first_and_older_ones_on_demand(
     marked = page.locator(".trace-row[data-failed]")
     assert marked.count() == sum(trace in an_hour[-50:] for trace in failing_of(an_hour))
     assert "5 errors" in marked.first.inner_text()
-    assert page.locator(".tag.kept").count() == sum("tracebaton.kept" in one["spans"][0]["attributes"] for one in an_hour[-50:])
+    assert page.locator(".tag.kept").count() == sum(
+        "tracebaton.kept" in one["spans"][0]["attributes"] for one in an_hour[-50:]
+    )
     page.click(".more")
     wait_for_rows(page, 100)
     assert len(set(rows_of(page))) == 100
@@ -78,7 +81,7 @@ def test_a_chart_and_sparklines_stand_beside_the_list(
         ("Kept", "", "kept=1"),
     ],
 )
-def test_a_filter_is_in_the_address_and_back(  # noqa: PLR0917
+def test_a_filter_is_in_the_address_and_back(
     page_of: PageOf, server: PageServer, an_hour: list[made_up.Trace], label: str, value: str, query: str
 ) -> None:
     from page_server import matches, summary
@@ -104,7 +107,11 @@ def test_a_filter_is_in_the_address_and_back(  # noqa: PLR0917
     page.reload()
     until(page, f"ids => {ROWS}.join() === ids", ",".join(expected[:50]))
     again = page.get_by_label(label, exact=True)
-    assert again.is_checked() if label == "Kept" else again.input_value().replace(" ", "") in {value.replace(" ", ""), "1.00s", "2.50ms"}
+    assert (
+        again.is_checked()
+        if label == "Kept"
+        else again.input_value().replace(" ", "") in {value.replace(" ", ""), "1.00s", "2.50ms"}
+    )
 
 
 def test_a_wrong_filter_is_a_sentence_and_not_asked_for(
@@ -181,7 +188,12 @@ def test_the_sequence_diagram_goes_from_agent_to_backend_to_agent(
     calls = page.locator(".seq-view ol li").all_text_contents()
     places = [
         next(index for index, call in enumerate(calls) if call.startswith(beginning))
-        for beginning in ("client to agent-a: POST /chat", "agent-a to redis", "agent-a to backend: POST /ask", "backend to agent-b: POST /chat")
+        for beginning in (
+            "client to agent-a: POST /chat",
+            "agent-a to redis",
+            "agent-a to backend: POST /ask",
+            "backend to agent-b: POST /chat",
+        )
     ]
     assert places == sorted(places)
     assert calls[places[3]].endswith(", failed")
@@ -248,7 +260,12 @@ def test_live_shows_what_comes_at_once_and_pauses_while_one_scrolls(
     for number in range(3):
         server.put(made_up.chat(number + 1, made_up.NOON))
     until(page, "document.querySelectorAll('.live-row').length === 3 * (14 + 4)")
-    assert page.evaluate("list = document.querySelector('.live-list'), list.scrollHeight - list.scrollTop - list.clientHeight") < 8
+    assert (
+        page.evaluate(
+            "list = document.querySelector('.live-list'), list.scrollHeight - list.scrollTop - list.clientHeight"
+        )
+        < 8
+    )
     page.hover(".live-list")
     page.mouse.wheel(0, -300)
     page.wait_for_selector(".resume:not([hidden])")
@@ -272,8 +289,10 @@ def test_a_new_trace_is_in_the_list_within_a_second(
     page.locator(".trace-row").nth(1).focus()
     focused = page.evaluate("document.activeElement.dataset.trace")
     page.evaluate(
-        """id => { window.seen = new Promise(done => new MutationObserver(() => {
-            if (document.querySelector(`[data-trace="${id}"]`)) done(performance.now()); }).observe(document.body, {childList: true, subtree: true}));
+        """id => {
+            window.seen = new Promise(done => new MutationObserver(() => {
+                if (document.querySelector(`[data-trace="${id}"]`)) done(performance.now());
+            }).observe(document.body, {childList: true, subtree: true}));
         }""",
         f"{99:032x}",
     )
@@ -292,7 +311,18 @@ def test_an_open_trace_grows_while_it_is_looked_at(
     page = page_of(f"{server.address}/trace/{trace['trace_id']}")
     page.wait_for_selector(".connection.connected")
     page.locator(".wf-row").nth(1).click()
-    trace["logs"].append({"time_us": made_up.NOON + 700, "service": "backend", "level": "INFO", "message": "late", "span_id": trace["spans"][0]["span_id"], "logger": "", "exception": "", "fields": {}})
+    trace["logs"].append(
+        {
+            "time_us": made_up.NOON + 700,
+            "service": "backend",
+            "level": "INFO",
+            "message": "late",
+            "span_id": trace["spans"][0]["span_id"],
+            "logger": "",
+            "exception": "",
+            "fields": {},
+        }
+    )
     server.put(trace)
     page.wait_for_selector(".wf-row.is-log")
     assert page.inner_text(".wf-row.selected").startswith("redis PING")
@@ -317,10 +347,14 @@ def test_ten_tabs_at_once_are_told_by_one_connection(
     tabs[1].wait_for_selector(".connection.connected")
 
 
-@pytest.mark.parametrize("path", ["/", "/trace/{id}", "/trace/{id}?tab=sequence", "/services", "/compare/{id}", "/compare", "/live"])
+@pytest.mark.parametrize(
+    "path", ["/", "/trace/{id}", "/trace/{id}?tab=sequence", "/services", "/compare/{id}", "/compare", "/live"]
+)
 def test_nothing_is_wider_than_a_telephone(
     page_of: PageOf, server: PageServer, an_hour: list[made_up.Trace], path: str
 ) -> None:
     page = page_of(server.address + path.format(id=failing_of(an_hour)[0]["trace_id"]), viewport=NARROW)
-    page.wait_for_selector(":is(.trace-row, .wf-row, .seq, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true")
+    page.wait_for_selector(
+        ":is(.trace-row, .wf-row, .seq, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]

@@ -95,7 +95,7 @@ function serviceGraph(all, narrow) {
   arrange(columns, steps);
   // `side` is across the direction in which the calls go, `along` is that direction.
   const size = narrow ? { side: NODE.width, along: NODE.height, gap: 14, via: 84, step: NODE.height + 84 }
-    : { side: NODE.height, along: NODE.width, gap: 30, via: 40, step: NODE.width + 150 };
+    : { side: NODE.height, along: NODE.width, gap: 30, via: 40, step: NODE.width + 166 };
   const spanOf = (item) => (item.edge ? size.via : size.side) + size.gap;
   const lengths = columns.map((column) => column.reduce((sum, item) => sum + spanOf(item), 0));
   const widest = Math.max(...lengths);
@@ -183,8 +183,8 @@ function drawEdge(figure, labels, edge, places, ranks, { narrow, most, size }) {
     const [x, y] = middle(b, size.side);
     if (narrow) to(x, y - 5);
     else to(x - 5, y);
-    // Nearer to its end, where the lines that leave one box have come apart.
-    label ||= narrow ? [start[0] + (x - start[0]) * 0.72, start[1] + (y - start[1]) * 0.6] : [start[0] + (x - start[0]) * 0.6, start[1] + (y - start[1]) * 0.68];
+    // Upright ones nearer to their end, where the lines that leave one box have come apart.
+    label ||= narrow ? [start[0] + (x - start[0]) * 0.72, start[1] + (y - start[1]) * 0.6] : [start[0] + (x - start[0]) * 0.5, start[1] + (y - start[1]) * 0.5];
   } else if (narrow) {
     const [x1, y1, x2, y2] = [a.x + NODE.width, a.y + NODE.height / 2, b.x + NODE.width + 5, b.y + NODE.height / 2];
     const out = Math.max(x1, x2) + 50;
