@@ -176,7 +176,7 @@ def chat(number: int, begins_us: int, *, fails: bool = False, slow: float = 1.0,
         )
         it.log(
             "agent-b", "ERROR", "chat failed", b, us(331), logger="agent_b.main",
-            exception=f'Traceback (most recent call last):\n  File "main.py", line 41, in chat\n    model.ask(text)\n{problem}',
+            exception=f'Traceback (most recent call last):\n  File "main.py", line 41, in chat\n{problem}',
             fields={"chat.id": 4711},
         )  # fmt: skip
         it.log("backend", "ERROR", "agent-b answered 500", ask, us(350), fields={"status": 500})

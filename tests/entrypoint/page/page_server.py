@@ -69,7 +69,7 @@ def matches(trace: Trace, short: dict[str, Any], asked: Any) -> bool:
         and (not asked.get("kept") or bool(short["kept"]))
         and short["duration_us"] >= int(asked.get("min_us") or 0)
         and short["duration_us"] <= int(asked.get("max_us") or 10**15)
-        and asked.get("text", "").lower() in json.dumps(trace, ensure_ascii=False).lower()
+        and (not asked.get("text") or asked["text"].lower() in json.dumps(trace, ensure_ascii=False).lower())
         and (not key or any(str(span["attributes"].get(key)) == value for span in trace["spans"]))
     )
 

@@ -47,8 +47,10 @@ def test_from_the_list_to_a_span_and_back(page_of: PageOf, server: PageServer, a
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.id") == "waterfall"
     assert page.is_hidden(".details")
+    # Back in the list, at the trace that it was left for.
     page.keyboard.press("Escape")
     page.wait_for_selector(".trace-row")
+    until(page, f"id => {FOCUSED} === id", newest[1])
 
 
 def test_e_goes_to_the_next_trace_with_an_error(
@@ -76,10 +78,23 @@ def test_a_slash_searches_and_escape_leaves_the_field(
     page = page_of(server.address)
     page.wait_for_selector(".trace-row")
     page.keyboard.press("/")
-    page.keyboard.type("health j")  # a letter is one here
-    until(page, "location.search === '?text=health+j'")
+    page.keyboard.type("/ch")
+    until(page, "location.search === '?text=%2Fch'")
+    page.keyboard.type("at is j")  # a letter is one here
+    until(page, "location.search === '?text=%2Fchat+is+j'")
+    page.wait_for_selector(".empty")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("alice")
+    until(page, "location.search === '?text=alice'")
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.tagName") != "INPUT"
+    # A look at a trace does not lose the filter.
+    page.wait_for_selector(".trace-row")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".wf-row")
+    page.keyboard.press("Escape")
+    until(page, "location.search === '?text=alice'")
     page.keyboard.press("s")
     page.wait_for_selector(".graph")
     page.keyboard.press("l")

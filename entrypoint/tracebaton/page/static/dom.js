@@ -48,6 +48,23 @@ export function throttled(what, ms) {
   return asked;
 }
 
+// Calls it now, or once a page in the background is looked at again.
+export function whenSeen(what) {
+  let owed = false;
+  const looked = () => {
+    if (document.hidden || !owed) return;
+    owed = false;
+    what();
+  };
+  document.addEventListener("visibilitychange", looked);
+  const asked = () => { owed = true; looked(); };
+  asked.cancel = () => {
+    document.removeEventListener("visibilitychange", looked);
+    what.cancel();
+  };
+  return asked;
+}
+
 export function announce(text) {
   const place = document.getElementById("announcer");
   if (place) place.textContent = text;

@@ -1,7 +1,8 @@
 // The page: which view an address is, the keyboard, and what comes in.
 
+import { addressState } from "./address.js";
 import { ask } from "./api.js";
-import { announce, h, icon, show, throttled } from "./dom.js";
+import { announce, h, icon, show, throttled, whenSeen } from "./dom.js";
 import { compareView } from "./compare.js";
 import { focusSearch, openHelp, setCommonKeys, setKeys, startKeys } from "./keys.js";
 import { liveView } from "./live.js";
@@ -15,31 +16,15 @@ import { tracesView } from "./traces.js";
 const main = document.getElementById("main");
 let view = null;
 
-// What a view keeps in the address: entries of the query, changed without a step in the history.
-const state = {
-  get: (name) => new URLSearchParams(location.search).get(name),
-  set: (values) => {
-    const query = new URLSearchParams(location.search);
-    for (const [name, value] of Object.entries(values)) {
-      if (value === "" || value === null || value === undefined) query.delete(name);
-      else query.set(name, value);
-    }
-    const text = query.toString();
-    const next = text ? `${location.pathname}?${text}` : location.pathname;
-    if (next !== location.pathname + location.search) replaceSoon(next);
-  },
-};
-
-// Browsers refuse more than a hundred changes of the address in ten seconds or so; a held j would be more.
-function replaceSoon(next) {
-  try {
-    history.replaceState(history.state, "", next);
-  } catch (error) {
-    console.warn("the address was not changed", error);
-  }
-}
+const state = addressState(() => location.search.slice(1),
+  (text) => history.replaceState(history.state, "", text ? `${location.pathname}?${text}` : location.pathname));
+// The list that was left for a trace, and which trace that was: one comes back to both.
+let listAddress = "/traces";
+let leftFor = "";
 
 export function go(path) {
+  state.settle();
+  if (["/", "/traces"].includes(location.pathname)) listAddress = location.pathname + location.search;
   if (path !== location.pathname + location.search) history.pushState({}, "", path);
   open();
 }
@@ -47,6 +32,7 @@ export function go(path) {
 function open() {
   const [, first = "", second = ""] = location.pathname.split("/");
   const id = decoded(second);
+  state.drop();
   if (view) view.destroy();
   document.querySelectorAll("dialog").forEach((one) => one.close());
   setKeys([]);
@@ -58,7 +44,7 @@ function open() {
     else link.removeAttribute("aria-current");
   });
   document.body.dataset.page = first || "traces";
-  if (first === "" || first === "traces") use(tracesView(state, go));
+  if (first === "" || first === "traces") use(tracesView(state, leftFor));
   else if (first === "trace" && id) use(tracePage(id));
   else if (first === "services") use(servicesView());
   else if (first === "live") use(liveView(state));
@@ -79,6 +65,7 @@ function use(next) {
 }
 
 function tracePage(id) {
+  leftFor = id;
   const node = h("div", { class: "trace-page" }, h("p", { class: "empty" }, "Loading the trace …"));
   let inner = null;
   let whole = id;
@@ -86,11 +73,11 @@ function tracePage(id) {
   const page = { node, title: `Trace ${shortId(id)}`, keys: [], shown: load,
     escape: () => {
       if (inner && inner.escape()) return true;
-      go("/traces");
+      go(listAddress);
       return true;
     },
-    onEvent: (kind, data) => { if (kind === "trace" && data.trace_id === whole) again(); },
-    destroy: () => { gone = true; again.cancel(); if (inner) inner.destroy(); } };
+    onEvent: (kind, data) => { if (kind === "trace" && data.trace_id === whole) seen(); },
+    destroy: () => { gone = true; seen.cancel(); if (inner) inner.destroy(); } };
   const nextKey = { keys: ["e"], shown: "e", text: "Next trace with an error", act: () => { nextError(); } };
   const compareKey = { keys: ["c"], shown: "c", text: "Compare with the last good one", act: () => go(`/compare/${whole}`) };
 
@@ -119,6 +106,8 @@ function tracePage(id) {
       announce(error.message);
     }
   }, 400);
+
+  const seen = whenSeen(again);
 
   async function nextError() {
     try {

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { sparkline } from "./charts.js";
-import { h, s, show, throttled } from "./dom.js";
+import { h, s, show, throttled, whenSeen } from "./dom.js";
 import { colourOf, serviceChip } from "./colours.js";
 import { count, duration, line, percent, plural } from "./format.js";
 
@@ -31,7 +31,7 @@ export function servicesView() {
       show(graph, h("p", { class: "notice", role: "alert" }, error.message));
     }
   }
-  const refresh = throttled(load, 1000);
+  const refresh = whenSeen(throttled(load, 1000));
   return { node, title: "Services", shown: load, onEvent: (kind) => { if (kind === "trace") refresh(); }, keys: [], destroy: refresh.cancel };
 }
 

@@ -1,26 +1,17 @@
 // The page of one trace that stands in a file: its data is in the document, its state behind the # of the address.
 
+import { addressState } from "./address.js";
 import { h, show } from "./dom.js";
 import { focusSearch, openHelp, setCommonKeys, setKeys, startKeys } from "./keys.js";
 import { createTraceView } from "./traceview.js";
 
-const hashState = {
-  get: (name) => new URLSearchParams(location.hash.slice(1)).get(name),
-  set: (values) => {
-    const query = new URLSearchParams(location.hash.slice(1));
-    for (const [name, value] of Object.entries(values)) {
-      if (value === "" || value === null || value === undefined) query.delete(name);
-      else query.set(name, value);
-    }
-    const text = query.toString();
-    if (text !== location.hash.slice(1)) history.replaceState(null, "", `#${text}`);
-  },
-};
+const hashState = addressState(() => location.hash.slice(1), (text) => history.replaceState(null, "", `#${text}`));
 
 let sharedView = null;
 
 function openShared() {
   const trace = JSON.parse(document.getElementById("trace-data").textContent);
+  hashState.drop();
   if (sharedView) sharedView.destroy();
   sharedView = createTraceView(trace, hashState, {});
   document.body.dataset.page = "trace";

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { rateChart, sparkline } from "./charts.js";
-import { announce, h, icon, show, throttled } from "./dom.js";
+import { announce, h, icon, show, throttled, whenSeen } from "./dom.js";
 import { colourOf, serviceChip } from "./colours.js";
 import { clock, count, day, duration, isToday, line, parseDuration, plural } from "./format.js";
 
@@ -10,8 +10,8 @@ const FILTERS = ["service", "route", "status", "kept", "min_us", "max_us", "text
 const PAGE = 50;
 const MOST = 1000;
 
-// state: {get, set}; go(path) opens a page
-export function tracesView(state, go) {
+// state: {get, set}; leftFor: the id of the trace one comes back from, or ""
+export function tracesView(state, leftFor) {
   const fields = {
     text: h("input", { type: "search", placeholder: "Search names, ids, messages", "aria-label": "Text", "data-search": true }),
     service: h("select", { "aria-label": "Service" }, h("option", { value: "" }, "All services")),
@@ -176,8 +176,8 @@ export function tracesView(state, go) {
     h("span", { class: "end-numbers right" }, h("span", {}, `p50 ${duration(end.p50_us)}`), h("span", {}, `p99 ${duration(end.p99_us)}`))));
   }
 
-  const refresh = throttled(() => { load(); }, 300);
-  const refreshSides = throttled(() => { loadSides(); }, 2000);
+  const refresh = whenSeen(throttled(() => { load(); }, 300));
+  const refreshSides = whenSeen(throttled(() => { loadSides(); }, 2000));
 
   function links() {
     return [...list.querySelectorAll("a")];
@@ -209,7 +209,11 @@ export function tracesView(state, go) {
 
   fromState();
   return { node, title: "Traces",
-    shown: () => { load(); loadSides(); },
+    shown: async () => {
+      loadSides();
+      await load();
+      if (document.activeElement === document.body) focusRow(links().find((link) => link.dataset.trace === leftFor));
+    },
     onEvent: (kind) => {
       if (kind !== "trace" && kind !== "dropped") return;
       refresh();
