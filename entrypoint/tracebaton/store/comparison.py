@@ -37,7 +37,7 @@ def compare(this: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dic
     below: dict[int, list[int]] = {}
     for number, parent in enumerate(parents):
         below.setdefault(parent, []).append(number)
-    rows = []
+    rows: list[dict[str, Any]] = []
     stack = below.get(-1, [])[::-1]
     while stack and len(rows) < _MOST_ROWS:
         number = stack.pop()

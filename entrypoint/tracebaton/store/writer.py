@@ -209,14 +209,19 @@ class Writer:
             row["errors"] += failed
             row["start_ns"] = min(row["start_ns"], start_ns)
             row["end_ns"] = max(row["end_ns"], end_ns)
-            if span.service not in services and len(services) < _MOST_SERVICES:
-                services.append(span.service[:200])
-            row["kept"] = row["kept"] or str(span.attributes.get("tracebaton.kept") or "")[:20] or None
+            if _clean(span.service) not in services and len(services) < _MOST_SERVICES:
+                services.append(_clean(span.service)[:200])
+            row["kept"] = row["kept"] or _clean(str(span.attributes.get("tracebaton.kept") or ""))[:20] or None
             self._relate(number, span)
             rank = 1 if span.parent_span_id else 0
             if (rank, start_ns) < (row["root_rank"], row["root_start_ns"]):
-                row.update(root_rank=rank, root_start_ns=start_ns, service=span.service[:200], name=span.name[:500])
-                row.update(kind=span.kind, route=route(span), ok=int(span.status == "OK"))
+                row.update(
+                    root_rank=rank,
+                    root_start_ns=start_ns,
+                    service=_clean(span.service)[:200],
+                    name=_clean(span.name)[:500],
+                )
+                row.update(kind=span.kind, route=_clean(route(span)), ok=int(span.status == "OK"))
             if span.kind in _CROSSING:
                 self._add_hop(number, span, failed=failed)
             texts.update(dict.fromkeys((span.service, span.name, span.status_message, route(span))))
@@ -247,8 +252,15 @@ class Writer:
         self._connection.execute(
             "INSERT OR IGNORE INTO hops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(number, span.span_id, span.parent_span_id, span.kind, span.service[:200], route(span)),
-                *(other.name, other.kind, min(span.start_ns, _MOST_NS) // 1000),
+                *(
+                    number,
+                    span.span_id,
+                    span.parent_span_id,
+                    span.kind,
+                    _clean(span.service[:200]),
+                    _clean(route(span)),
+                ),
+                *(_clean(other.name), other.kind, min(span.start_ns, _MOST_NS) // 1000),
                 *(min(max(0, span.end_ns - span.start_ns), _MOST_NS) // 1000, int(failed)),
             ),
         )
@@ -286,7 +298,7 @@ class Writer:
         found = execute("SELECT text FROM texts WHERE trace = ?", (number,)).fetchone()
         text = known = found[0] if found else ""
         for each in texts:
-            shown = each[:300].lower().encode("utf-8", "replace").decode()
+            shown = _clean(each[:300].lower())
             if shown and len(text) < _MOST_TEXT and shown not in text:
                 text += shown + "\n"
         if text != known:
@@ -352,9 +364,14 @@ class Writer:
         while self._pragma("page_count") * self._page_size > self._max_bytes * 7 // 8 and self._pragma(
             "freelist_count"
         ):
-            # A file of a larger bound; fetched to its end, because each row frees a page.
-            execute(f"PRAGMA incremental_vacuum({max(16, self._part // self._page_size)})").fetchall()
+            # A file of a larger bound. As a script, because `execute` takes one step, and each step frees one page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({max(16, self._part // self._page_size)})")
             execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, for which SQLite has no room."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _decoded(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`tracebaton trace`: one trace in under 60 lines of text, or as JSON, for people in a hurry, scripts and coding agents."""
+"""`tracebaton trace`: one trace in under 60 lines of text, or as JSON, for scripts and coding agents, too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["DESCRIPTION", "add_arguments", "main"]
 
 DESCRIPTION = (
     "Tells of one trace what failed first, the path to it, its log lines, and what differs from the last good trace of "
-    "the same endpoint. It asks the `tracebaton view` that runs on this machine, or with --db reads the file that one has "
-    "written. Exit status: 0 if there is such a trace, 1 if not, 2 if an argument was wrong or nothing could be asked."
+    "the same endpoint. It asks the `tracebaton view` that runs on this machine, or with --db reads the file of one. "
+    "Exit status: 0 if there is such a trace, 1 if not, 2 if an argument was wrong or nothing could be asked."
 )
 
 

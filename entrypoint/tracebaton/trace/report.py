@@ -22,7 +22,7 @@ _ERRORS = frozenset(("ERROR", "ERR", "CRITICAL", "FATAL", "EXCEPTION"))
 
 
 def report(summary: dict[str, Any], trace: dict[str, Any], compared: dict[str, Any] | None) -> dict[str, Any]:
-    """As `--json` prints it. The first failed span is the one that ended first: an error goes up from where it arose."""
+    """As `--json` prints it. What failed first is the span that ended first: an error goes up from where it arose."""
     spans = trace["spans"]
     by_id: dict[str, dict[str, Any]] = {}
     for span in spans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
@@ -13,9 +13,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebaton.view.parts import LOGS, TRACES, check_json, check_protobuf
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["parse_json", "parse_logs_json", "parse_logs_protobuf", "parse_protobuf", "parse_saved"]
 
@@ -86,7 +83,7 @@ def _decoded(body: bytes | bytearray) -> dict[str, Any]:
     return document
 
 
-def _parse(document: Mapping[str, Any], message: ExportTraceServiceRequest | ExportLogsServiceRequest) -> None:
+def _parse(document: dict[str, Any], message: ExportTraceServiceRequest | ExportLogsServiceRequest) -> None:
     try:
         ParseDict(document, message, ignore_unknown_fields=True)
     # ParseDict lets its own TypeErrors and the like escape where a value has a shape it did not expect.

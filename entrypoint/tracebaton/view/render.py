@@ -89,7 +89,7 @@ def _append_span(text: Text, row: _Row) -> None:
     text.append(f"  {_escape(target(span) or span.name)}  ")
     text.append(f"{span.duration_ms:.1f} ms", style="dim")
     if span.status != "UNSET":  # which is how a span that went well usually ends
-        text.append(f"  {span.status}", style=_STATUS_STYLES[span.status])
+        text.append("  ").append(span.status, style=_STATUS_STYLES[span.status])
     if span.status == "ERROR" and (message := _error_message(span)):
         text.append(f"  {_escape(message)}", style="red")
     if row.mark:
