@@ -36,7 +36,7 @@ def a_span(trace: int, span: int, parent: int = 0, **values: Any) -> Span:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A good trace, and one in which the inner span failed and then the outer one, with \x1b in its name."""
+    """A good trace, and one in which the inner span failed and then the outer one, with an escape in its name."""
     writer = Writer(str(tmp_path / "db"))
     failed = {"status": "ERROR", "status_message": "no model"}
     inner = a_span(
