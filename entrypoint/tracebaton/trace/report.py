@@ -43,7 +43,7 @@ def report(summary: dict[str, Any], trace: dict[str, Any], compared: dict[str, A
 
 
 def report_lines(found: dict[str, Any], *, all_differences: bool) -> list[str]:
-    """Under 60 of them, whatever the trace; hostile text is escaped and cut."""
+    """Under 60 of them, whatever the trace; what spans bring along is escaped and cut."""
     lines = list(_lines(found, all_differences=all_differences))
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES - 1 :] = [f"... ({len(lines) - _MOST_LINES + 1} more lines; --json has all)"]
