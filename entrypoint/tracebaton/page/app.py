@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tracebaton.page.live import Live
-    from tracebaton.store.reader import Reader
+    from tracebaton.store.reader import StoreReader
     from tracebaton.view.access import Access
 
 __all__ = ["page_app"]
@@ -49,7 +49,7 @@ _HEADERS = [
 _VIEWS = ("/", "/traces", "/trace", "/compare", "/compare/{rest}", "/services", "/live")
 
 
-def page_app(reader: Reader, live: Live, access: Access) -> ASGIApp:
+def page_app(reader: StoreReader, live: Live, access: Access) -> ASGIApp:
     """An ASGI application; what `access` refuses gets 403 and a sentence."""
     static = _static()
 
@@ -132,7 +132,7 @@ def _answered(ask: Callable[[Request], str], request: Request) -> Response:
         return JSONResponse({"error": f"the store cannot be read: {error}"}, 500, headers=headers)
 
 
-def _download(reader: Reader, trace_id: str, form: str) -> Response:
+def _download(reader: StoreReader, trace_id: str, form: str) -> Response:
     try:
         found = reader.trace(trace_id)
     except AskError as error:

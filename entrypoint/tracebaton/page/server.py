@@ -17,7 +17,7 @@ from tracebaton.view.access import Access
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracebaton.store.reader import Reader
+    from tracebaton.store.reader import StoreReader
 
 __all__ = ["PageServer"]
 
@@ -28,7 +28,7 @@ _MOST_REQUESTS = 200
 class PageServer:
     """On loopback only: whoever can open the page can read every trace."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: StoreReader) -> None:
         self.live = Live(lambda trace_id: to_json(reader.summary(trace_id)))
         self.url = ""
         self._reader = reader

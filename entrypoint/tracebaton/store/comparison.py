@@ -16,7 +16,7 @@ _FACTOR = 1.5
 _LEAST_US = 5000
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
     """Where a span is: below which place, as what, and the how manieth of them."""
 
     parent: int
@@ -29,7 +29,7 @@ def compare(this: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dic
 
     Spans are given as `/api/trace` has them, by their starts. Paths longer than 40 begin with `...`.
     """
-    numbers: dict[_Place, int] = {}
+    numbers: dict[_Position, int] = {}
     ours = dict(_placed(this, numbers))
     theirs = dict(_placed(other, numbers))
     labels = [place.label for place in numbers]
@@ -46,7 +46,7 @@ def compare(this: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dic
     return rows
 
 
-def _placed(spans: list[dict[str, Any]], numbers: dict[_Place, int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _placed(spans: list[dict[str, Any]], numbers: dict[_Position, int]) -> Iterator[tuple[int, dict[str, Any]]]:
     known = {span["span_id"] for span in spans}
     children: dict[str, list[dict[str, Any]]] = {}
     for span in spans:
@@ -60,7 +60,7 @@ def _placed(spans: list[dict[str, Any]], numbers: dict[_Place, int]) -> Iterator
         for span in children.pop(parent_id, ()):
             label = f"{span['service']} {span['kind']} {span['name']}"[:300]
             times[label] = times.get(label, 0) + 1
-            number = numbers.setdefault(_Place(parent_number, label, times[label]), len(numbers))
+            number = numbers.setdefault(_Position(parent_number, label, times[label]), len(numbers))
             yield number, span
             waiting.append((number, span["span_id"]))
 

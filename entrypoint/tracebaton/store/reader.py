@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-__all__ = ["AskError", "Reader"]
+__all__ = ["AskError", "StoreReader"]
 
 _MOST_LISTED = 500
 _MOST_HOPS = 100_000
@@ -38,7 +38,7 @@ class AskError(Exception):
         self.status = status
 
 
-class Reader:
+class StoreReader:
     """Raises AskError, StoreError, and sqlite3.Error for a file that is damaged."""
 
     def __init__(self, path: str) -> None:

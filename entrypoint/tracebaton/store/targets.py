@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from tracebaton.view.spans import Span, Value
 
-__all__ = ["Peer", "peer", "route", "target"]
+__all__ = ["CalledPeer", "peer", "route", "target"]
 
 _OUTGOING = ("CLIENT", "PRODUCER")
 _LONGEST = 2000
 
 
-class Peer(NamedTuple):
+class CalledPeer(NamedTuple):
     """The other side of a call: its name as far as the caller knows it, and `http`, `messaging` or `db`."""
 
     name: str
@@ -48,18 +48,18 @@ def target(span: Span) -> str:
     return ""
 
 
-def peer(span: Span) -> Peer:
+def peer(span: Span) -> CalledPeer:
     """Who was called, for calls to what sends no spans itself."""
     found = span.attributes
     if system := _text(found, "db.system.name", "db.system"):
-        return Peer(system, "db")
+        return CalledPeer(system, "db")
     if system := _text(found, "messaging.system"):
-        return Peer(_text(found, "messaging.destination.name") or system, "messaging")
+        return CalledPeer(_text(found, "messaging.destination.name") or system, "messaging")
     address = _text(found, "server.address", "net.peer.name")
     if not address and "://" in (url := _text(found, "url.full", "http.url")):
-        return Peer(url.partition("://")[2].partition("/")[0].rpartition("@")[2][:200], "http")
+        return CalledPeer(url.partition("://")[2].partition("/")[0].rpartition("@")[2][:200], "http")
     port = _text(found, "server.port", "net.peer.port")
-    return Peer(f"{address}{':' if address and port else ''}{port}"[:200], "http")
+    return CalledPeer(f"{address}{':' if address and port else ''}{port}"[:200], "http")
 
 
 def route(span: Span) -> str:

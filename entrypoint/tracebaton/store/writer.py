@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracebaton.store.lines import LogLine
     from tracebaton.view.spans import Span
 
-__all__ = ["Event", "Writer"]
+__all__ = ["Event", "StoreWriter"]
 
 Event = tuple[str, str]
 """Kind and JSON of what has been committed: `span`, `log`; for `trace` the id, whose summary has changed;
@@ -46,7 +46,7 @@ _COLUMNS = (
 _MOST_NS = 2**63 - 1
 
 
-class Writer:
+class StoreWriter:
     """Thread-safe. `on_commit` is called by the thread that commits, with what the commit has added."""
 
     def __init__(

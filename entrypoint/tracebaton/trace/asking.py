@@ -8,7 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
-from tracebaton.store.reader import AskError, Reader
+from tracebaton.store.reader import AskError, StoreReader
 from tracebaton.store.schema import StoreError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def from_viewer(port: int) -> Traces:
 
 class _File:
     def __init__(self, path: str) -> None:
-        self._reader = Reader(path)
+        self._reader = StoreReader(path)
 
     def traces(self, asked: Mapping[str, str]) -> dict[str, Any]:
         return _asked(lambda: self._reader.traces(asked))

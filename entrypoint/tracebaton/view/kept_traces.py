@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracebaton.store.reader import Reader
+from tracebaton.store.reader import StoreReader
 from tracebaton.store.schema import StoreError
-from tracebaton.store.writer import Writer
+from tracebaton.store.writer import StoreWriter
 from tracebaton.timeline.sources import SourceError
 from tracebaton.view.log_sources import LogSources
 from tracebaton.view.opened_file import FileError, open_file
@@ -52,8 +52,8 @@ class KeptTraces:
         self._args = args
         self._say = say
         self._directory: tempfile.TemporaryDirectory[str] | None = None
-        self._writer: Writer | None = None
-        self._reader: Reader | None = None
+        self._writer: StoreWriter | None = None
+        self._reader: StoreReader | None = None
         self._page: PageServer | None = None
         self._sources: LogSources | None = None
         self._has_said = False
@@ -67,13 +67,13 @@ class KeptTraces:
             path = str(Path(self._directory.name) / _NAME)
         try:
             self._writer = await asyncio.to_thread(
-                Writer,
+                StoreWriter,
                 path,
                 max_bytes=args.max_mb * 1024 * 1024,
                 durable=args.db is not None,
                 on_commit=self._publish,
             )
-            self._reader = Reader(path)
+            self._reader = StoreReader(path)
             files = [name for name in args.files if name != "-"]
             opened = [await asyncio.to_thread(open_file, name, self._writer) for name in files]
             await self._serve(opened)
@@ -138,7 +138,7 @@ class KeptTraces:
         if self._page is not None:
             self._page.live.publish(events)
 
-    def _write(self, write: Callable[[Writer], None]) -> None:
+    def _write(self, write: Callable[[StoreWriter], None]) -> None:
         try:
             if self._writer is not None:
                 write(self._writer)

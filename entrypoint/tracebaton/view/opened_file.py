@@ -10,7 +10,7 @@ from tracebaton.view.payload import parse_saved
 from tracebaton.view.spans import decode
 
 if TYPE_CHECKING:
-    from tracebaton.store.writer import Writer
+    from tracebaton.store.writer import StoreWriter
 
 __all__ = ["FileError", "open_file"]
 
@@ -21,7 +21,7 @@ class FileError(Exception):
     """A sentence without a full stop."""
 
 
-def open_file(path: str, writer: Writer) -> str:
+def open_file(path: str, writer: StoreWriter) -> str:
     """Store what is in it: one JSON object, or one a line. Return the id of its only trace, else ''.
 
     Raises FileError.

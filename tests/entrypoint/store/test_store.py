@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tracebaton.store.lines import LogLine
-from tracebaton.store.reader import AskError, Reader
+from tracebaton.store.reader import AskError, StoreReader
 from tracebaton.store.schema import StoreError
-from tracebaton.store.writer import Writer
+from tracebaton.store.writer import StoreWriter
 from tracebaton.view.spans import Span
 
 SECOND = 10**9
@@ -49,12 +49,12 @@ def a_line(trace: int = 1, message: str = "hello", **values: Any) -> LogLine:
     return LogLine(trace_id=f"{trace:032x}", message=message, **{**known, **values})
 
 
-def stored(tmp_path: Path, spans: list[Span], lines: list[LogLine] | None = None) -> Reader:
-    writer = Writer(str(tmp_path / "db"))
+def stored(tmp_path: Path, spans: list[Span], lines: list[LogLine] | None = None) -> StoreReader:
+    writer = StoreWriter(str(tmp_path / "db"))
     writer.add_spans(spans)
     writer.add_lines(lines or [])
     writer.close()
-    return Reader(str(tmp_path / "db"))
+    return StoreReader(str(tmp_path / "db"))
 
 
 def ids(found: dict[str, Any]) -> list[int]:
@@ -111,17 +111,17 @@ class TestList:
     def test_summary(self, tmp_path: Path) -> None:
         """The root is the span without a parent, whenever it comes; until then the trace is partial."""
         child = a_span(1, 2, 1, service="backend", name="work", kind="INTERNAL", status="ERROR")
-        writer = Writer(str(tmp_path / "db"))
+        writer = StoreWriter(str(tmp_path / "db"))
         writer.add_spans([child])
         writer.add_spans([child])  # sent again
         writer.close()
-        (before,) = Reader(str(tmp_path / "db")).traces({})["traces"]
+        (before,) = StoreReader(str(tmp_path / "db")).traces({})["traces"]
         assert (before["spans"], before["errors"], before["partial"], before["complete"]) == (1, 1, True, False)
-        writer = Writer(str(tmp_path / "db"))
+        writer = StoreWriter(str(tmp_path / "db"))
         writer.add_spans([a_span(1, 1)])
         writer.add_lines([a_line(), a_line()])
         writer.close()
-        (after,) = Reader(str(tmp_path / "db")).traces({})["traces"]
+        (after,) = StoreReader(str(tmp_path / "db")).traces({})["traces"]
         assert after["root"] == {"service": "agent-a", "name": "GET /chat", "kind": "SERVER", "route": "/chat"}
         assert (after["spans"], after["logs"], after["status"], after["partial"]) == (2, 1, "ERROR", False)
 
@@ -203,7 +203,7 @@ class TestFile:
     def test_bound(self, tmp_path: Path) -> None:
         """With WAL and free pages it stays below its bound all the time; the newest trace is there, the oldest gone."""
         path, bound = tmp_path / "db", 16 * 1024 * 1024
-        writer = Writer(str(path), max_bytes=bound)
+        writer = StoreWriter(str(path), max_bytes=bound)
         largest = 0
         for number in range(1, 301):
             writer.add_spans([a_span(number, span, attributes={"x": "y" * 20_000}) for span in range(1, 6)])
@@ -212,19 +212,19 @@ class TestFile:
             )
         writer.close()
         assert bound // 2 < largest <= bound
-        found = ids(Reader(str(path)).traces({"limit": "500"}))
+        found = ids(StoreReader(str(path)).traces({"limit": "500"}))
         assert found[0] == 300
         assert found == list(range(300, 300 - len(found), -1))
 
     def test_smaller_bound(self, tmp_path: Path) -> None:
         """A file of a larger bound becomes smaller when it is opened."""
         path = tmp_path / "db"
-        writer = Writer(str(path), max_bytes=64 * 1024 * 1024)
+        writer = StoreWriter(str(path), max_bytes=64 * 1024 * 1024)
         for number in range(1, 201):
             writer.add_spans([a_span(number, span, attributes={"x": "y" * 30_000}) for span in range(1, 6)])
         writer.close()
         assert path.stat().st_size > 24 * 1024 * 1024
-        Writer(str(path), max_bytes=16 * 1024 * 1024).close()
+        StoreWriter(str(path), max_bytes=16 * 1024 * 1024).close()
         assert path.stat().st_size <= 16 * 1024 * 1024
 
     @pytest.mark.parametrize("content", [b"no database", b"x" * 5000])
@@ -232,7 +232,7 @@ class TestFile:
         path = tmp_path / "db"
         path.write_bytes(content)
         with pytest.raises(StoreError, match="no database; it has been left as it is"):
-            Writer(str(path))
+            StoreWriter(str(path))
         assert path.read_bytes() == content
         assert list(tmp_path.iterdir()) == [path]
 
@@ -243,7 +243,7 @@ class TestFile:
         other.close()
         before = path.read_bytes()
         with pytest.raises(StoreError, match="of another program"):
-            Writer(str(path))
+            StoreWriter(str(path))
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
@@ -253,17 +253,17 @@ class TestFile:
         content = path.read_bytes()
         path.write_bytes(content[:4096] + b"\xff" * 20_000 + content[24_096:])
         with pytest.raises(StoreError, match="is corrupt"):
-            Writer(str(path))
+            StoreWriter(str(path))
 
     def test_no_directory(self, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="cannot open"):
-            Writer(str(tmp_path / "none" / "db"))
+            StoreWriter(str(tmp_path / "none" / "db"))
 
     def test_killed(self, tmp_path: Path) -> None:
         """What was written a second before is there."""
         code = (
             "import sys, time; sys.path[:0] = sys.argv[2:]; from test_store import a_span; "
-            "from tracebaton.store.writer import Writer; writer = Writer(sys.argv[1]); writer.add_spans([a_span(1)]); "
+            "from tracebaton.store.writer import StoreWriter; writer = StoreWriter(sys.argv[1]); writer.add_spans([a_span(1)]); "
             "time.sleep(1); print('now', flush=True); time.sleep(60)"
         )
         command = [sys.executable, "-c", code, str(tmp_path / "db"), str(Path(__file__).parent)]
@@ -271,19 +271,19 @@ class TestFile:
             assert process.stdout is not None
             assert process.stdout.readline() == b"now\n"
             process.send_signal(signal.SIGKILL)
-        assert Reader(str(tmp_path / "db")).traces({})["total"] == 1
+        assert StoreReader(str(tmp_path / "db")).traces({})["total"] == 1
 
 
 def test_events(tmp_path: Path) -> None:
     """What a commit has added can be read by then."""
     heard: list[Any] = []
-    reader: list[Reader] = []
+    reader: list[StoreReader] = []
 
     def on_commit(events: list[tuple[str, str]]) -> None:
         heard.append((events, reader[0].traces({})["total"]))
 
-    writer = Writer(str(tmp_path / "db"), on_commit=on_commit)
-    reader.append(Reader(str(tmp_path / "db")))
+    writer = StoreWriter(str(tmp_path / "db"), on_commit=on_commit)
+    reader.append(StoreReader(str(tmp_path / "db")))
     writer.add_spans([a_span()])
     deadline = time.monotonic() + 10
     while not heard and time.monotonic() < deadline:

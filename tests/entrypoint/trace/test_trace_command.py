@@ -13,8 +13,8 @@ from tracebaton.cli import main
 from tracebaton.page.app import page_app
 from tracebaton.page.live import Live
 from tracebaton.store.lines import LogLine
-from tracebaton.store.reader import Reader
-from tracebaton.store.writer import Writer
+from tracebaton.store.reader import StoreReader
+from tracebaton.store.writer import StoreWriter
 from tracebaton.view.access import Access
 from tracebaton.view.payload import parse_saved
 from tracebaton.view.spans import Span, decode
@@ -26,10 +26,20 @@ if TYPE_CHECKING:
 def a_span(trace: int, span: int, parent: int = 0, **values: Any) -> Span:
     start = (1_700_000_000 + trace) * 10**9
     known: dict[str, Any] = {
-        "trace_id": f"{trace:032x}", "span_id": f"{span:016x}", "name": "GET /chat", "kind": "SERVER",
-        "parent_span_id": f"{parent:016x}" if parent else "", "start_ns": start, "end_ns": start + 9_000_000,
-        "service": "agent-a", "status": "UNSET", "status_message": "", "attributes": {"http.route": "/chat"},
-        "resource": {"service.name": "agent-a"}, "scope_name": "", "scope_version": "",
+        "trace_id": f"{trace:032x}",
+        "span_id": f"{span:016x}",
+        "name": "GET /chat",
+        "kind": "SERVER",
+        "parent_span_id": f"{parent:016x}" if parent else "",
+        "start_ns": start,
+        "end_ns": start + 9_000_000,
+        "service": "agent-a",
+        "status": "UNSET",
+        "status_message": "",
+        "attributes": {"http.route": "/chat"},
+        "resource": {"service.name": "agent-a"},
+        "scope_name": "",
+        "scope_version": "",
     }
     return Span(**{**known, **values})
 
@@ -37,7 +47,7 @@ def a_span(trace: int, span: int, parent: int = 0, **values: Any) -> Span:
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     """A good trace, and one in which the inner span failed and then the outer one, with an escape in its name."""
-    writer = Writer(str(tmp_path / "db"))
+    writer = StoreWriter(str(tmp_path / "db"))
     failed = {"status": "ERROR", "status_message": "no model"}
     inner = a_span(
         2, 2, 1, **failed, service="backend", name="think\x1b[31m", kind="INTERNAL", end_ns=17 * 10**17 + 2 * 10**9 + 5
@@ -76,7 +86,7 @@ def test_page(path: str) -> None:
     """Every answer has the policy; other hosts and other sites' pages are refused; a download opens again."""
 
     async def test() -> None:
-        app = page_app(Reader(path), Live(str), Access("127.0.0.1"))
+        app = page_app(StoreReader(path), Live(str), Access("127.0.0.1"))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:4319") as client:
             for where in ("/", "/traces", f"/trace/{2:032x}", "/api/services", "/api/rate", f"/api/compare/{2:032x}"):
                 answer = await client.get(where)
