@@ -263,7 +263,8 @@ class TestFile:
         """What was written a second before is there."""
         code = (
             "import sys, time; sys.path[:0] = sys.argv[2:]; from test_store import a_span; "
-            "from tracebaton.store.writer import StoreWriter; writer = StoreWriter(sys.argv[1]); writer.add_spans([a_span(1)]); "
+            "from tracebaton.store.writer import StoreWriter; "
+            "writer = StoreWriter(sys.argv[1]); writer.add_spans([a_span(1)]); "
             "time.sleep(1); print('now', flush=True); time.sleep(60)"
         )
         command = [sys.executable, "-c", code, str(tmp_path / "db"), str(Path(__file__).parent)]
