@@ -87,7 +87,7 @@ class System:
         """Start `tracebaton view --json`, whose output `spans` reads; return its endpoint for OTLP over gRPC."""
         grpc, http = self.free_port(), self.free_port()
         self.grpc_endpoint, self.http_endpoint = f"http://{HOST}:{grpc}", f"http://{HOST}:{http}"
-        command = ["tracebaton", "view", "--json", "--grpc-port", str(grpc), "--http-port", str(http)]
+        command = ["tracebaton", "view", "--json", "--no-web", "--grpc-port", str(grpc), "--http-port", str(http)]
         self.start("receiver", command).wait_for_ports(grpc, http)
         return self.grpc_endpoint
 

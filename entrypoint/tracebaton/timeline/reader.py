@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tracebaton.timeline.envelopes import JOURNAL, OTLP, from_journal, from_otlp
 from tracebaton.timeline.merge import Match
@@ -16,7 +16,6 @@ from tracebaton.timeline.timestamps import to_ns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tracebaton.timeline.merge import Merge
     from tracebaton.timeline.query import Query
 
 __all__ = ["LONGEST_LINE", "STAMP", "Counts", "LineReader"]
@@ -66,13 +65,21 @@ class Counts:
     first_too_long: int = 0
 
 
+class Taker(Protocol):
+    """Where matches go: `extend` adds a line of plain text, and says whether the match still takes any."""
+
+    def add(self, match: Match) -> None: ...
+
+    def extend(self, match: Match, line: bytes) -> bool: ...
+
+
 class LineReader:
     """Feed it blocks of bytes, cut anywhere; memory is bounded by the block and `LONGEST_LINE`.
 
     `service` is what lines are attributed to that name none themselves.
     """
 
-    def __init__(self, query: Query, merge: Merge, source: str, service: str) -> None:
+    def __init__(self, query: Query, merge: Taker, source: str, service: str) -> None:
         self.counts = Counts()
         self._query = query
         self._merge = merge

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tracebaton.view.parts import TooManyPartsError, check_json, check_protobuf
+from tracebaton.view.parts import TRACES, TooManyPartsError, check_json, check_protobuf
 
 
 def accepts(body: bytes) -> bool:
     try:
-        check_protobuf(body)
+        check_protobuf(body, TRACES)
     except ValueError:
         return False
     return True
@@ -52,7 +52,7 @@ class TestProtobuf:
         assert parses(group)
         assert accepts(group)
         with pytest.raises(TooManyPartsError):
-            check_protobuf(group + b"\x0a\x00" * 2_000_000)
+            check_protobuf(group + b"\x0a\x00" * 2_000_000, TRACES)
 
     @pytest.mark.parametrize(
         "body",
@@ -70,14 +70,14 @@ class TestProtobuf:
     def test_many_parts(self, body: bytes) -> None:
         begun = time.process_time()
         with pytest.raises(TooManyPartsError):
-            check_protobuf(body)
+            check_protobuf(body, TRACES)
         assert time.process_time() - begun < 5
 
     def test_what_a_collector_sends(self) -> None:
         """8192 spans with twenty attributes each."""
         attributes = b"".join(field(9, field(1, b"http.k%d" % n) + field(2, field(1, b"v" * 20))) for n in range(20))
         span = field(1, b"t" * 16) + field(2, b"s" * 8) + field(5, b"GET /") + b"\x30\x02" + b"\x39" + bytes(8)
-        check_protobuf(field(1, field(2, field(2, span + attributes) * 8192)))
+        check_protobuf(field(1, field(2, field(2, span + attributes) * 8192)), TRACES)
 
 
 class TestJson:
@@ -104,4 +104,4 @@ def test_random_bytes_raise_nothing_else() -> None:
         b"\x07",
     ):
         with contextlib.suppress(ValueError):
-            check_protobuf(body)
+            check_protobuf(body, TRACES)

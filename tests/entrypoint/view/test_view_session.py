@@ -188,6 +188,7 @@ class TestWithoutUvicorn:
 
     CODE = "import sys; sys.modules['uvicorn'] = None; from tracebaton.cli import main; sys.exit(main())"
     SENTENCE = "OTLP over HTTP needs pip install 'tracebaton[view]'"
+    SENTENCES = f"{SENTENCE}; the page needs pip install 'tracebaton[view]'"
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", self.CODE, "view", *options]
@@ -200,7 +201,7 @@ class TestWithoutUvicorn:
             assert process.stdout is not None
             line = process.stderr.readline()
             found = re.fullmatch(
-                rf"listening for OTLP on grpc://(\S+); {re.escape(self.SENTENCE)}; Ctrl-C ends\n", line
+                rf"listening for OTLP on grpc://(\S+); {re.escape(self.SENTENCES)}; Ctrl-C ends\n", line
             )
             assert found, line + process.stderr.read()
             export_failing_chat(GrpcExporter(endpoint=found[1], insecure=True))

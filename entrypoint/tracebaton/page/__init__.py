@@ -1,0 +1,1 @@
+"""The page of `tracebaton view`: what the browser shows of the store."""
