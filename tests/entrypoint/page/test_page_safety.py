@@ -114,9 +114,9 @@ def test_ten_thousand_spans_are_drawn_within_a_second_of_script(page_of: PageOf,
     assert drawn < 1, drawn
     assert int(page.get_attribute("#waterfall", "aria-rowcount")) > len(trace["spans"]) + len(trace["logs"])
     # To the end and back, with no more rows in the document than a window holds.
-    for key in ["End", "PageUp", "Home", "PageDown"] * 5:
+    for key in ["End", *["PageUp"] * 4, "Home", *["PageDown"] * 4]:
         page.keyboard.press(key)
-        assert page.locator(".wf-row").count() < 80
+        assert page.locator(".wf-row").count() < 50
         assert page.locator(".wf-row.selected").count() == 1
     page.get_by_label("Find in this trace").fill("step 9999")
     until(page, "document.querySelector('.found').textContent.startsWith('1 match')")
