@@ -33,6 +33,7 @@ DISTRIBUTIONS = {
     "packaging": "packaging",
     "pythonjsonlogger": "python-json-logger",
     "rich": "rich",
+    "starlette": "starlette",
     "uvicorn": "uvicorn",
     "wrapt": "wrapt",
 }
@@ -43,7 +44,7 @@ FOR_THEIR_ENTRY_POINTS = {
     "opentelemetry-instrumentation-redis",
 }
 # The application's own, imported behind its back and only where it is there; and what is there for type checkers alone.
-NOT_OURS = {"fastapi", "starlette", "redis", "sitecustomize", "typing_extensions", "_typeshed"}
+NOT_OURS = {"fastapi", "redis", "sitecustomize", "typing_extensions", "_typeshed"}
 
 
 def imported() -> set[str]:

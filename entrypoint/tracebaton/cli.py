@@ -18,6 +18,7 @@ _COMMANDS = {
     "on": "switch tracing on again in the running processes of this container",
     "off": "switch tracing off in the running processes of this container",
     "timeline": "show all log lines of one trace, from all containers or files, in one order",
+    "trace": "tell what failed first in a trace, the path to it, its log lines, and what differs from the last good one",
     "view": "receive spans on 4317 and 4318 and show each trace as a tree",
 }
 _HELP = ("-h", "--help")

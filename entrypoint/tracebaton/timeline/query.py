@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Query"]
+__all__ = ["AnyTrace", "Query"]
 
 _DIGITS = 32
 # Shorter, a decimal number is no sign of an id.
@@ -29,7 +29,7 @@ class Query:
         low = str(int(digits[_DIGITS // 2 :], 16)) if self.is_whole else ""
         self._decimal = low if len(low) >= _FEWEST_DECIMAL else digits
         decimal = self._decimal.encode() if self.is_whole else before + digits.encode()
-        self.needles = before + digits.encode(), before + digits.upper().encode(), decimal
+        self.needles: tuple[bytes, bytes, bytes] = before + digits.encode(), before + digits.upper().encode(), decimal
         rest = b"[0-9a-f]{%d}" % (_DIGITS - len(digits))
         # No part of a longer number.
         pattern = rb"(?i)(?<![0-9a-f])(?:%s%s%s|%s)(?![0-9a-f])"
@@ -49,3 +49,19 @@ class Query:
             return None
         digits = value.rpartition("/")[2].lower()  # Google's form is projects/NAME/traces/ID
         return digits if len(digits) == _DIGITS and digits.startswith(self.digits) and _HEX.issuperset(digits) else None
+
+
+class AnyTrace(Query):
+    """Whatever the id: for a viewer, which shows all traces."""
+
+    def __init__(self) -> None:
+        super().__init__("0" * _DIGITS)
+        self.digits = ""
+        self.is_whole = False
+        # Every object may have one.
+        self.needles = (b'"', b'"', b'"')
+        self.find = re.compile(rb"(?i)(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])").search
+
+    def matching_id(self, value: object) -> str | None:
+        found = super().matching_id(value)
+        return found if found and found.strip("0") else None

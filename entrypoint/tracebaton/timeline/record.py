@@ -12,7 +12,7 @@ from tracebaton.timeline.timestamps import leading_ns, to_ns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Record", "decode", "read_line"]
+__all__ = ["Record", "decode", "other_fields", "read_line"]
 
 # The first name that holds something counts: tracebaton's own, then those of python-json-logger, structlog, loguru,
 # ECS, OpenTelemetry, Datadog, Google and others. A dot may also be a level of nesting: {"service": {"name": ...}}.
@@ -64,6 +64,15 @@ class Record:
 def read_line(line: bytes) -> Record:
     """Read a line: the JSON object that it is or ends with, else text."""
     return _read(decode(line))
+
+
+def other_fields(record: Record) -> dict[str, Any]:
+    """What the line's object has beside the fields of a record."""
+    if isinstance(record.original, str):
+        return {}
+    known = {*_TRACE_ID, *_SPAN_ID, *_PARENT_ID, *_TIME, *_LEVEL, *_LOGGER, *_SERVICE, *_EXCEPTION, *_MESSAGE}
+    known |= {"trace_flags", "traceparent"}
+    return {name: value for name, value in record.original.items() if name not in known}
 
 
 def _read(text: str, *, may_have_labels: bool = True) -> Record:

@@ -1,4 +1,4 @@
-"""`tracebaton view`: a local OTLP receiver that shows each trace as a tree, where no Collector runs."""
+"""`tracebaton view`: a local OTLP receiver that shows traces as trees and on a page, where no Collector runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import math
 __all__ = ["DESCRIPTION", "add_arguments", "main"]
 
 DESCRIPTION = (
-    "Receives traces over OTLP (gRPC, HTTP/protobuf, HTTP/JSON) and prints each one as a tree once it has gone quiet. "
-    "Metrics and logs are accepted and dropped."
+    "Receives traces and logs over OTLP (gRPC, HTTP/protobuf, HTTP/JSON), prints each trace as a tree once it has gone "
+    "quiet, and serves a page with all of them on http://127.0.0.1:4319. Metrics are accepted and dropped."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tracebaton view`; cheap, so that `tracebaton --help` is."""
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="show this OTLP JSON file on the page instead of receiving; - is stdin, with JSON log lines as of --logs",
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, reachable from here only)"
     )
@@ -47,6 +53,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hold at most this many traces; the oldest is printed early to make room (default: %(default)s)",
     )
     parser.add_argument(
+        "--db",
+        metavar="FILE",
+        help="keep traces and log lines in this SQLite file (default: a temporary one, which is removed at the end)",
+    )
+    parser.add_argument(
+        "--max-mb",
+        type=_megabytes,
+        default=256,
+        metavar="N",
+        help="bound of that file in MiB; the oldest traces go to make room (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--web-port",
+        type=_port,
+        metavar="PORT",
+        help="port for the page (default: 4319; 0: any free one), on 127.0.0.1; needs tracebaton[view]",
+    )
+    parser.add_argument("--no-web", action="store_true", help="serve no page")
+    parser.add_argument(
+        "--logs",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="show the JSON log lines of these files in their traces, and what is written to them; - is stdin",
+    )
+    parser.add_argument(
+        "--docker", action="store_true", help="the same of the compose project's containers, through Docker"
+    )
+    parser.add_argument(
+        "-p",
+        "--project",
+        metavar="NAME",
+        help="the compose project (default: COMPOSE_PROJECT_NAME, or the one of this directory)",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON object a span, as soon as it arrives, instead of trees"
     )
 
@@ -69,6 +111,12 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of traces: 1 or more")
+    return int(text)
+
+
+def _megabytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 16 <= int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB from 16 to 1000000")
     return int(text)
 
 

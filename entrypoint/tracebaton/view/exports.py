@@ -19,6 +19,8 @@ from tracebaton.view.refusal import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
     from tracebaton.view.access import Access
     from tracebaton.view.connections import ClientConnection, Limits
     from tracebaton.view.intake import Intake
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     Receive: TypeAlias = Callable[[], Awaitable[Any]]
     """As of ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html#request-receive-event)."""
     Parse: TypeAlias = Callable[[bytearray], ExportTraceServiceRequest]
+    ParseLogs: TypeAlias = Callable[[bytearray], ExportLogsServiceRequest]
 
 __all__ = ["Exports", "read"]
 
@@ -40,21 +43,34 @@ class Exports:
         self.connections = Connections(limits)
         self._intake = intake
 
+    @property
+    def takes_logs(self) -> bool:
+        return self._intake.take_lines is not None
+
     async def take(
-        self, connection: ClientConnection, receive: Receive, parse: Parse | None, refusal: RefusedError | None = None
+        self,
+        connection: ClientConnection,
+        receive: Receive,
+        parse: Parse | None,
+        refusal: RefusedError | None = None,
+        parse_logs: ParseLogs | None = None,
     ) -> ExportTraceServiceResponse:
-        """Queue the spans of a request; return its answer. Without `parse` its body is thrown away.
+        """Queue the spans of a request, or hand on its log records; return its answer.
+
+        Without `parse` and `parse_logs` its body is thrown away.
 
         Raises RefusedError, TimeoutError of asyncio for a body that does not arrive, and OSError where the client goes.
         """
         rejected = 0
         with closing(ReceivedRequest(connection)) as request:
-            keeps = parse is not None and refusal is None
+            keeps = (parse is not None or parse_logs is not None) and refusal is None
             await asyncio.wait_for(read(receive, request, self.limits.max_body, keeps=keeps), request.seconds)
             if refusal is not None:
                 raise refusal
             if parse is not None:
                 rejected = await self._intake.accept(lambda: parse(request.take()))
+            elif parse_logs is not None:
+                await self._intake.accept_logs(lambda: parse_logs(request.take()))
         if not rejected:
             return ExportTraceServiceResponse()  # for every signal that is full success
         partial = ExportTracePartialSuccess(

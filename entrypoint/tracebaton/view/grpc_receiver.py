@@ -14,10 +14,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tracebaton.view.compression import decompress
-from tracebaton.view.payload import parse_protobuf
+from tracebaton.view.payload import parse_logs_protobuf, parse_protobuf
 from tracebaton.view.refusal import RefusedError
 
 if TYPE_CHECKING:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from tracebaton.view.connections import ClientConnection
@@ -27,7 +28,8 @@ __all__ = ["export"]
 
 _METHOD = "/opentelemetry.proto.collector.{}.v1.{}Service/Export"
 _TRACES = _METHOD.format("trace", "Trace")
-_DROPPED = frozenset({_METHOD.format("metrics", "Metrics"), _METHOD.format("logs", "Logs")})
+_LOGS = _METHOD.format("logs", "Logs")
+_METRICS = _METHOD.format("metrics", "Metrics")  # taken and dropped
 _PREFIX = 5  # of a message: whether it is compressed, and its length in four bytes
 
 
@@ -37,17 +39,28 @@ async def export(exports: Exports, connection: ClientConnection, head: dict[str,
     if sentence is not None:
         raise RefusedError(HTTPStatus.FORBIDDEN, sentence)
     path, coding, limit = head[":path"], head.get("grpc-encoding", ""), exports.limits.max_body
-    if path not in {_TRACES, *_DROPPED}:
+    if path not in {_TRACES, _LOGS, _METRICS}:
         raise RefusedError(HTTPStatus.NOT_FOUND, "only the Export methods of OTLP are known")
 
-    def parse(message: bytearray) -> ExportTraceServiceRequest:
+    def plain(message: bytearray) -> bytes | bytearray:
         compressed, length = bytes(message[:1]), int.from_bytes(message[1:_PREFIX], "big")
         if length > limit:
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the message is larger than {limit} bytes")
         if len(message) != _PREFIX + length or compressed not in {b"\0", b"\1"}:
             raise ValueError("the call has to have one message")
         del message[:_PREFIX]
-        return parse_protobuf(decompress(message, coding if compressed == b"\1" else "", limit))
+        return decompress(message, coding if compressed == b"\1" else "", limit)
 
-    response = await exports.take(connection, receive, parse if path == _TRACES else None)
+    def parse(message: bytearray) -> ExportTraceServiceRequest:
+        return parse_protobuf(plain(message))
+
+    def parse_logs(message: bytearray) -> ExportLogsServiceRequest:
+        return parse_logs_protobuf(plain(message))
+
+    response = await exports.take(
+        connection,
+        receive,
+        parse if path == _TRACES else None,
+        parse_logs=parse_logs if path == _LOGS and exports.takes_logs else None,
+    )
     return bytes(response.SerializeToString())

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: `POST /v1/traces`, protobuf or JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
+"""OTLP over HTTP: `POST /v1/traces` and `/v1/logs`, protobuf or JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from tracebaton.view.compression import decompress
-from tracebaton.view.payload import parse_json, parse_protobuf
+from tracebaton.view.payload import parse_json, parse_logs_json, parse_logs_protobuf, parse_protobuf
 from tracebaton.view.refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from google.protobuf.message import Message
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from tracebaton.view.exports import Exports
@@ -31,7 +32,8 @@ __all__ = ["Application", "http_protocols"]
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
 _TRACES = "/v1/traces"
-_PATHS = {_TRACES, "/v1/metrics", "/v1/logs"}  # these are taken and dropped, so that an exporter of all stays quiet
+_LOGS = "/v1/logs"
+_PATHS = {_TRACES, "/v1/metrics", _LOGS}  # metrics are taken and dropped, so that an exporter of all stays quiet
 _MORE_HEADERS = {
     HTTPStatus.METHOD_NOT_ALLOWED: [(b"allow", b"POST")],
     HTTPStatus.SERVICE_UNAVAILABLE: [(b"retry-after", b"1")],
@@ -86,16 +88,22 @@ class Application:
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         connection = scope["state"]["connection"]
 
+        def plain(body: bytearray) -> bytes | bytearray:
+            # Called in the parsing, so that what was compressed is not held any longer.
+            return decompress(body, headers.get("content-encoding", ""), self._exports.limits.max_body)
+
         def parse(body: bytearray) -> ExportTraceServiceRequest:
-            # In here, so that what was compressed is not held any longer.
-            plain = decompress(body, headers.get("content-encoding", ""), self._exports.limits.max_body)
-            return (parse_json if content_type == _JSON else parse_protobuf)(plain)
+            return (parse_json if content_type == _JSON else parse_protobuf)(plain(body))
+
+        def parse_logs(body: bytearray) -> ExportLogsServiceRequest:
+            return (parse_logs_json if content_type == _JSON else parse_logs_protobuf)(plain(body))
 
         message: Message
         try:
             refusal = self._refusal(scope, headers, content_type)
-            keeps = scope["path"] == _TRACES
-            message = await self._exports.take(connection, receive, parse if keeps else None, refusal)
+            path = scope["path"]
+            lines = parse_logs if path == _LOGS and self._exports.takes_logs else None
+            message = await self._exports.take(connection, receive, parse if path == _TRACES else None, refusal, lines)
             status = HTTPStatus.OK
         except RefusedError as error:
             message, status = status_pb2.Status(code=error.code, message=str(error)), error.status

@@ -12,7 +12,10 @@ from tracebaton.view.spans import Span, decode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from tracebaton.store.lines import LogLine
 
 __all__ = ["Intake"]
 
@@ -26,12 +29,18 @@ class Intake:
     however many clients there are and however much faster than the printing.
     """
 
-    def __init__(self, *, slots: int = 1, patience: float = 5.0) -> None:
-        """`patience`: seconds a client waits for a slot before it is told to come back later."""
+    def __init__(
+        self, *, slots: int = 1, patience: float = 5.0, take_lines: Callable[[list[LogLine]], None] | None = None
+    ) -> None:
+        """`patience`: seconds a client waits for a slot before it is told to come back later.
+
+        `take_lines` is called in a thread with the lines of log records; without it they are dropped.
+        """
         self._queue: asyncio.Queue[list[Span] | None] = asyncio.Queue()
         self._slots = asyncio.Semaphore(slots)
         self._patience = patience
         self._closed = False
+        self.take_lines = take_lines
         self.malformed = 0
         self.rejected = 0
 
@@ -63,6 +72,28 @@ class Intake:
                 self._slots.release()
         self.rejected += rejected
         return rejected
+
+    async def accept_logs(self, parse: Callable[[], ExportLogsServiceRequest]) -> None:
+        """As `accept`, of log records, which are handed on before this returns."""
+        try:
+            await asyncio.wait_for(self._slots.acquire(), self._patience)
+        except asyncio.TimeoutError:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY) from None
+        try:
+            if self._closed:
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+            await asyncio.to_thread(self._take_lines, parse)
+        except ValueError as error:
+            self.malformed += 1
+            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
+        finally:
+            self._slots.release()
+
+    def _take_lines(self, parse: Callable[[], ExportLogsServiceRequest]) -> None:
+        from tracebaton.view.log_records import decode_logs
+
+        if self.take_lines is not None:
+            self.take_lines(decode_logs(parse()))
 
     def stop(self) -> None:
         """Have `get` return None once what is queued has been taken out."""

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from tracebaton.view.refusal import RefusedError
 
-__all__ = ["MAX_COST", "TooManyPartsError", "check_json", "check_protobuf"]
+__all__ = ["LOGS", "MAX_COST", "TRACES", "TooManyPartsError", "check_json", "check_protobuf"]
 
 MAX_COST = 96 * 1024 * 1024
 """Bytes. Eight thousand spans with twenty attributes each, the batch of a Collector, are within it."""
@@ -25,7 +25,7 @@ _MARKS = (b"{", b"[", b",")
 # As deep as protobuf's own parser goes.
 _MAX_DEPTH = 100
 
-_Message: TypeAlias = "dict[int, _Message]"
+Message: TypeAlias = "dict[int, Message]"
 
 
 class TooManyPartsError(RefusedError):
@@ -40,13 +40,15 @@ def check_json(document: bytes | bytearray) -> None:
         raise TooManyPartsError
 
 
-def check_protobuf(message: bytes | bytearray) -> None:
-    """Walk an ExportTraceServiceRequest; raises TooManyPartsError, or ValueError for what is no protobuf message.
+def check_protobuf(message: bytes | bytearray, request: Message) -> None:
+    """Walk an export request, which is TRACES or LOGS.
+
+    Raises TooManyPartsError, or ValueError for what is no protobuf message.
 
     The encoding: https://protobuf.dev/programming-guides/encoding/
     """
-    position, end, fields = 0, len(message), _REQUEST
-    within: list[tuple[int, _Message]] = []
+    position, end, fields = 0, len(message), request
+    within: list[tuple[int, Message]] = []
     left = MAX_COST
     try:
         while True:
@@ -75,7 +77,7 @@ def check_protobuf(message: bytes | bytearray) -> None:
                     continue
                 if position + length > end or len(within) >= _MAX_DEPTH:
                     raise ValueError("a field is longer than its message, or too deep")
-                if inner is _SPAN or inner is _EVENT or inner is _LINK:
+                if inner is _SPAN or inner is _EVENT or inner is _LINK or inner is _LOG_RECORD:
                     left -= _RECORD
                 within.append((end, fields))
                 end, fields = position + length, inner
@@ -112,15 +114,18 @@ def _varint(message: bytes | bytearray, first: int, position: int) -> tuple[int,
             raise ValueError("a number is too long")
 
 
-# opentelemetry/proto: common.proto, resource.proto, trace.proto. The fields that are messages, by their numbers.
-_ANY_VALUE: _Message = {}
-_KEY_VALUE: _Message = {2: _ANY_VALUE}
+# opentelemetry/proto: common.proto, resource.proto, trace.proto, logs.proto: the fields that are messages.
+_ANY_VALUE: Message = {}
+_KEY_VALUE: Message = {2: _ANY_VALUE}
 _ANY_VALUE.update({5: {1: _ANY_VALUE}, 6: {1: _KEY_VALUE}})
-_EVENT: _Message = {3: _KEY_VALUE}
-_LINK: _Message = {4: _KEY_VALUE}
-_STATUS: _Message = {}
-_SPAN: _Message = {9: _KEY_VALUE, 11: _EVENT, 13: _LINK, 15: _STATUS}
-_SCOPE_SPANS: _Message = {1: {3: _KEY_VALUE}, 2: _SPAN}
-_ENTITY_REF: _Message = {}
-_RESOURCE: _Message = {1: _KEY_VALUE, 3: _ENTITY_REF}
-_REQUEST: _Message = {1: {1: _RESOURCE, 2: _SCOPE_SPANS}}
+_EVENT: Message = {3: _KEY_VALUE}
+_LINK: Message = {4: _KEY_VALUE}
+_STATUS: Message = {}
+_SPAN: Message = {9: _KEY_VALUE, 11: _EVENT, 13: _LINK, 15: _STATUS}
+_SCOPE_SPANS: Message = {1: {3: _KEY_VALUE}, 2: _SPAN}
+_ENTITY_REF: Message = {}
+_RESOURCE: Message = {1: _KEY_VALUE, 3: _ENTITY_REF}
+_LOG_RECORD: Message = {5: _ANY_VALUE, 6: _KEY_VALUE}
+_SCOPE_LOGS: Message = {1: {3: _KEY_VALUE}, 2: _LOG_RECORD}
+TRACES: Message = {1: {1: _RESOURCE, 2: _SCOPE_SPANS}}
+LOGS: Message = {1: {1: _RESOURCE, 2: _SCOPE_LOGS}}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from tracebaton.store.targets import target
 from tracebaton_configurator.logs.printable import escaped_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _MAX_INDENT = 40
 # Of a name or a message: whoever sends megabytes does not mean them to be read here.
 _MAX_SHOWN = 10_000
 
-_STATUS_STYLES = {"OK": "green", "ERROR": "bold red", "UNSET": "dim"}
+_STATUS_STYLES = {"OK": "green", "ERROR": "bold red"}
 
 
 class _Guides(NamedTuple):
@@ -39,8 +40,9 @@ _ASCII = _Guides("|-- ", "`-- ", "|   ", "    ")
 def render(trace: Trace, *, ascii_only: bool = False) -> Text:
     """Return the trace as styled text, each line ended; `.plain` is the same without styles.
 
-    The first line is the summary, then comes a line for each span: service, span name, duration, status, and for an
-    error its message. What a span brings along is shown as text: control characters are escaped.
+    The first line is the summary, then comes a line for each span: service, span name or where a call went, duration,
+    a status that is set, and for an error its message. What a span brings along is shown as text: control characters
+    are escaped.
     """
     return Text().join(render_lines(trace, ascii_only=ascii_only))
 
@@ -83,9 +85,11 @@ def _append_span(text: Text, row: _Row) -> None:
     if row.depth > _MAX_INDENT:
         text.append(f"(level {row.depth}) ", style="dim")
     text.append(_escape(span.service), style="cyan")
-    text.append(f"  {_escape(span.name)}  ")
-    text.append(f"{span.duration_ms:.1f} ms  ", style="dim")
-    text.append(span.status, style=_STATUS_STYLES[span.status])
+    # Of a call the name is often just its method.
+    text.append(f"  {_escape(target(span) or span.name)}  ")
+    text.append(f"{span.duration_ms:.1f} ms", style="dim")
+    if span.status != "UNSET":  # which is how a span that went well usually ends
+        text.append(f"  {span.status}", style=_STATUS_STYLES[span.status])
     if span.status == "ERROR" and (message := _error_message(span)):
         text.append(f"  {_escape(message)}", style="red")
     if row.mark:

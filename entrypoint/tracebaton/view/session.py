@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from tracebaton.view.kept_traces import KeptTraces
     from tracebaton.view.output import JsonSpans, TreeOutput
     from tracebaton.view.receiver import Receiver
+    from tracebaton.view.spans import Span
 
 __all__ = ["run"]
 
@@ -37,10 +39,16 @@ async def run(args: argparse.Namespace) -> int:
     intake = Intake()
     _stop_on_signal(intake.stop)
     # Under the handler already: importing protobuf takes long enough for a signal to arrive in between.
+    from tracebaton.view.kept_traces import CannotKeepError
     from tracebaton.view.output import JsonSpans, TreeOutput
     from tracebaton.view.receiver import CannotListenError, Receiver
     from tracebaton.view.store import TraceStore
 
+    is_opening = any(name != "-" for name in args.files)
+    if is_opening and args.no_web:
+        _say("tracebaton view: a FILE is shown on the page, which --no-web forbids")
+        return 2
+    kept = _kept(args)
     has_http = find_spec("uvicorn") is not None
     if args.http_port is not None and not has_http:
         _say(f"tracebaton view: --http-port: {_INSTALL}")
@@ -50,14 +58,25 @@ async def run(args: argparse.Namespace) -> int:
     receiver = Receiver(intake)
     try:
         http_port = (_HTTP_PORT if args.http_port is None else args.http_port) if has_http else None
-        await receiver.start(args.host, args.grpc_port, http_port)
+        if not is_opening:
+            await receiver.start(args.host, args.grpc_port, http_port)
+        if kept is not None:
+            await kept.open()
+            intake.take_lines = kept.add_lines
     except CannotListenError as error:
         _say(f"tracebaton view: {error}")
         return 1
-    _say(f"listening for OTLP on {' and '.join(receiver.urls)}; {'' if has_http else f'{_INSTALL}; '}Ctrl-C ends")
+    except CannotKeepError as error:
+        await _stopped(receiver, intake, kept)
+        _say(f"tracebaton view: {error}")
+        return error.status
+    parts = [f"listening for OTLP on {' and '.join(receiver.urls)}"] if receiver.urls else []
+    parts += [_INSTALL] if receiver.urls and not has_http else []
+    parts += [f"page on {kept.url}"] if kept and kept.url else [kept.missing] if kept and kept.missing else []
+    _say("; ".join([*parts, "Ctrl-C ends"]))
     _stop_when_reader_leaves(sys.stdout, intake.stop)
     try:
-        await _print_until_stopped(receiver, intake, output)
+        await _print_until_stopped(receiver, intake, output, kept)
     except BrokenPipeError:
         _forget(sys.stdout)
     except OSError as error:
@@ -65,20 +84,45 @@ async def run(args: argparse.Namespace) -> int:
         _say(f"tracebaton view: cannot write to stdout: {error.strerror or error}")
         return 1
     finally:
-        intake.close()
-        await receiver.stop(grace=0)
+        await _stopped(receiver, intake, kept)
     if intake.rejected or intake.malformed:
         _say(f"dropped {intake.rejected} spans with invalid ids; refused {intake.malformed} malformed payloads")
     return 0
 
 
-async def _print_until_stopped(receiver: Receiver, intake: Intake, output: JsonSpans | TreeOutput) -> None:
+def _kept(args: argparse.Namespace) -> KeptTraces | None:
+    """Nothing is kept where nobody could look at it."""
+    if args.no_web and args.db is None:
+        return None
+    from tracebaton.view.kept_traces import KeptTraces
+
+    return KeptTraces(args, lambda sentence: _say(f"tracebaton view: {sentence}"))
+
+
+async def _stopped(receiver: Receiver, intake: Intake, kept: KeptTraces | None) -> None:
+    intake.close()
+    await receiver.stop(grace=0)
+    if kept is not None:
+        await kept.close()
+
+
+async def _print_until_stopped(
+    receiver: Receiver, intake: Intake, output: JsonSpans | TreeOutput, kept: KeptTraces | None
+) -> None:
+    def add(spans: list[Span]) -> None:
+        if kept is not None and spans:
+            kept.add(spans)
+        output.add(spans)
+
     # In a thread, because whoever reads stdout may take long; those who export are told so meanwhile.
     while (spans := await intake.get(output.seconds_until_due())) is not None:
-        await asyncio.to_thread(output.add, spans)
+        await asyncio.to_thread(add, spans)
     await receiver.stop()
     intake.close()
-    await asyncio.to_thread(output.finish, intake.drain())  # what was acknowledged gets printed
+    rest = intake.drain()
+    if kept is not None:
+        await asyncio.to_thread(kept.add, rest)
+    await asyncio.to_thread(output.finish, rest)  # what was acknowledged gets printed
 
 
 def _stop_on_signal(stop: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-__all__ = ["Link", "Span", "SpanEvent", "Value", "decode"]
+__all__ = ["Link", "Span", "SpanEvent", "Value", "attributes_of", "decode", "value_of"]
 
 Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | None"
 """An attribute's value, ready for JSON: bytes are base64, NaN and the infinities are their names."""
@@ -86,7 +86,7 @@ def decode(request: ExportTraceServiceRequest) -> tuple[list[Span], int]:
     spans: list[Span] = []
     rejected = 0
     for resource_spans in request.resource_spans:
-        resource = _attributes(resource_spans.resource.attributes)
+        resource = attributes_of(resource_spans.resource.attributes)
         service = str(resource.get("service.name") or "unknown_service")
         resource_bytes = resource_spans.resource.ByteSize()
         for scope_spans in resource_spans.scope_spans:
@@ -107,17 +107,20 @@ def decode(request: ExportTraceServiceRequest) -> tuple[list[Span], int]:
                         service=service,
                         status=_name(_STATUSES, span.status.code),
                         status_message=span.status.message,
-                        attributes=_attributes(span.attributes),
+                        attributes=attributes_of(span.attributes),
                         resource=resource,
                         scope_name=scope.name,
                         scope_version=scope.version,
                         events=tuple(
-                            SpanEvent(event.name, event.time_unix_nano, _attributes(event.attributes))
+                            SpanEvent(event.name, event.time_unix_nano, attributes_of(event.attributes))
                             for event in span.events
                         ),
                         links=tuple(
                             Link(
-                                link.trace_id.hex(), link.span_id.hex(), link.trace_state, _attributes(link.attributes)
+                                link.trace_id.hex(),
+                                link.span_id.hex(),
+                                link.trace_state,
+                                attributes_of(link.attributes),
                             )
                             for link in span.links
                         ),
@@ -154,11 +157,11 @@ def _name(names: tuple[str, ...], number: int) -> str:
     return names[number] if 0 <= number < len(names) else names[0]
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Value]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+def attributes_of(pairs: Iterable[KeyValue]) -> dict[str, Value]:
+    return {pair.key: value_of(pair.value) for pair in pairs}
 
 
-def _value(value: AnyValue) -> Value:
+def value_of(value: AnyValue) -> Value:
     # Recursion is bounded by protobuf's parser, which refuses messages nested more than 100 deep.
     match value.WhichOneof("value"):
         case "string_value" | "bool_value" | "int_value" as kind:
@@ -168,9 +171,9 @@ def _value(value: AnyValue) -> Value:
             number = value.double_value
             return number if math.isfinite(number) else _NO_NUMBERS[str(number)]
         case "array_value":
-            return [_value(item) for item in value.array_value.values]
+            return [value_of(item) for item in value.array_value.values]
         case "kvlist_value":
-            return _attributes(value.kvlist_value.values)
+            return attributes_of(value.kvlist_value.values)
         case "bytes_value":
             return base64.b64encode(value.bytes_value).decode("ascii")
         case _:

@@ -127,7 +127,7 @@ def _starting() -> Iterator[Callable[..., View]]:
 
     def start(*options: str, **popen: Any) -> View:
         process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, "--grpc-port", "0", "--http-port", "0", *options],
+            [sys.executable, "-c", _COMMAND, "--grpc-port", "0", "--http-port", "0", "--no-web", *options],
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8", **popen},
             env={**os.environ, "PYTHONUTF8": "1"},
         )

@@ -36,9 +36,9 @@ class TestTree:
             make_span(1, end_ns=100_000_000),
         ) == (
             "trace 00000000000000000000000000000001  4 spans, 2 services, 99.0 ms\n"
-            "└── agent-a  span 1  99.0 ms  UNSET\n"
-            "    ├── agent-a  span 2  2.2 ms  UNSET\n"
-            "    │   └── agent-a  span 4  2.5 ms  UNSET\n"
+            "└── agent-a  span 1  99.0 ms\n"
+            "    ├── agent-a  span 2  2.2 ms\n"
+            "    │   └── agent-a  span 4  2.5 ms\n"
             "    └── backend  span 3  1.0 ms  OK\n"
         )
 
@@ -54,7 +54,7 @@ class TestTree:
 
     def test_orphans(self, make_span: MakeSpan) -> None:
         lines = plain(make_span(1), make_span(5, parent=9)).splitlines()
-        assert lines[2] == "└── agent-a  span 5  1.0 ms  UNSET  (parent not received)"
+        assert lines[2] == "└── agent-a  span 5  1.0 ms  (parent not received)"
 
     def test_late(self, make_span: MakeSpan) -> None:
         """A late addition says so, and that a parent was in the part before."""
@@ -71,10 +71,10 @@ class TestTree:
         """Parents in a circle end, each span once."""
         text = plain(make_span(1, parent=1), make_span(2, parent=4), make_span(3, parent=2), make_span(4, parent=3))
         assert text.splitlines()[1:] == [
-            "├── agent-a  span 1  1.0 ms  UNSET  (its parents form a circle)",
-            "└── agent-a  span 2  1.0 ms  UNSET  (its parents form a circle)",
-            "    └── agent-a  span 3  1.0 ms  UNSET",
-            "        └── agent-a  span 4  1.0 ms  UNSET",
+            "├── agent-a  span 1  1.0 ms  (its parents form a circle)",
+            "└── agent-a  span 2  1.0 ms  (its parents form a circle)",
+            "    └── agent-a  span 3  1.0 ms",
+            "        └── agent-a  span 4  1.0 ms",
         ]
 
     def test_deep(self, make_span: MakeSpan) -> None:

@@ -1,0 +1,69 @@
+"""Serves the page with uvicorn within the event loop of the viewer, whose signals stay its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from uvicorn import Config, Server
+
+from tracebaton.page.app import page_app
+from tracebaton.page.live import Live
+from tracebaton.store.documents import to_json
+from tracebaton.view.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracebaton.store.reader import Reader
+
+__all__ = ["PageServer"]
+
+_HOST = "127.0.0.1"
+_MOST_REQUESTS = 200
+
+
+class PageServer:
+    """On loopback only: whoever can open the page can read every trace."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.live = Live(lambda trace_id: to_json(reader.summary(trace_id)))
+        self.url = ""
+        self._reader = reader
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, port: int) -> None:
+        """Bind the port (0: any free one) and serve. Raises OSError."""
+        listener = socket.create_server((_HOST, port))
+        config = Config(
+            page_app(self._reader, self.live, Access(_HOST)),
+            lifespan="off",
+            ws="none",
+            http="h11",
+            loop="none",
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            log_level="critical",
+            limit_concurrency=_MOST_REQUESTS,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """End at once, whatever is open."""
+        self.live.end()
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = self._server.force_exit = True
+            await asyncio.wait([self._task], timeout=1)
+
+
+class _Server(Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them to the viewer."""
+        yield
