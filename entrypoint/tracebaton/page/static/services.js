@@ -31,7 +31,7 @@ export function servicesView() {
       show(graph, h("p", { class: "notice", role: "alert" }, error.message));
     }
   }
-  const refresh = whenSeen(throttled(load, 1000));
+  const refresh = whenSeen(throttled(load, 3000));
   return { node, title: "Services", shown: load, onEvent: (kind) => { if (kind === "trace") refresh(); }, keys: [], destroy: refresh.cancel };
 }
 

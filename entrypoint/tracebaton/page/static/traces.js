@@ -177,7 +177,7 @@ export function tracesView(state, leftFor) {
   }
 
   const refresh = whenSeen(throttled(() => { load(); }, 300));
-  const refreshSides = whenSeen(throttled(() => { loadSides(); }, 2000));
+  const refreshSides = whenSeen(throttled(() => { loadSides(); }, 5000));
 
   function links() {
     return [...list.querySelectorAll("a")];
