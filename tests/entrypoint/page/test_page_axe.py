@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import made_up
 import pytest
 
-from conftest import NARROW, WIDE
+from conftest import NARROW, WIDE, go
 
 if TYPE_CHECKING:
     from page_server import PageServer
@@ -59,7 +59,7 @@ def test_axe_finds_nothing(chromium: Any, axe: str, server: PageServer, size: di
     page = context.new_page()
     found = []
     for path in PATHS[size["width"]]:
-        page.goto(server.address + path.format(id=failing))
+        go(page, server.address + path.format(id=failing))
         page.wait_for_selector(
             ":is(.trace-row, .wf-row, .seq, pre.json, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true"
         )

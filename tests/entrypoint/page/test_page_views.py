@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import made_up
 import pytest
 
-from conftest import NARROW, WIDE, until
+from conftest import NARROW, WIDE, go, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,15 +68,15 @@ def test_a_chart_and_sparklines_stand_beside_the_list(
 
 
 @pytest.fixture(scope="module")
-def one_page(chromium: Any) -> Iterator[tuple[Any, list[made_up.Trace]]]:
-    """A page of a list, for one test after the other, and the server's traces."""
+def one_page(chromium: Any) -> Iterator[tuple[Any, str, list[made_up.Trace]]]:
+    """A page for one test after the other, its server's address and traces."""
     from page_server import PageServer
 
     served = PageServer()
     traces = made_up.an_hour()
     served.add(*traces)
-    context = chromium.new_context(viewport=WIDE, base_url=served.address)
-    yield context.new_page(), traces
+    context = chromium.new_context(viewport=WIDE)
+    yield context.new_page(), served.address, traces
     context.close()
     served.stop()
 
@@ -96,16 +96,16 @@ def one_page(chromium: Any) -> Iterator[tuple[Any, list[made_up.Trace]]]:
     ],
 )
 def test_a_filter_is_in_the_address_and_back(
-    one_page: tuple[Any, list[made_up.Trace]], label: str, value: str, query: str
+    one_page: tuple[Any, str, list[made_up.Trace]], label: str, value: str, query: str
 ) -> None:
     from page_server import matches, summary
     from starlette.datastructures import QueryParams
 
-    page, an_hour = one_page
+    page, address, an_hour = one_page
     asked = QueryParams(query)
     expected = [trace["trace_id"] for trace in reversed(an_hour) if matches(trace, summary(trace), asked)]
     assert 0 < len(expected) < len(an_hour)
-    page.goto("/traces")
+    go(page, f"{address}/traces")
     wait_for_rows(page, 50)
     field = page.get_by_label(label, exact=True)
     if label == "Kept":
@@ -119,7 +119,7 @@ def test_a_filter_is_in_the_address_and_back(
     until(page, f"ids => {ROWS}.join() === ids", ",".join(expected[:50]))
     assert page.inner_text(".total").startswith(f"{len(expected)} ")
     # The address alone brings back the list and what stands in the field.
-    page.reload()
+    go(page, page.url)
     until(page, f"ids => {ROWS}.join() === ids", ",".join(expected[:50]))
     again = page.get_by_label(label, exact=True)
     assert (
@@ -349,7 +349,7 @@ def test_ten_tabs_at_once_are_told_by_one_connection(
     first = page_of(server.address)
     tabs = [first] + [first.context.new_page() for _ in range(9)]
     for tab in tabs[1:]:
-        tab.goto(f"{server.address}/live")
+        go(tab, f"{server.address}/live")
     for tab in tabs:
         tab.wait_for_selector(".connection.connected")
     assert len(server.listening) == 1
@@ -366,7 +366,7 @@ def test_nothing_is_wider_than_a_telephone(page_of: PageOf, server: PageServer, 
     failing = failing_of(an_hour)[0]["trace_id"]
     page = page_of(viewport=NARROW)
     for path in ("/", "/trace/{id}", "/trace/{id}?tab=sequence", "/services", "/compare/{id}", "/compare", "/live"):
-        page.goto(server.address + path.format(id=failing))
+        go(page, server.address + path.format(id=failing))
         shown = ":is(.trace-row, .wf-row, .seq, .graph, .cmp-row:not(.head), .choice, .live-list) >> visible=true"
         page.wait_for_selector(shown)
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path

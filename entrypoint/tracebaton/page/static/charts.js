@@ -31,11 +31,11 @@ export function rateChart(rate) {
       h("span", {}, clock(until, false))));
 }
 
-// p50 as a line, p99 as the edge of an area above it; what has no value is left out.
+// p50 as a line and p99 as a dotted one; a point in which nothing was asked for has no value, or 0, and is left out.
 export function sparkline(p50, p99, text) {
   const [width, height] = [120, 28];
   const most = Math.max(1, ...(p99 || []).filter(Number.isFinite), ...(p50 || []).filter(Number.isFinite));
-  const places = (list) => (list || []).map((n, index) => (n === null || n === undefined ? null
+  const places = (list) => (list || []).map((n, index) => (!n ? null
     : [(index / Math.max(1, list.length - 1)) * (width - 4) + 2, height - 2 - (n / most) * (height - 5)]));
   const path = (list) => {
     let pen = "M";

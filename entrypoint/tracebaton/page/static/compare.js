@@ -110,7 +110,7 @@ export function compareView(id, state, go) {
   function compareRow(row, longest) {
     const path = row.path || [];
     const last = String(path[path.length - 1] ?? "");
-    const [, service, kind, name] = /^(\S*) (?:(SERVER|CLIENT|INTERNAL|PRODUCER|CONSUMER|UNSPECIFIED) )?(.*)$/s.exec(last) || ["", last, "", ""];
+    const [, service, kind, name] = /^(.*?) (SERVER|CLIENT|INTERNAL|PRODUCER|CONSUMER|UNSPECIFIED) (.*)$/s.exec(last) || ["", "", "", last];
     const difference = row.this_us !== null && row.other_us !== null && row.this_us !== undefined && row.other_us !== undefined ? row.this_us - row.other_us : null;
     const bar = (us, status, mine) => h("span", { role: "cell", class: "cmp-bar-cell", "data-label": mine ? "this" : "other" }, us === null || us === undefined ? h("span", { class: "quiet-text" }, "–")
       : [h("span", { class: "cmp-track", "aria-hidden": "true" }, h("i", { class: `${mine ? "mine" : "theirs"}${status === "ERROR" ? " failed" : ""}`, style: { width: `${Math.max(1, (us / longest) * 100)}%` } })),

@@ -4,7 +4,7 @@ const SHOWN = 300;
 
 // Control characters as their pictures (ESC is U+241B) and what turns the direction of writing as its code: a name can
 // neither move what stands beside it nor hide. `limit` is in characters; what is left out is counted.
-export function plain(value, limit = SHOWN) {
+export function plain(value, limit = SHOWN, counted = true) {
   const text = typeof value === "string" ? value : String(value ?? "");
   const cut = text.length > limit ? text.slice(0, limit) : text;
   const seen = cut
@@ -12,12 +12,13 @@ export function plain(value, limit = SHOWN) {
     .replace(/\u007f/g, "\u2421")
     .replace(/[\u0080-\u009f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff]/g,
       (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return cut.length < text.length ? `${seen}… (${count(text.length - cut.length)} more characters)` : seen;
+  if (cut.length === text.length) return seen;
+  return counted ? `${seen}… (${count(text.length - cut.length)} more characters)` : `${seen}…`;
 }
 
-// One line of it.
+// One line of it, for where a row has room for no more.
 export function line(value, limit = SHOWN) {
-  return plain(typeof value === "string" ? value.slice(0, limit * 4).replace(/\s+/g, " ").trim() : value, limit);
+  return plain(typeof value === "string" ? value.slice(0, limit * 4).replace(/\s+/g, " ").trim() : value, limit, false);
 }
 
 export function count(number) {

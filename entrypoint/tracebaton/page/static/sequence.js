@@ -61,8 +61,8 @@ export function sequence(model, onSelect) {
   const names = [];
   for (const one of messages) for (const name of [one.from, one.to]) if (!names.includes(name)) names.push(name);
   const services = new Set(model.services.map((one) => one.name));
-  const lane = names.length > 5 ? 150 : 190;
-  const x = (name) => 90 + names.indexOf(name) * lane;
+  const lane = matchMedia("(max-width: 700px)").matches ? 118 : names.length > 5 ? 150 : 190;
+  const x = (name) => lane / 2 + 10 + names.indexOf(name) * lane;
   // An answer is a row of its own where something else happened meanwhile.
   const rows = [];
   for (const one of messages) {
@@ -71,7 +71,7 @@ export function sequence(model, onSelect) {
   }
   rows.sort((a, b) => a.at - b.at || a.order - b.order);
   const height = TOP + rows.length * STEP + 24;
-  const width = 180 + (names.length - 1) * lane;
+  const width = lane + 20 + (names.length - 1) * lane;
   const figure = s("svg", { class: "seq", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   for (const name of names) {
     const outside = !services.has(name);

@@ -31,7 +31,7 @@ export function servicesView() {
       show(graph, h("p", { class: "notice", role: "alert" }, error.message));
     }
   }
-  const refresh = whenSeen(throttled(load, 1000));
+  const refresh = whenSeen(throttled(load, 3000));
   return { node, title: "Services", shown: load, onEvent: (kind) => { if (kind === "trace") refresh(); }, keys: [], destroy: refresh.cancel };
 }
 
@@ -220,7 +220,7 @@ function tip(forward, narrow, to, itself) {
 
 function box(name, service, place) {
   const short = line(name, 60);
-  const shown = short.length > 18 ? `${short.slice(0, 17)}…` : short;
+  const shown = short.length > 17 ? `${short.slice(0, 16)}…` : short;
   return s("g", { class: `graph-node${service ? "" : " outside"}` }, s("title", {}, short),
     s("rect", { x: place.x, y: place.y, width: NODE.width, height: NODE.height, rx: 10 }),
     service && s("circle", { class: `fill ${colourOf(name)}`, cx: place.x + 18, cy: place.y + 22, r: 5 }),

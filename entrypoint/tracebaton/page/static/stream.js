@@ -38,7 +38,7 @@ function open(onEvent, onState) {
   source.onerror = () => {
     onState("disconnected");
     // The browser tries again by itself, but for an answer that was no stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(onEvent, onState), 3000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(onEvent, onState), 1000);
   };
   for (const kind of KINDS) {
     source.addEventListener(kind, (event) => {

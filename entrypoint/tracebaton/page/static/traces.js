@@ -13,7 +13,7 @@ const MOST = 1000;
 // state: {get, set}; leftFor: the id of the trace one comes back from, or ""
 export function tracesView(state, leftFor) {
   const fields = {
-    text: h("input", { type: "search", placeholder: "Search names, ids, messages", "aria-label": "Text", "data-search": true }),
+    text: h("input", { type: "search", placeholder: "Names, ids, messages", "aria-label": "Text", "data-search": true }),
     service: h("select", { "aria-label": "Service" }, h("option", { value: "" }, "All services")),
     route: h("input", { type: "text", placeholder: "Route", "aria-label": "Route", list: "routes", size: 12 }),
     status: h("select", { "aria-label": "Status" }, [["", "Any status"], ["error", "Errors"], ["ok", "Without errors"]].map(([value, text]) => h("option", { value }, text))),
@@ -177,7 +177,7 @@ export function tracesView(state, leftFor) {
   }
 
   const refresh = whenSeen(throttled(() => { load(); }, 300));
-  const refreshSides = whenSeen(throttled(() => { loadSides(); }, 2000));
+  const refreshSides = whenSeen(throttled(() => { loadSides(); }, 5000));
 
   function links() {
     return [...list.querySelectorAll("a")];

@@ -118,14 +118,14 @@ export function createTraceView(trace, state, options) {
         kept && h("span", { class: "badge kept", title: "Kept although its request was not sampled" }, icon("kept"), `kept: ${line(kept, 30)}`),
         root && root.orphan && h("span", { class: "badge" }, "partial")),
       h("div", { class: "trace-actions" }, options.actions ? options.actions(model) : null),
-      h("dl", { class: "trace-facts" },
+      h("div", { class: "trace-meta" }, h("dl", { class: "trace-facts" },
         one("Duration", duration(model.end - model.start)), one("Began", `${day(model.start)} ${clock(model.start)}`),
         one("Spans", count(model.spans.length)), one("Log lines", count((model.trace.logs || []).length)),
         h("div", {}, h("dt", {}, "Trace"), h("dd", {}, h("code", { title: model.trace.trace_id }, shortId(model.trace.trace_id)),
           copyButton("Copy the trace id", () => model.trace.trace_id)))),
-      h("ul", { class: "legend", "aria-label": "Services" }, model.services.slice(0, 12).map((service) => h("li", {}, serviceChip(service.name),
-        h("span", { class: "quiet-text" }, count(service.spans)))),
-      model.services.length > 12 && h("li", { class: "quiet-text" }, `${model.services.length - 12} more`)));
+      h("ul", { class: "legend", "aria-label": "Services" }, model.services.slice(0, 12).map((service) =>
+        h("li", {}, serviceChip(service.name), h("span", { class: "quiet-text" }, count(service.spans)))),
+      model.services.length > 12 && h("li", { class: "quiet-text" }, `${model.services.length - 12} more`))));
     show(notice,
       first && h("p", { class: "failed-first" }, h("strong", {}, "Failed first"), serviceChip(first.span.service),
         h("button", { type: "button", class: "plain", onclick: () => { showTab("waterfall"); waterfall.reveal(first); openDetails(first, false); } },
