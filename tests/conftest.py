@@ -125,8 +125,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     places = {item: item.path.relative_to(here).parts for item in items}
     for item, (directory, *_) in places.items():
         if directory != "equality":
-            item.add_marker(pytest.mark.xdist_group("docker" if directory == "docker" else "/".join(places[item])))
+            item.add_marker(
+                pytest.mark.xdist_group("docker" if _is_beside_none(places[item]) else "/".join(places[item]))
+            )
     items.sort(key=lambda item: _FIRST.index(place) if (place := places[item][0]) in _FIRST else len(_FIRST))
+
+
+def _is_beside_none(place: tuple[str, ...]) -> bool:
+    """What starts containers, and a browser, which gives up what it loads whenever a network interface comes or goes."""
+    return place[0] == "docker" or place[:2] == ("entrypoint", "page")
 
 
 def _skip_processes(event: str, _: Any) -> None:
