@@ -132,7 +132,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_beside_none(place: tuple[str, ...]) -> bool:
-    """What starts containers, and a browser, which gives up what it loads whenever a network interface comes or goes."""
+    """What starts containers, and a browser, which gives up what it loads when a network interface comes or goes."""
     return place[0] == "docker" or place[:2] == ("entrypoint", "page")
 
 
