@@ -63,7 +63,14 @@ class KeptTraces:
         args = self._args
         path = args.db
         if path is None:
-            self._directory = tempfile.TemporaryDirectory(prefix="tracebaton-view-", ignore_cleanup_errors=True)
+            try:
+                self._directory = tempfile.TemporaryDirectory(prefix="tracebaton-view-", ignore_cleanup_errors=True)
+            except OSError as error:  # a read-only root without /tmp, as containers have it
+                sentence = f"no page, as there is no temporary directory ({error.strerror or error}); --db names a file"
+                if args.web_port is not None or args.files or args.logs or args.docker:
+                    raise CannotKeepError(sentence) from error
+                self.missing = sentence
+                return
             path = str(Path(self._directory.name) / _NAME)
         try:
             self._writer = await asyncio.to_thread(

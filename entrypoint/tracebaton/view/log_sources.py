@@ -68,13 +68,15 @@ class LogSources:
     def _read(self, source: FileSource | ContainerSource) -> None:
         found = _Found(self._take)
         reader = LineReader(AnyTrace(), found, source.name, source.service)
+        # A pipe does not say that nothing comes at present: its last line is shown, though a traceback may follow.
+        is_pipe = isinstance(source, FileSource) and source.size is None
         try:
             for block in source.blocks(follow=True):
                 if self._ended.is_set():
                     return
                 if block:
                     reader.feed(block)
-                found.hand_over(everything=not block)
+                found.hand_over(everything=not block or is_pipe)
             reader.finish()
             found.hand_over(everything=True)
         except (SourceError, StoreError) as error:
