@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
-from edge_services import APPS, assert_whole
+from edge_services import APPS, assert_partial, assert_whole
 from libraries import EVERY_AGE, ages, environment
 from processes import HOST, is_listening, wait_for
 
@@ -185,6 +185,10 @@ def test_a_job_is_part_of_the_request_that_added_it(
     (kept_span,) = (span for span in jobs if span.trace_id == kept)
     assert kept_span.attributes["tracebaton.kept"] == "error"
     assert kept_span.attributes["error.type"] == "ValueError"
+    # The request that added it ended well, and what the job called before it failed is below it.
+    path = [span for span in spans if span.trace_id == kept]
+    assert assert_partial(path) is kept_span
+    assert ("CLIENT", "GET", kept_span.span_id) in {(span.kind, span.name, span.parent_span_id) for span in path}
     assert [span.trace_id for span in jobs if span.trace_id == late] == ([late] if late else [])
     (failed_span,) = (span for span in jobs if span.trace_id == failed)
     assert (failed_span.status, failed_span.attributes["error.type"]) == ("ERROR", "ValueError")
