@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, unsampled_context
-from tracebaton_configurator.sampling.late_spans import REASON, is_failure, sampled_context, start_late
+from tracebaton_configurator.sampling.late_spans import REASON, InnerWork, is_failure, sampled_context, start_late
 from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.logs.ids import OwnRequest
     from tracebaton_configurator.propagation.trust import Trust
-    from tracebaton_configurator.sampling.late_spans import LateSpans
+    from tracebaton_configurator.sampling.late_spans import Calls, LateSpans
     from tracebaton_configurator.sampling.sampler import TracebatonSampler
 
 _NO_HEADERS: Mapping[str, str] = {}
@@ -140,6 +140,7 @@ class Incoming:
         "_began",
         "_client",
         "_context",
+        "_ended",
         "_follows",
         "_headers",
         "_links",
@@ -183,7 +184,7 @@ class Incoming:
         self._outer: RequestDecision | None = None
         self._untraced: Untraced | None = None
         self._base = Context()
-        self._began = self._started = 0
+        self._began = self._started = self._ended = 0
         self._context: Context | None = None
         self._token: Token[Any] | None = None
         self._request_token: Token[Any] | None = None
@@ -250,7 +251,10 @@ class Incoming:
                 outer.call_failed = outer.call_failed or decision.call_failed
                 decision.admitted = outer.admitted if decision.admitted is None else decision.admitted
             decision.answered = decision.answered or monotonic()
+            calls = decision.calls
             self._finish(decision)
+            if not decision.kept:
+                self._hand_out(decision, calls)
             if outer is not None and outer.admitted is None:
                 outer.admitted = decision.admitted  # both are kept, or neither
         except Exception as problem:  # noqa: BLE001 (the work is over; it must not fail for its span)
@@ -289,6 +293,9 @@ class Incoming:
         self.decision = decision
         if not recorded:
             late_spans.watch(decision)
+            if self._outer is not None and not self._outer.ended:
+                decision.admitted = self._outer.admitted
+                decision.call_failed = self._outer.failed or self._outer.call_failed  # what follows goes out sampled
         current_request.set(decision)
         self._context = (
             Context({**self._base, CURRENT_SPAN: self.span}) if recorded else unsampled_context(decision, span_context)
@@ -335,24 +342,32 @@ class Incoming:
         )
 
     def _finish(self, decision: RequestDecision) -> None:
-        ended = self._began + (self.until or monotonic_ns()) - self._started
+        self._ended = self._began + (self.until or monotonic_ns()) - self._started
         if decision.recorded:
             self.span.set_attributes(self.attributes)
-            self._end_span(self.span, decision, ended)
+            self._end_span(self.span, decision)
+        elif _in_use is not None:
+            late_spans = _in_use[3]
+            slow = self.kind is SpanKind.SERVER and late_spans.is_slow(self._began, self._ended)
+            late_spans.keep(decision, self._make_late, failed=decision.failed, slow=slow)
+
+    def _make_late(self, reason: str) -> None:
+        decision = self.decision
+        if _in_use is None or decision is None or decision.span_context is None:
             return
-        if _in_use is None or decision.span_context is None:
+        tracer = _in_use[0]
+        self.attributes[REASON] = reason
+        self._end_span(start_late(decision, decision.span_context, lambda: self._start(tracer, self.kind)), decision)
+
+    def _hand_out(self, decision: RequestDecision, calls: Calls | None) -> None:
+        """What went well is a part of the request that it came by, should that fail yet."""
+        outer = self._outer
+        if decision.recorded or outer is None or outer.late_spans is None or outer.trace_id != decision.trace_id:
             return
-        tracer, _, _, late_spans = _in_use
-        span_context = decision.span_context
+        outer.late_spans.take_work(outer, InnerWork(self._make_late, calls))
 
-        def make(reason: str) -> None:
-            self.attributes[REASON] = reason
-            self._end_span(start_late(decision, span_context, lambda: self._start(tracer, self.kind)), decision, ended)
-
-        slow = self.kind is SpanKind.SERVER and late_spans.is_slow(self._began, ended)
-        late_spans.keep(decision, make, failed=decision.failed, slow=slow)
-
-    def _end_span(self, span: Span, decision: RequestDecision, ended: int) -> None:
+    def _end_span(self, span: Span, decision: RequestDecision) -> None:
+        ended = self._ended
         error = decision.error
         if error is not None:
             span.record_exception(error, timestamp=ended)

@@ -7,7 +7,7 @@ is the parent of whatever the services below it have of the same request.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from opentelemetry import context as context_api
@@ -62,17 +62,26 @@ def is_failure(error: BaseException) -> bool:
     )
 
 
+class Kept(Protocol):
+    """What becomes a span, or several, where the request is kept."""
+
+    @property
+    def failed(self) -> bool: ...
+
+    def make(self, reason: str) -> object: ...
+
+
 class Calls:
     """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others."""
 
     __slots__ = ("__weakref__", "_room", "dropped", "ended")
 
     def __init__(self, room: int) -> None:
-        self.ended: list[CallNote] = []
+        self.ended: list[Kept] = []
         self.dropped = 0
         self._room = room
 
-    def add(self, note: CallNote) -> None:
+    def add(self, note: Kept) -> None:
         """A failed call takes the place of one that went well, never the other way round."""
         if len(self.ended) < self._room:
             self.ended.append(note)
@@ -80,9 +89,34 @@ class Calls:
         self.dropped += 1
         if note.failed:
             for position, other in enumerate(self.ended):
-                if not other.failed:
+                if not other.failed and not isinstance(other, InnerWork):
                     self.ended[position] = note
                     return
+
+    def add_work(self, work: InnerWork) -> None:
+        """All of it or nothing: its calls would have no parent without it."""
+        self.dropped += work.calls.dropped if work.calls is not None else 0
+        if work.size > self._room - len(self.ended):
+            self.dropped += work.size
+            return
+        self._room -= work.size - 1
+        self.ended.append(work)
+
+
+class InnerWork:
+    """A piece of work within a request, such as a tool that it calls, that has ended well, and its calls."""
+
+    failed = False
+
+    def __init__(self, make: Callable[[str], object], calls: Calls | None) -> None:
+        self._make = make
+        self.calls = calls
+        self.size = 1 + (len(calls.ended) if calls is not None else 0)
+
+    def make(self, reason: str) -> None:
+        self._make(reason)
+        for note in self.calls.ended if self.calls is not None else ():
+            note.make(reason)
 
 
 class LateSpans:
@@ -158,13 +192,21 @@ class LateSpans:
         elif not request.ended:
             if note.failed:
                 request.call_failed = True
-            calls = request.calls
-            if calls is None:  # two threads that end the first two calls at once may lose one of them
-                has_room = len(self._of_requests) < MOST_REQUESTS
-                calls = request.calls = Calls(MOST_CALLS if has_room else 0)
-                if has_room:
-                    self._of_requests.add(calls)
-            calls.add(note)
+            self._calls_of(request).add(note)
+
+    def take_work(self, request: RequestDecision, work: InnerWork) -> None:
+        """Work within the request has ended well; if that fails after all, it is a part of what is kept."""
+        if not request.ended:
+            self._calls_of(request).add_work(work)
+
+    def _calls_of(self, request: RequestDecision) -> Calls:
+        calls = request.calls
+        if calls is None:  # two threads that end the first two calls at once may lose one of them
+            has_room = len(self._of_requests) < MOST_REQUESTS
+            calls = request.calls = Calls(MOST_CALLS if has_room else 0)
+            if has_room:
+                self._of_requests.add(calls)
+        return calls
 
     def keep(self, decision: RequestDecision, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
         """The request has ended: call `make` with the value of `REASON`, if there is one and room for it.
@@ -191,7 +233,7 @@ class LateSpans:
                 self._make(note, reason)
 
     @staticmethod
-    def _make(note: CallNote, reason: str) -> None:
+    def _make(note: Kept, reason: str) -> None:
         try:
             note.make(reason)
         except Exception as problem:  # noqa: BLE001 (as above)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from contextvars import copy_context
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tracebaton_configurator.logs.ids import current_ids, current_request, remembered_ids
 from tracebaton_configurator.propagation import incoming
 from tracebaton_configurator.propagation.incoming import Incoming, Surroundings, trace_headers
-from tracebaton_configurator.sampling.late_spans import REASON, mark_failed
+from tracebaton_configurator.sampling.late_spans import MOST_CALLS, REASON, mark_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -369,3 +370,81 @@ def test_somebody_else_makes_the_span(traced: MakeTraced, flags: str) -> None:
     # What is not recorded has no span of theirs, and is kept.
     assert [span.name for span in made.spans()] == (["theirs"] if flags == "01" else ["a"])
     assert (current_ids(), current_request.get()) == (None, None)
+
+
+class TestWithinARequest:
+    """Work that a request came by, both not recorded: what becomes of it is decided by both."""
+
+    @staticmethod
+    def call(made: Any, name: str) -> int:
+        with made.tracer.start_as_current_span(name, kind=SpanKind.CLIENT) as call:
+            return int(call.get_span_context().trace_flags)
+
+    def test_what_ended_well_is_kept_with_the_request_that_fails(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with Incoming("request", kind=SpanKind.SERVER) as request:
+            self.call(made, "before")
+            with Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()):
+                self.call(made, "inside")
+            assert made.spans() == []
+            request.fail(ValueError("after all"))
+        spans = {span.name: span for span in made.spans()}
+        assert sorted(spans) == ["before", "inside", "request", "tool"]
+        assert spans["tool"].parent.span_id == spans["request"].context.span_id
+        assert spans["inside"].parent.span_id == spans["tool"].context.span_id
+        assert spans["tool"].status.status_code is StatusCode.UNSET
+        assert {span.attributes[REASON] for span in spans.values()} == {"error"}
+
+    def test_both_end_well(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with (
+            Incoming("request", kind=SpanKind.SERVER),
+            Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()),
+        ):
+            self.call(made, "inside")
+        assert made.spans() == []
+
+    def test_both_fail_and_each_is_kept_once(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with (
+            Incoming("request", kind=SpanKind.SERVER),
+            Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()) as tool,
+        ):
+            self.call(made, "inside")
+            tool.fail()
+        assert sorted(span.name for span in made.spans()) == ["inside", "request", "tool"]
+
+    def test_after_a_failure_of_the_request_calls_inside_go_out_sampled(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with Incoming("request", kind=SpanKind.SERVER) as request:
+            request.fail()
+            with Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()):
+                assert self.call(made, "inside") & 1
+        assert sorted(span.name for span in made.spans()) == ["inside", "request", "tool"]
+
+    def test_what_has_no_room_is_left_out_with_its_calls(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with Incoming("request", kind=SpanKind.SERVER) as request:
+            for _ in range(MOST_CALLS - 1):
+                self.call(made, "before")
+            with Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()):
+                self.call(made, "inside")
+            self.call(made, "after")
+            with made.tracer.start_as_current_span("failed", kind=SpanKind.CLIENT) as call:
+                call.set_status(StatusCode.ERROR)
+            request.fail()
+        names = Counter(span.name for span in made.spans())
+        assert names == {"request": 1, "before": MOST_CALLS - 2, "after": 1, "failed": 1}
+        assert (made.late_spans.incomplete, made.late_spans.calls_dropped) == (1, 3)
+
+    def test_a_failed_call_takes_no_place_of_work_with_calls_of_its_own(self, traced: MakeTraced) -> None:
+        made = traced("*=0")
+        with Incoming("request", kind=SpanKind.SERVER) as request:
+            with Incoming("tool", kind=SpanKind.SERVER, within=Surroundings.current()):
+                for _ in range(MOST_CALLS - 1):
+                    self.call(made, "inside")
+            with made.tracer.start_as_current_span("failed", kind=SpanKind.CLIENT) as call:
+                call.set_status(StatusCode.ERROR)
+            request.fail()
+        names = Counter(span.name for span in made.spans())
+        assert names == {"request": 1, "tool": 1, "inside": MOST_CALLS - 1}
