@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import Link, SpanKind
 
-from tracebaton_configurator.asgi.disconnects import DISCONNECTED
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import messages, note_error, set_close_code
 from tracebaton_configurator.names import FIRST_BYTE
@@ -82,6 +81,8 @@ def _say(span: Span, way: OnTheWay, kind: str) -> None:
     if way.first_byte:
         span.add_event(FIRST_BYTE, timestamp=way.first_byte)
     if way.left:
+        from tracebaton_configurator.asgi.disconnects import DISCONNECTED
+
         span.add_event(DISCONNECTED, timestamp=way.left)
     if kind == "websocket":
         span.set_attributes(messages(way.received, way.sent))

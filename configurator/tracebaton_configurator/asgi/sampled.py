@@ -15,12 +15,10 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
-from tracebaton_configurator.asgi.disconnects import is_consequence, note_disconnect
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import end, note_error
 from tracebaton_configurator.asgi.streams import begins_stream, is_event_stream, show_open_later
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
-from tracebaton_configurator.asgi.websockets import WebSocketConnection
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.names import FIRST_BYTE
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from tracebaton_configurator.asgi.span_attributes import Details
+    from tracebaton_configurator.asgi.websockets import WebSocketConnection
     from tracebaton_configurator.sampling.decision import RequestDecision
 
     Message = MutableMapping[str, Any]
@@ -76,6 +75,8 @@ class Recorder:
 
         exchange: WebSocketConnection | SampledResponse
         if scope["type"] == "websocket":
+            from tracebaton_configurator.asgi.websockets import WebSocketConnection
+
             exchange = WebSocketConnection(span, self._details, receive, send)
         else:
             exchange = SampledResponse(span, self._details, decision, receive, send)
@@ -87,6 +88,8 @@ class Recorder:
         except Exception as error:
             remember_ids(error)
             if span.is_recording():
+                from tracebaton_configurator.asgi.disconnects import is_consequence
+
                 if is_consequence(error, send):
                     exchange.leave(error)
                 else:
@@ -169,6 +172,8 @@ class SampledResponse:
         """The client has gone before the answer was complete."""
         if not self._left:
             self._left = True
+            from tracebaton_configurator.asgi.disconnects import note_disconnect
+
             note_disconnect(self._span, self._send, error)
 
     def finish(self) -> None:

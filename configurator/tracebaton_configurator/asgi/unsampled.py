@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
-from tracebaton_configurator.asgi.disconnects import is_consequence
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
 from tracebaton_configurator.asgi.late_spans import RequestOutcome, keep
 from tracebaton_configurator.asgi.on_the_way import OnTheWay, status_of
@@ -97,7 +96,7 @@ async def pass_unsampled(
         decision.answered = decision.answered or monotonic()
         now = ended or began + monotonic_ns() - started
         status = status_of(start) if start is not None else 0
-        left = error is not None and is_consequence(error, send)
+        left = error is not None and _is_consequence(error, send)
         if left:
             error = None
             way = way or OnTheWay()
@@ -112,7 +111,7 @@ async def pass_unsampled(
             until = ended or (way.left if scope["type"] == "http" else 0)
             slow = late_spans.is_slow(began, until, way.first_byte)
         if decision.failed and not failed:
-            failed = decision.error is None or not is_consequence(decision.error, send)
+            failed = decision.error is None or not _is_consequence(decision.error, send)
         if (failed or slow or decision.call_failed) and not decision.excluded:
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             error = (error or decision.error) if failed else None
@@ -121,6 +120,12 @@ async def pass_unsampled(
         decision.ended = True
         decision.calls = None
         error = decision.error = None  # or it would be held by the frame in its own traceback
+
+
+def _is_consequence(error: BaseException, send: Callable[[Message], Awaitable[None]]) -> bool:
+    from tracebaton_configurator.asgi.disconnects import is_consequence  # a start needs none of it
+
+    return is_consequence(error, send)
 
 
 async def pass_untraced(

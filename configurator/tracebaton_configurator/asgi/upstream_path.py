@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id, get_current_span
 
-from tracebaton_configurator.asgi.disconnects import excuse, note_disconnect
 from tracebaton_configurator.asgi.streams import begins_stream, show_open_later
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import Ids, current_request, remember_ids
@@ -65,6 +64,8 @@ async def record_by(
         nonlocal left
         if not left and server_span() is not None:
             left = True
+            from tracebaton_configurator.asgi.disconnects import note_disconnect
+
             note_disconnect(server, send, error)
 
     async def receive_watched() -> Message:
@@ -74,6 +75,8 @@ async def record_by(
             if kind == "http.disconnect" and not complete:
                 leave()
             elif kind == "websocket.disconnect" and server_span() is not None:
+                from tracebaton_configurator.asgi.disconnects import excuse
+
                 excuse(server, send)
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A request could not be read", failure)
