@@ -57,7 +57,7 @@ def _opens(page: Any, address: str) -> bool:
     return bool(page.evaluate(_DRAWN))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
