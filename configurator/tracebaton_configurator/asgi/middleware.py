@@ -16,7 +16,6 @@ from tracebaton_configurator.asgi.sampled import Recorder
 from tracebaton_configurator.asgi.span_attributes import Details
 from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
-from tracebaton_configurator.asgi.upstream_path import record_by
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.late_spans import LateSpans
 
     Message = MutableMapping[str, Any]
@@ -93,7 +93,7 @@ class SamplingMiddleware:
             # A WebSocket is in none of upstream's metrics.
             counted = self._fast_path.bypassed and (kind == "http" or self._recorder is None)
             if counted and not decision.excluded and _is_utf8(scope.get("query_string", b"")):
-                await record_by(self.app, scope, receive, send, decision, self._fast_path)
+                await self._record_by_upstream(scope, receive, send, decision)
             elif not decision.recorded:
                 # As FastAPI's own `exclude` does: for an application below that upstream has not instrumented.
                 scope["fastapi.telemetry"] = None
@@ -103,13 +103,18 @@ class SamplingMiddleware:
             elif self._recorder is not None and get_global_response_propagator() is None:
                 await self._recorder(scope, receive, send, decision)
             elif _is_utf8(scope.get("query_string", b"")):
-                await record_by(self.app, scope, receive, send, decision, self._fast_path)
+                await self._record_by_upstream(scope, receive, send, decision)
             else:  # upstream's middleware would fail the request
                 await pass_unsampled(
                     self._inner, scope, receive, send, decision, self._fast_path, self._late_spans, self._details
                 )
         finally:
             self._fast_path.learn(decision, scope)
+
+    async def _record_by_upstream(self, scope: Scope, receive: Receive, send: Send, decision: RequestDecision) -> None:
+        from tracebaton_configurator.asgi.upstream_path import record_by  # few processes have such requests
+
+        await record_by(self.app, scope, receive, send, decision, self._fast_path)
 
     def _is_excluded(self, scope: Scope) -> bool:
         """As `OpenTelemetryMiddleware.__call__` finds out."""

@@ -56,11 +56,3 @@ class OnTheWay:
         """The application has raised what it raises when its client has gone."""
         if not self.client_code:
             self.left = self.left or now
-
-
-def status_of(start: Message) -> int:
-    """Of an answer; 0 for what is no status."""
-    try:
-        return int(start["status"])
-    except (KeyError, TypeError, ValueError):
-        return 0

@@ -12,8 +12,6 @@ from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
-from tracebaton_configurator.asgi.late_spans import RequestOutcome, keep
-from tracebaton_configurator.asgi.on_the_way import OnTheWay, status_of
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import unsampled_context
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from tracebaton_configurator.asgi.fast_path import FastPath
+    from tracebaton_configurator.asgi.on_the_way import OnTheWay
     from tracebaton_configurator.asgi.span_attributes import SpanDetails
     from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.late_spans import LateSpans
@@ -67,7 +66,7 @@ async def pass_unsampled(
                 ended = began + monotonic_ns() - started  # what comes after it, background tasks, is not the request
                 decision.answered = monotonic()
             else:
-                way = way or OnTheWay()
+                way = way or _new_way()
                 way.send(decision.method, message, start, began + monotonic_ns() - started)
         except Exception as failure:  # noqa: BLE001 (what is wrong with a message is for the server to say)
             report_error("A response could not be read", failure)
@@ -78,7 +77,7 @@ async def pass_unsampled(
         message = await receive()
         try:
             if message["type"] != "http.request" and not ended:
-                way = way or OnTheWay()
+                way = way or _new_way()
                 way.receive(message, start, began + monotonic_ns() - started)
         except Exception as failure:  # noqa: BLE001 (as above)
             report_error("A request could not be read", failure)
@@ -95,11 +94,11 @@ async def pass_unsampled(
         context_api.detach(token)
         decision.answered = decision.answered or monotonic()
         now = ended or began + monotonic_ns() - started
-        status = status_of(start) if start is not None else 0
+        status = _status_of(start) if start is not None else 0
         left = error is not None and _is_consequence(error, send)
         if left:
             error = None
-            way = way or OnTheWay()
+            way = way or _new_way()
             way.leave(now)
         if way is None:
             failed = error is not None or status >= 500
@@ -113,6 +112,8 @@ async def pass_unsampled(
         if decision.failed and not failed:
             failed = decision.error is None or not _is_consequence(decision.error, send)
         if (failed or slow or decision.call_failed) and not decision.excluded:
+            from tracebaton_configurator.asgi.late_spans import RequestOutcome, keep
+
             as_it_came = {**scope, "app": owner, "root_path": root_path}
             error = (error or decision.error) if failed else None
             outcome = RequestOutcome(began, now, status, error, failed, slow, way)
@@ -122,8 +123,25 @@ async def pass_unsampled(
         error = decision.error = None  # or it would be held by the frame in its own traceback
 
 
+def _status_of(start: Message) -> int:
+    """Of an answer; 0 for what is no status."""
+    try:
+        return int(start["status"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+# A start needs none of what follows, and most requests do not.
+
+
+def _new_way() -> OnTheWay:
+    from tracebaton_configurator.asgi.on_the_way import OnTheWay
+
+    return OnTheWay()
+
+
 def _is_consequence(error: BaseException, send: Callable[[Message], Awaitable[None]]) -> bool:
-    from tracebaton_configurator.asgi.disconnects import is_consequence  # a start needs none of it
+    from tracebaton_configurator.asgi.disconnects import is_consequence
 
     return is_consequence(error, send)
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, get_current_span
 from tracebaton_configurator.patching import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from importlib.metadata import EntryPoint
     from types import ModuleType
 
@@ -34,12 +33,12 @@ def install() -> None:
     registry.apply_on_import("anthropic-spans", "anthropic._base_client", _quiet_anthropic)
 
 
-def has_own_spans(point: EntryPoint) -> bool:
-    """Whether the library that this instrumentation is for makes the same spans, and they are on."""
+def has_own_spans(point: EntryPoint, environ: Mapping[str, str]) -> bool:
+    """Whether the library that this instrumentation is for makes the same spans, and they are on in `environ`."""
     if point.dist is None or point.dist.name != "opentelemetry-instrumentation-genai-anthropic":
         return False
     # As anthropic/_tracing.py reads it.
-    is_on = os.environ.get("ANTHROPIC_OPEN_TELEMETRY", "").lower() != "false"
+    is_on = environ.get("ANTHROPIC_OPEN_TELEMETRY", "").lower() != "false"
     return is_on and find_spec("anthropic._tracing") is not None
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracebaton_configurator.export.forks import importing
 
@@ -19,8 +18,7 @@ _MOST_BYTES = 16 << 20
 _TURNS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """An encoded ExportTraceServiceRequest and the number of spans in it; `entry` where it came from the spool."""
 
     payload: bytes

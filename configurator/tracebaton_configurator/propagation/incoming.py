@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, unsampled_context
-from tracebaton_configurator.sampling.late_spans import REASON, InnerWork, is_failure, sampled_context, start_late
+from tracebaton_configurator.sampling.late_spans import REASON, is_failure, sampled_context, start_late
 from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from tracebaton_configurator.logs.ids import OwnRequest
     from tracebaton_configurator.propagation.trust import Trust
-    from tracebaton_configurator.sampling.late_spans import Calls, LateSpans
+    from tracebaton_configurator.sampling.call_notes import Calls
+    from tracebaton_configurator.sampling.late_spans import LateSpans
     from tracebaton_configurator.sampling.sampler import TracebatonSampler
 
 _NO_HEADERS: Mapping[str, str] = {}
@@ -364,7 +365,7 @@ class Incoming:
         outer = self._outer
         if decision.recorded or outer is None or outer.late_spans is None or outer.trace_id != decision.trace_id:
             return
-        outer.late_spans.take_work(outer, InnerWork(self._make_late, calls))
+        outer.late_spans.take_work(outer, self._make_late, calls)
 
     def _end_span(self, span: Span, decision: RequestDecision) -> None:
         ended = self._ended

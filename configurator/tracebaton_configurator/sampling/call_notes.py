@@ -8,7 +8,7 @@ is known whether anybody wants it, and then `make` has the SDK do all that with 
 from __future__ import annotations
 
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
@@ -191,6 +191,64 @@ class CallNote(Span):
         if self._status is not None:
             span.set_status(self._status)
         span.end(self.ended)
+
+
+class Keepable(Protocol):
+    """What becomes a span, or several, where the request is kept."""
+
+    @property
+    def failed(self) -> bool: ...
+
+    def make(self, reason: str) -> object: ...
+
+
+class Calls:
+    """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others."""
+
+    __slots__ = ("__weakref__", "_room", "dropped", "ended")
+
+    def __init__(self, room: int) -> None:
+        self.ended: list[Keepable] = []
+        self.dropped = 0
+        self._room = room
+
+    def add(self, note: Keepable) -> None:
+        """A failed call takes the place of one that went well, never the other way round."""
+        if len(self.ended) < self._room:
+            self.ended.append(note)
+            return
+        self.dropped += 1
+        if note.failed:
+            for position, other in enumerate(self.ended):
+                if not other.failed and not isinstance(other, _InnerWork):
+                    self.ended[position] = note
+                    return
+
+    def add_work(self, make: Callable[[str], object], calls: Calls | None) -> None:
+        """All of it or nothing: its calls would have no parent without it."""
+        work = _InnerWork(make, calls)
+        self.dropped += calls.dropped if calls is not None else 0
+        if work.size > self._room - len(self.ended):
+            self.dropped += work.size
+            return
+        self._room -= work.size - 1
+        self.ended.append(work)
+
+
+class _InnerWork:
+    """A piece of work within a request, such as a tool that it calls, that has ended well, and its calls."""
+
+    failed = False
+
+    def __init__(self, make: Callable[[str], object], calls: Calls | None) -> None:
+        self._make = make
+        self.calls = calls
+        self.size = 1 + (len(calls.ended) if calls is not None else 0)
+
+    def make(self, reason: str) -> None:
+        self._make(reason)
+        for note in self.calls.ended if self.calls is not None else ():
+            note.make(reason)
 
 
 def _short(value: Any) -> Any:

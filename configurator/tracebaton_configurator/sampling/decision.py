@@ -21,7 +21,8 @@ from tracebaton_configurator.sampling.upstream import (
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, TraceState
 
-    from tracebaton_configurator.sampling.late_spans import Calls, LateSpans
+    from tracebaton_configurator.sampling.call_notes import Calls
+    from tracebaton_configurator.sampling.late_spans import LateSpans
 
 # The decision, in the context of a request that is not recorded: nothing below it is, whatever a sampler would say.
 UNSAMPLED = create_key("tracebaton-unsampled")

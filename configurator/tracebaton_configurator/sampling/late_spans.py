@@ -7,7 +7,7 @@ is the parent of whatever the services below it have of the same request.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from opentelemetry import context as context_api
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.trace import Span
 
-    from tracebaton_configurator.sampling.call_notes import CallNote
+    from tracebaton_configurator.sampling.call_notes import CallNote, Calls, Keepable
     from tracebaton_configurator.sampling.rate_counter import RateCounter
 
 # Says why a span is there although its request was not sampled: `error` or `slow`.
@@ -60,63 +60,6 @@ def is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception) and not any(
         kind.__name__ in _DISCONNECTS and kind.__module__.startswith("starlette.") for kind in type(error).__mro__
     )
-
-
-class Kept(Protocol):
-    """What becomes a span, or several, where the request is kept."""
-
-    @property
-    def failed(self) -> bool: ...
-
-    def make(self, reason: str) -> object: ...
-
-
-class Calls:
-    """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others."""
-
-    __slots__ = ("__weakref__", "_room", "dropped", "ended")
-
-    def __init__(self, room: int) -> None:
-        self.ended: list[Kept] = []
-        self.dropped = 0
-        self._room = room
-
-    def add(self, note: Kept) -> None:
-        """A failed call takes the place of one that went well, never the other way round."""
-        if len(self.ended) < self._room:
-            self.ended.append(note)
-            return
-        self.dropped += 1
-        if note.failed:
-            for position, other in enumerate(self.ended):
-                if not other.failed and not isinstance(other, InnerWork):
-                    self.ended[position] = note
-                    return
-
-    def add_work(self, work: InnerWork) -> None:
-        """All of it or nothing: its calls would have no parent without it."""
-        self.dropped += work.calls.dropped if work.calls is not None else 0
-        if work.size > self._room - len(self.ended):
-            self.dropped += work.size
-            return
-        self._room -= work.size - 1
-        self.ended.append(work)
-
-
-class InnerWork:
-    """A piece of work within a request, such as a tool that it calls, that has ended well, and its calls."""
-
-    failed = False
-
-    def __init__(self, make: Callable[[str], object], calls: Calls | None) -> None:
-        self._make = make
-        self.calls = calls
-        self.size = 1 + (len(calls.ended) if calls is not None else 0)
-
-    def make(self, reason: str) -> None:
-        self._make(reason)
-        for note in self.calls.ended if self.calls is not None else ():
-            note.make(reason)
 
 
 class LateSpans:
@@ -194,14 +137,19 @@ class LateSpans:
                 request.call_failed = True
             self._calls_of(request).add(note)
 
-    def take_work(self, request: RequestDecision, work: InnerWork) -> None:
-        """Work within the request has ended well; if that fails after all, it is a part of what is kept."""
+    def take_work(self, request: RequestDecision, make: Callable[[str], object], calls: Calls | None) -> None:
+        """Work within the request, with these calls, has ended well; if the request fails after all, it is kept too.
+
+        `make` is called with the value of `REASON`, as that of `keep`.
+        """
         if not request.ended:
-            self._calls_of(request).add_work(work)
+            self._calls_of(request).add_work(make, calls)
 
     def _calls_of(self, request: RequestDecision) -> Calls:
         calls = request.calls
         if calls is None:  # two threads that end the first two calls at once may lose one of them
+            from tracebaton_configurator.sampling.call_notes import Calls
+
             has_room = len(self._of_requests) < MOST_REQUESTS
             calls = request.calls = Calls(MOST_CALLS if has_room else 0)
             if has_room:
@@ -233,7 +181,7 @@ class LateSpans:
                 self._make(note, reason)
 
     @staticmethod
-    def _make(note: Kept, reason: str) -> None:
+    def _make(note: Keepable, reason: str) -> None:
         try:
             note.make(reason)
         except Exception as problem:  # noqa: BLE001 (as above)

@@ -170,7 +170,7 @@ def refusal(point: EntryPoint) -> tuple[str, bool] | None:
     """Why it is not loaded, by upstream's loader or here, and whether a library is there in a wrong version."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
-    if genai.has_own_spans(point):
+    if genai.has_own_spans(point, settings.environment()):
         return "its library makes the same spans itself", False
     conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
     if not conflict:

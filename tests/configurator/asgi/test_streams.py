@@ -534,8 +534,11 @@ class TestOpen:
 
     @staticmethod
     async def shown(made: Behind) -> None:
-        while not made.spans:  # noqa: ASYNC110 (nothing tells of a span)
-            await asyncio.sleep(0.005)
+        async def look() -> None:
+            while not made.spans:  # noqa: ASYNC110 (nothing tells of a span)
+                await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(look(), 20)
 
     @pytest.mark.usefixtures("soon")
     @pytest.mark.parametrize("first_chunk", [True, False], ids=["", "before its first event"])
@@ -569,7 +572,7 @@ class TestOpen:
         async def socket(websocket: WebSocket) -> None:
             await websocket.accept()
             await self.shown(made)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a loop's timers go off in their order: a second one would have by now
             await websocket.close()
 
         incoming = [{"type": "websocket.connect"}]

@@ -111,9 +111,7 @@ def test_anthropic_without_spans_of_its_own_is_left_alone(patch: Callable[[str, 
 def test_an_instrumentation_is_left_out_where_the_sdk_traces_itself(
     monkeypatch: pytest.MonkeyPatch, distribution: str, variable: str | None, *, tracing: bool, expected: bool
 ) -> None:
-    monkeypatch.delenv("ANTHROPIC_OPEN_TELEMETRY", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("ANTHROPIC_OPEN_TELEMETRY", variable)
+    environ = {"ANTHROPIC_OPEN_TELEMETRY": variable} if variable is not None else {}
     monkeypatch.setattr(genai, "find_spec", lambda name: object() if tracing else None)
     point: Any = SimpleNamespace(name="anthropic", dist=SimpleNamespace(name=distribution))
-    assert genai.has_own_spans(point) is expected
+    assert genai.has_own_spans(point, environ) is expected

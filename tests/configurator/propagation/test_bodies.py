@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import gc
 import gzip
+import os
 import pickle
+import socket
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
 import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 from opentelemetry import trace
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
@@ -114,6 +118,36 @@ def server() -> Iterator[Server]:
     made = Server()
     yield made
     made.close()
+
+
+@pytest.fixture
+def server_of_http_2() -> Iterator[str]:
+    """Its address: hypercorn, in clear text; `/5` answers in five pieces."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(int(scope["path"].strip("/"))):
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = Config()
+    listener = socket.create_server(("127.0.0.1", 0))
+    config.bind = [f"fd://{listener.detach()}"]
+    config.accesslog = config.errorlog = None
+    loop, over = asyncio.new_event_loop(), threading.Event()
+
+    async def ended() -> None:
+        await asyncio.to_thread(over.wait)
+
+    port = socket.socket(fileno=os.dup(int(config.bind[0].removeprefix("fd://")))).getsockname()[1]
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(app, config, shutdown_trigger=ended)))
+    thread.start()
+    yield f"http://127.0.0.1:{port}"
+    over.set()
+    thread.join(10)
+    loop.close()
 
 
 class Spans:
@@ -235,12 +269,45 @@ class TestHttpx:
             assert not http_clients.is_reading()
         assert len(spans.all) == 1
 
+    @pytest.mark.filterwarnings(
+        "ignore:This process:DeprecationWarning"
+    )  # the server's thread, which the child has not
     def test_a_forked_child_leaves_it_to_its_parent(self, server: Server, spans: Spans) -> None:
         with httpx.Client() as client, client.stream("GET", f"{server.url}/slowly") as answer:
-            bodies._leave_to_parent()
-            server.go.set()
-            answer.read()
-        assert spans.all == []
+            assert next(answer.iter_raw()) == b"hello"
+            child = os.fork()
+            if child == 0:
+                answer.close()
+                http_clients.end_bodies()
+                os._exit(len(spans.all))
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the child has ended a span"
+            assert spans.all == []
+        assert told(spans.only) == (5, [], StatusCode.UNSET)
+
+    def test_streams_that_share_a_connection_of_http_2(self, server_of_http_2: str, spans: Spans) -> None:
+        async def read(client: httpx.AsyncClient, count: int) -> int:
+            async with client.stream("GET", f"{server_of_http_2}/{count}") as answer:
+                assert answer.http_version == "HTTP/2"
+                return sum([len(piece) async for piece in answer.aiter_raw()])
+
+        async def main() -> list[int]:
+            async with httpx.AsyncClient(http1=False, http2=True) as client:
+                return await asyncio.gather(*(read(client, count) for count in (1, 5, 50)))
+
+        sizes = asyncio.run(main())
+        assert sizes == [100, 500, 5000]
+        found = {(span.attributes or {})["http.response.body.size"]: told(span)[1] for span in spans.all}
+        assert found.keys() == set(sizes)
+        assert found[5000] == ["http.response.first_byte"]
+
+    def test_each_try_is_a_span(self, server: Server, spans: Spans) -> None:
+        """Of an application's that tries again where the answer has broken off."""
+        server.go.set()
+        with httpx.Client() as client:
+            for path in ("dies", "plain"):
+                with contextlib.suppress(httpx.RemoteProtocolError):
+                    client.get(f"{server.url}/{path}")
+        assert [told(span)[2] for span in spans.all] == [StatusCode.ERROR, StatusCode.UNSET]
 
     @pytest.mark.parametrize("path", ["plain", "many", "gzip", "nothing"])
     def test_the_same_with_asyncio(self, server: Server, spans: Spans, path: str) -> None:
@@ -332,7 +399,7 @@ def test_a_span_is_held_once(spans: Spans) -> None:
     assert spans.only.name == "call"
 
 
-@contextmanager
+@contextlib.contextmanager
 def traced_aiohttp(spans: Spans) -> Iterator[Callable[[], aiohttp.ClientSession]]:
     """Sessions with a span of the kind that aiohttp's instrumentations make."""
 

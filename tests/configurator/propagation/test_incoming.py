@@ -422,6 +422,22 @@ class TestWithinARequest:
                 assert self.call(made, "inside") & 1
         assert sorted(span.name for span in made.spans()) == ["inside", "request", "tool"]
 
+    def test_what_is_handed_on_after_a_failed_call_is_sampled(self, traced: MakeTraced) -> None:
+        """A job that makes up for it is recorded by whoever runs it, below a request that is kept."""
+        made = traced("*=0")
+        with Incoming("request", kind=SpanKind.SERVER):
+            assert not int(trace_headers()["traceparent"][-2:], 16) & 1
+            with made.tracer.start_as_current_span("failed", kind=SpanKind.CLIENT) as call:
+                call.set_status(StatusCode.ERROR)
+            headers = trace_headers()
+        assert int(headers["traceparent"][-2:], 16) & 1
+        with Incoming("run job", headers):
+            pass
+        spans = {span.name: span for span in made.spans()}
+        assert sorted(spans) == ["failed", "request", "run job"]
+        assert spans["run job"].parent.span_id == spans["request"].context.span_id
+        assert REASON not in spans["run job"].attributes
+
     def test_what_has_no_room_is_left_out_with_its_calls(self, traced: MakeTraced) -> None:
         made = traced("*=0")
         with Incoming("request", kind=SpanKind.SERVER) as request:
