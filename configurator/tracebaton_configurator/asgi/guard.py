@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Status, StatusCode
 
-from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.diagnostics import report_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +19,6 @@ _CLOSE_CODE = "websocket.close_code"
 FAILURE_CODES = frozenset((1011, 1013, 1014))
 # RFC 6455, section 7.4.1: there was no closing handshake.
 ABNORMAL = 1006
-
-
-def note_error(span: Span, error: Exception, timestamp: int | None = None) -> None:
-    """Let the span say what the application raised, as `trace.use_span` does. Never raises."""
-    try:
-        span.record_exception(error, timestamp=timestamp)
-    except Exception as failure:  # noqa: BLE001 (see `described`)
-        report_error("An exception could not be recorded", failure)
-    try:
-        span.set_status(Status(StatusCode.ERROR, described(error)))
-    except Exception as failure:  # noqa: BLE001
-        report_error("A span's status could not be set", failure)
 
 
 def end(span: Span) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import messages, note_error, set_close_code
+from tracebaton_configurator.asgi.guard import messages, set_close_code
 from tracebaton_configurator.names import FIRST_BYTE
-from tracebaton_configurator.sampling.late_spans import REASON, start_late
+from tracebaton_configurator.sampling.late_spans import REASON, note_error, start_late
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

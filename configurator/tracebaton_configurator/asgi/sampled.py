@@ -16,13 +16,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from tracebaton_configurator.asgi.fast_path import parent_context
-from tracebaton_configurator.asgi.guard import end, note_error
+from tracebaton_configurator.asgi.guard import end
 from tracebaton_configurator.asgi.streams import begins_stream, is_event_stream, show_open_later
 from tracebaton_configurator.asgi.upstream_asgi import set_status_code
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.names import FIRST_BYTE
 from tracebaton_configurator.sampling.decision import pending_decision
+from tracebaton_configurator.sampling.late_spans import note_error
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from opentelemetry.util.http import get_excluded_urls
 from starlette import applications
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from tracebaton_configurator.asgi.guard import note_error, or_uninstrumented
+from tracebaton_configurator.asgi.guard import or_uninstrumented
 from tracebaton_configurator.asgi.middleware import put_on_top
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.asgi.whole_route import whole_route
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
-from tracebaton_configurator.sampling.late_spans import is_failure
+from tracebaton_configurator.sampling.late_spans import is_failure, note_error
 
 if TYPE_CHECKING:
     from tracebaton_configurator.asgi.middleware import App, Receive, Scope, Send, Shared

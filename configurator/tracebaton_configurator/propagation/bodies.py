@@ -15,11 +15,10 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from opentelemetry.trace import Status, StatusCode
-
-from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.names import FIRST_BYTE
 from tracebaton_configurator.propagation import http_clients
+from tracebaton_configurator.sampling.late_spans import note_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -72,8 +71,12 @@ class Body:
         if self.pieces == 1:
             self.first = self.last
         elif self.pieces == 2 and self._span is not None:
-            self._holder = object()  # not the body, which has to be collected when nobody reads on
-            http_clients.hold_signal(self._holder)
+            holder = object()  # not the body, which has to be collected when nobody reads on
+            try:
+                http_clients.hold_signal(holder)
+                self._holder = holder
+            except Exception as error:  # noqa: BLE001 (the application reads on)
+                report_error("SIGTERM could not be held while an answer is read", error)
 
     def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
         """End the span, with what reading the body has raised. Never raises; a second call does nothing."""
@@ -82,12 +85,9 @@ class Body:
             return
         _open.discard(self)
         try:
-            if self._holder is not None:
-                http_clients.let_go_of_signal(self._holder)
             del span.end
             if isinstance(error, Exception):
-                span.record_exception(error)
-                span.set_status(Status(StatusCode.ERROR, described(error)))
+                note_error(span, error)
                 span.set_attribute("error.type", type(error).__qualname__)
             if self.pieces > 1:
                 span.add_event(FIRST_BYTE, timestamp=self.first)
@@ -95,6 +95,10 @@ class Body:
             span.end(at)
         except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
             report_error("The span of a call could not be ended", problem)
+        finally:
+            if self._holder is not None:  # until its span is queued, which holds by itself
+                with suppress(Exception):
+                    http_clients.let_go_of_signal(self._holder)
 
     def abandon(self) -> None:
         """Nobody is going to read on."""

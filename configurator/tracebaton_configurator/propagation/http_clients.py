@@ -1,5 +1,4 @@
-"""HTTP clients below a request that is not recorded: no span but a note of the call, whose ids go on to the next
-service.
+"""HTTP clients below a request that is not recorded: no span, but a note whose ids go on to the next service.
 
 Suppressed altogether they would send no `traceparent`, and the next service would begin a trace of its own.
 
@@ -206,11 +205,12 @@ def _answered(request: Any, response: Any, note: CallNote | None) -> None:
             _watch(response, span)
         forget_after_redirect(request, response)
         return
-    status = getattr(response, "status_code", None)
-    if isinstance(status, int):
-        note.answer = status
+    try:
+        note.answer = int(response.status_code)
         note.version = response.extensions.get("http_version", b"HTTP/1.1")
-    _watch(response, note)
+        _watch(response, note)
+    except Exception as error:  # noqa: BLE001 (the application has its answer)
+        report_error("An answer could not be noted", error)
     note.end()
     if 300 <= note.answer < 400:
         forget_after_redirect(request, response, set_span_in_context(note))

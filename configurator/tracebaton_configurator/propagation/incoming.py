@@ -28,10 +28,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, unsampled_context
-from tracebaton_configurator.sampling.late_spans import REASON, is_failure, sampled_context, start_late
+from tracebaton_configurator.sampling.late_spans import REASON, is_failure, note_error, sampled_context, start_late
 from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
@@ -371,8 +371,7 @@ class Incoming:
         ended = self._ended
         error = decision.error
         if error is not None:
-            span.record_exception(error, timestamp=ended)
-            span.set_status(Status(StatusCode.ERROR, described(error)))
+            note_error(span, error, ended)
             if "error.type" not in self.attributes:
                 span.set_attribute("error.type", type(error).__qualname__)
         elif decision.failed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.sampling.late_spans import begin_call, end_call
 
@@ -42,7 +43,11 @@ def _noting(make: Callable[..., Any], begin: Begin, through: Callable[..., Any])
 
         # No coroutine of its own: what is below may have something to do when it is called.
         def execute(call: Callable[..., Any], instance: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-            note = begin(tracer, instance, args)
+            note = None
+            try:
+                note = begin(tracer, instance, args)
+            except Exception as error:  # noqa: BLE001 (the application's command is sent as it is)
+                report_error("A Redis command could not be noted", error)
             return traced(call, instance, args, kwargs) if note is None else through(note, call, args, kwargs)
 
         return execute
@@ -72,7 +77,7 @@ async def _through_async(note: CallNote, call: Callable[..., Any], args: Argumen
 
 
 def _fail(note: CallNote, error: BaseException) -> None:
-    is_well = type(error).__name__ in _NO_FAILURES or str(error).startswith(_GROUP_EXISTS)
+    is_well = type(error).__name__ in _NO_FAILURES or _GROUP_EXISTS in described(error)
     end_call(note, None if is_well else error)
 
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, StatusCode
 
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.sampling.late_spans import REASON, sampled_context, start_late
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
@@ -164,7 +165,10 @@ class CallNote(Span):
     ) -> None:
         """At once, as the SDK does: an exception holds all that its frames have."""
         if not self.ended and len(self._events or ()) < _MOST_EVENTS:
-            SdkSpan.record_exception(self, exception, attributes, timestamp, escaped)  # type: ignore[arg-type]
+            try:
+                SdkSpan.record_exception(self, exception, attributes, timestamp, escaped)  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 (an exception without a text: see `described`)
+                report_error("An exception could not be recorded", error)
 
     def end(self, end_time: int | None = None) -> None:
         if not self.ended:

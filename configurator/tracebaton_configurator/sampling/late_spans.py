@@ -211,6 +211,21 @@ def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> Call
         return None
 
 
+def note_error(span: Span, error: BaseException, timestamp: int | None = None) -> None:
+    """Let the span say what was raised, as `trace.use_span` does. Never raises.
+
+    An exception that has no text, which the SDK does not survive, still makes an ERROR.
+    """
+    try:
+        span.record_exception(error, timestamp=timestamp)
+    except Exception as failure:  # noqa: BLE001 (see `described`)
+        report_error("An exception could not be recorded", failure)
+    try:
+        span.set_status(Status(StatusCode.ERROR, described(error)))
+    except Exception as failure:  # noqa: BLE001 (a span of somebody else's)
+        report_error("A span's status could not be set", failure)
+
+
 def end_call(span: Span, error: BaseException | None = None, *, is_typed: bool = True) -> None:
     """End the span of a call, or the note of one, with what the client has raised. Never raises.
 
@@ -218,8 +233,7 @@ def end_call(span: Span, error: BaseException | None = None, *, is_typed: bool =
     """
     try:
         if isinstance(error, Exception):
-            span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, described(error)))
+            note_error(span, error)
             if is_typed:
                 span.set_attribute("error.type", type(error).__qualname__)
         span.end()

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, get_current_span
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span
 
-from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request
 from tracebaton_configurator.propagation.incoming import context_of
 from tracebaton_configurator.sampling import caller
 from tracebaton_configurator.sampling.caller import Caller
 from tracebaton_configurator.sampling.decision import RequestDecision
-from tracebaton_configurator.sampling.late_spans import REASON, is_failure, start_late
+from tracebaton_configurator.sampling.late_spans import REASON, is_failure, note_error, start_late
 from tracebaton_configurator.sampling.sampler import WhileOff
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
@@ -91,8 +91,7 @@ def _keep_if_failed() -> None:
             own,
             lambda: tracer.start_span(name, context, attributes=attributes, start_time=of_process.began),
         )
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, described(error)))
+        note_error(span, error)
         span.set_attribute("error.type", type(error).__qualname__)
         span.end()
 
