@@ -1,14 +1,17 @@
 """The body of an answer: the span of a call lasts until it has been read, or closed.
 
 Instrumentations end the span of a call when its headers have come, so that an answer that streams for a minute looks
-like one of 300 ms. Here that end is put off. Nothing is buffered, and no byte touched; what is left open is ended with
-its last byte when it is collected, or when the process ends.
+like one of 300 ms. Here that end is put off. Nothing is buffered, and no byte touched.
+
+What nobody reads on ends with its last byte, once the next call is answered or the process ends: the garbage collector,
+which finds it, may have stopped a thread anywhere, with a lock that a span processor wants.
 Checked with httpx 0.28 and aiohttp 3.10 to 3.14.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from contextlib import suppress
 from functools import lru_cache
 from time import time_ns
@@ -31,6 +34,7 @@ _SIZE = "http.response.body.size"
 
 
 _open: WeakSet[Body] = WeakSet()
+_abandoned: deque[Body] = deque()
 _process = object()
 """Another one after a fork: the spans of the parent are the parent's to end."""
 
@@ -62,6 +66,8 @@ class Body:
         self.size = self.pieces = self.first = 0
         self.last = time_ns()
         self._holder: object | None = None
+        if _abandoned:
+            _end_abandoned()
         _open.add(self)
 
     def add(self, piece: bytes) -> None:
@@ -71,12 +77,15 @@ class Body:
         if self.pieces == 1:
             self.first = self.last
         elif self.pieces == 2 and self._span is not None:
-            holder = object()  # not the body, which has to be collected when nobody reads on
             try:
-                http_clients.hold_signal(holder)
-                self._holder = holder
+                self._hold_signal()
             except Exception as error:  # noqa: BLE001 (the application reads on)
                 report_error("SIGTERM could not be held while an answer is read", error)
+
+    def _hold_signal(self) -> None:
+        holder = object()  # not the body, which has to be collected when nobody reads on
+        http_clients.hold_signal(holder)
+        self._holder = holder
 
     def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
         """End the span, with what reading the body has raised. Never raises; a second call does nothing."""
@@ -106,7 +115,10 @@ class Body:
 
     def __del__(self) -> None:
         with suppress(Exception):  # an interpreter that is ending
-            self.abandon()
+            if self._span is not None and self._owner is _process:
+                _abandoned.append(self)
+                if self._holder is None:
+                    self._hold_signal()
 
 
 def watch_httpx(response: Any, span: Span) -> None:
@@ -239,8 +251,14 @@ def _size(content: Any) -> int:
     return int(getattr(content, "total_raw_bytes", content.total_bytes))
 
 
+def _end_abandoned() -> None:
+    with suppress(IndexError):  # another thread was faster
+        while True:
+            _abandoned.popleft().abandon()
+
+
 def any_open() -> bool:
-    return bool(_open)
+    return bool(_open or _abandoned)
 
 
 def end_all() -> None:
@@ -248,12 +266,14 @@ def end_all() -> None:
     while _open:
         with suppress(KeyError, RuntimeError):  # other threads end some meanwhile
             _open.pop().abandon()
+    _end_abandoned()
 
 
 def _leave_to_parent() -> None:
     global _process  # noqa: PLW0603 (see there)
     _process = object()
     _open.clear()
+    _abandoned.clear()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
