@@ -4,7 +4,7 @@ request has.
     with Incoming("run send_mail", headers, attributes={...}) as work:
         ...
 
-One decision holds, as for requests: that of its sender where the headers have a trace context, else that of the root
+One decision holds as long as nothing fails: that of its sender where the headers have a trace context, else the root
 sampler. Work that is not recorded runs without instrumentation, hands its ids on all the same, and is kept where it
 fails.
 """
