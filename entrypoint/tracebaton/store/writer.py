@@ -85,6 +85,11 @@ class StoreWriter:
         """As `add_spans`."""
         self._add(lines, self._add_lines)
 
+    def commit(self) -> None:
+        """Now, for a reader who comes at once. Raises StoreError."""
+        with self._lock:
+            self._guarded(self._commit)
+
     def close(self) -> None:
         """Commit and let go of the file; no thread is left."""
         self._closed.set()

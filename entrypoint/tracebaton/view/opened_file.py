@@ -24,7 +24,7 @@ class FileError(Exception):
 def open_file(path: str, writer: StoreWriter) -> str:
     """Store what is in it: one JSON object, or one a line. Return the id of its only trace, else ''.
 
-    Raises FileError.
+    It can be read when this returns. Raises FileError, StoreError.
     """
     try:
         if Path(path).stat().st_size > _LARGEST:
@@ -51,6 +51,7 @@ def open_file(path: str, writer: StoreWriter) -> str:
         lines_of_it = decode_logs(logs)
         writer.add_lines(lines_of_it)
         found |= {span.trace_id for span in spans}
+    writer.commit()
     if not found:
         raise FileError(f"{path} holds no span")
     return found.pop() if len(found) == 1 else ""

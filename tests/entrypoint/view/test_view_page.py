@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tracebaton.store.reader import StoreReader
+from tracebaton.store.writer import StoreWriter
+from tracebaton.view.opened_file import open_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -176,6 +180,20 @@ def test_exported_logs_are_kept(view: Any, make_request: MakeRequest) -> None:
     shown.until("/api/traces", lambda found: found["traces"])
     found = shown.until(f"/api/trace/{TRACE}", lambda found: found["logs"])
     assert [(line["message"], line["level"]) for line in found["logs"]] == [("exported", "ERROR")]
+
+
+def test_a_file_can_be_read_as_soon_as_it_is_open(tmp_path: Path) -> None:
+    saved, path = tmp_path / "trace.json", str(tmp_path / "kept.db")
+    span = {"traceId": TRACE, "spanId": "02" * 8, "name": "first", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    saved.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+    writer = StoreWriter(path)
+    reader = StoreReader(path)
+    try:
+        assert open_file(str(saved), writer) == TRACE
+        assert [span["name"] for span in reader.trace(TRACE)["spans"]] == ["first"]
+    finally:
+        reader.close()
+        writer.close()
 
 
 def test_a_file_is_kept_and_read_again(view: Any, make_request: MakeRequest, tmp_path: Path) -> None:
