@@ -17,7 +17,10 @@ _SEVERITIES = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "WARNING": 13, "ER
 
 
 def otlp_json(trace: dict[str, Any]) -> dict[str, Any]:
-    """The trace, as `/api/trace/<id>` gives it, with its log lines; times have microseconds."""
+    """The trace, as `/api/trace/<id>` gives it, with its log lines.
+
+    Of a file that an earlier version kept, times have microseconds.
+    """
     spans: dict[str, dict[str, Any]] = {}
     for span in trace["spans"]:
         within = spans.setdefault(json.dumps([span["resource"], span["service"]], sort_keys=True), {})
@@ -57,13 +60,15 @@ def _span(trace_id: str, span: dict[str, Any]) -> dict[str, Any]:
         "parentSpanId": span["parent_span_id"],
         "name": span["name"],
         "kind": _KINDS.index(span["kind"]),
-        "startTimeUnixNano": str(span["start_us"] * 1000),
-        "endTimeUnixNano": str((span["start_us"] + span["duration_us"]) * 1000),
+        "traceState": span.get("trace_state", ""),
+        "flags": span.get("flags", 0),
+        "startTimeUnixNano": span.get("start_ns") or str(span["start_us"] * 1000),
+        "endTimeUnixNano": span.get("end_ns") or str((span["start_us"] + span["duration_us"]) * 1000),
         "attributes": _attributes(span["attributes"]),
         "events": [
             {
                 "name": one["name"],
-                "timeUnixNano": str(one["time_us"] * 1000),
+                "timeUnixNano": _moment(one),
                 "attributes": _attributes(one["attributes"]),
             }
             for one in span["events"]
@@ -72,6 +77,7 @@ def _span(trace_id: str, span: dict[str, Any]) -> dict[str, Any]:
             {
                 "traceId": one["trace_id"],
                 "spanId": one["span_id"],
+                "traceState": one.get("trace_state", ""),
                 "attributes": _attributes(one["attributes"]),
             }
             for one in span["links"]
@@ -85,7 +91,7 @@ def _line(trace_id: str, line: dict[str, Any]) -> dict[str, Any]:
     if line["exception"]:
         fields.setdefault("exception.stacktrace", line["exception"])
     return {
-        "timeUnixNano": str(line["time_us"] * 1000),
+        "timeUnixNano": _moment(line),
         "severityText": line["level"],
         "severityNumber": _SEVERITIES.get(line["level"], 0),
         "body": {"stringValue": line["message"]},
@@ -93,6 +99,10 @@ def _line(trace_id: str, line: dict[str, Any]) -> dict[str, Any]:
         "traceId": trace_id,
         "spanId": line["span_id"],
     }
+
+
+def _moment(record: dict[str, Any]) -> str:
+    return str(record.get("time_ns") or record["time_us"] * 1000)
 
 
 def _resource(attributes: dict[str, Any], service: str) -> dict[str, Any]:

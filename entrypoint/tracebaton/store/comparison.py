@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ _MOST_LEVELS = 40
 # A difference counts from both on: half as long again, and five milliseconds.
 _FACTOR = 1.5
 _LEAST_US = 5000
+# Segments of a path that name one of many: numbers, UUIDs and other hexadecimal digits, long keys with a digit.
+_ID = re.compile(r"(?<![^/])(?:\d+|(?=[^/]*\d)(?:[0-9a-fA-F-]{8,}|[\w-]{16,}))(?![^/])")
 
 
 class _Position(NamedTuple):
@@ -58,11 +61,20 @@ def _placed(spans: list[dict[str, Any]], numbers: dict[_Position, int]) -> Itera
         times: dict[str, int] = {}
         # Taken out: where two spans bear the same id, the first has the children.
         for span in children.pop(parent_id, ()):
-            label = f"{span['service']} {span['kind']} {span['name']}"[:300]
+            label = f"{span['service']} {span['kind']} {_what(span)}"[:300]
             times[label] = times.get(label, 0) + 1
             number = numbers.setdefault(_Position(parent_number, label, times[label]), len(numbers))
             yield number, span
             waiting.append((number, span["span_id"]))
+
+
+def _what(span: dict[str, Any]) -> str:
+    """Where a call went, without what differs from one request to the next; else the span's name."""
+    before, separator, rest = span["target"].partition("://")
+    if not separator:
+        return str(span["target"] or span["name"])
+    host, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{before.rpartition(' ')[0]} {host}{slash}{_ID.sub('{id}', path)}".lstrip()
 
 
 def _path(number: int, labels: list[str], parents: list[int]) -> list[str]:

@@ -1,6 +1,7 @@
 """What is kept of a span and of a log line, as the JSON objects that the page and `tracebaton trace --json` get.
 
-Times are microseconds since 1970, because JavaScript's numbers do not hold nanoseconds.
+Times are microseconds since 1970, because JavaScript's numbers do not hold nanoseconds. These are strings beside them,
+as in OTLP JSON, for whoever takes a trace out.
 """
 
 from __future__ import annotations
@@ -34,17 +35,33 @@ def span_document(span: Span) -> dict[str, Any]:
         "kind": span.kind,
         "start_us": span.start_ns // 1000,
         "duration_us": max(0, span.end_ns - span.start_ns) // 1000,
+        "start_ns": str(span.start_ns),
+        "end_ns": str(span.end_ns),
         "status": span.status,
         "status_message": span.status_message,
         "attributes": span.attributes,
         "resource": span.resource,
         "scope": {"name": span.scope_name, "version": span.scope_version},
         "events": [
-            {"name": one.name, "time_us": one.time_ns // 1000, "attributes": one.attributes} for one in span.events
+            {
+                "name": one.name,
+                "time_us": one.time_ns // 1000,
+                "time_ns": str(one.time_ns),
+                "attributes": one.attributes,
+            }
+            for one in span.events
         ],
         "links": [
-            {"trace_id": one.trace_id, "span_id": one.span_id, "attributes": one.attributes} for one in span.links
+            {
+                "trace_id": one.trace_id,
+                "span_id": one.span_id,
+                "trace_state": one.trace_state,
+                "attributes": one.attributes,
+            }
+            for one in span.links
         ],
+        "trace_state": span.trace_state,
+        "flags": span.flags,
         "target": target(span),
     }
     return _cut(document) if span.weight > LONGEST_TEXT else document
@@ -53,6 +70,7 @@ def span_document(span: Span) -> dict[str, Any]:
 def log_document(line: LogLine) -> dict[str, Any]:
     document = {
         "time_us": line.time_ns // 1000,
+        "time_ns": str(line.time_ns),
         "service": line.service,
         "level": line.level,
         "logger": line.logger,

@@ -172,6 +172,24 @@ class TestCompare:
         failed = reader.compare(f"{2:032x}", f"{3:032x}")["rows"]
         assert {row["state"] for row in failed} == {"same", "failed", "gone"}
 
+    @pytest.mark.parametrize(
+        ("url", "is_compared_as"),
+        [
+            ("http://b:8000/agents/agent-2/chat", "POST b:8000/agents/agent-2/chat"),
+            ("http://b:8000/v1/users/17/mails?since=3", "POST b:8000/v1/users/{id}/mails"),
+            ("https://b/4bf92f35-77b3-4da6-a3ce-929d0e0e4736/01HZX3KQ5V6W7Y8Z9A0B1C#x", "POST b/{id}/{id}"),
+            ("http://b/deadbeef/decade?next=http://c/", "POST b/deadbeef/decade"),
+            ("http://b", "POST b"),
+            ("", "POST"),
+        ],
+    )
+    def test_calls_are_compared_by_where_they_went(self, tmp_path: Path, url: str, is_compared_as: str) -> None:
+        values = {"url.full": url, "http.request.method": "POST"}
+        call = a_span(name="POST", kind="CLIENT", attributes=values)
+        reader = stored(tmp_path, [call, a_span(2)])
+        (row,) = (row for row in reader.compare(f"{1:032x}", f"{2:032x}")["rows"] if row["state"] == "new")
+        assert row["path"] == [f"agent-a CLIENT {is_compared_as}"]
+
     def test_deep_and_circular(self, tmp_path: Path) -> None:
         chain = [a_span(1, number, number - 1) for number in range(1, 3000)]
         circle = [a_span(2, 1, 2), a_span(2, 2, 1)]
