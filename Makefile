@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi reques
 # tests/conftest.py says what is shared how.
 IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo edges equality footprint lint matrix test test-fast types upstream
+.PHONY: bench clean demo edges equality footprint lint matrix pictures test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -60,6 +60,9 @@ bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first lo
 
 edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
 	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_TWO_PROCESSES) tests/e2e/edges $(ARGS)
+
+pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of the demo
+	@PICTURES=1 $(VENV)/bin/python -m pytest -q tests/entrypoint/page/test_page_of_demo.py
 
 footprint: $(VENV)/dev.installed  ## the size of a plain installation, and what a traced process imports
 	@$(VENV)/bin/python bench/footprint.py

@@ -89,6 +89,15 @@ def check_logs(logs: Logs, spans: Sequence[Span], failing: Span | None) -> Claim
     return Claim(text, "; ".join(dict.fromkeys(problems)))
 
 
+def check_page(page: Mapping[str, Any], trace: Sequence[Span], logs: Logs) -> Claim:
+    """`page` is the trace as the page's own API has it."""
+    text = "failing chat: the page has all its spans and log lines"
+    own = {span.trace_id for span in trace}
+    lines = sum(line.get("trace_id") in own for of_service in logs.values() for line in of_service)
+    expected, found = (len(trace), lines), (len(page.get("spans", ())), len(page.get("logs", ())))
+    return Claim(text, "" if expected == found else f"(spans, lines) are {found} there, {expected} here")
+
+
 def check_requests(spans: Sequence[Span], service: str, endpoint: str, sent: int) -> Claim:
     """Every one of `sent` requests was recorded, as a trace of its own."""
     found = requests(spans, service, endpoint)

@@ -9,8 +9,10 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import httpx
 from checks import (
@@ -19,6 +21,7 @@ from checks import (
     check_failure,
     check_hops,
     check_logs,
+    check_page,
     check_requests,
     find_request,
     requests,
@@ -39,6 +42,8 @@ RECORD_ALL = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
 EXPORT_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "1000"}
 EXPECTED_SERVER_SPANS = 2 * len(CHAIN) + HEARTBEATS
 SPANS_WITHIN = 15.0
+PAGE_WITHIN = 5.0
+SAVED = Path(__file__).resolve().parents[2] / ".demo" / "failing-chat.html"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,15 +81,19 @@ def _demo(report: Report, *, keep: bool) -> int:
         claims = _claims(system, spans)
         if keep:
             report.summary(claims, sent=HEARTBEATS + 2, spans=spans)
+            report.line(f"\nThe page, which stays up: {system.page}")
             report.what_to_try(_commands(system, urls))
             _show_new_traces(report, system, len(spans))
         else:
             claims.append(Claim("the agents stopped in time", f"killed: {', '.join(late)}" if late else ""))
+            _save_page(system, spans)
     claims.append(Claim("no process and no open port is left", ", ".join(system.left_behind())))
     if keep:
         report.line(f"stopped; {claims[-1].problem or claims[-1].text}")
     else:
         report.summary(claims, sent=HEARTBEATS + 2, spans=spans)
+        report.line(f"\nThe failing chat as the page showed it: {SAVED.as_uri()}")
+        report.line("`make demo KEEP=1` leaves the agents and the whole page running.")
     return 0 if all(claim.holds for claim in claims) else 1
 
 
@@ -94,7 +103,7 @@ def _start(report: Report, system: System, env: dict[str, str]) -> dict[str, str
     with report.step("Redis"):
         system.start_redis()
     with report.step("tracebaton view, the local receiver"):
-        system.start_receiver()
+        system.start_receiver(page_with_logs_of=CHAIN)
     urls: dict[str, str] = {}
     next_url = ""
     for name in reversed(CHAIN):
@@ -149,14 +158,39 @@ def _chats(spans: Sequence[Span]) -> tuple[Span | None, Span | None]:
 
 def _claims(system: System, spans: Sequence[Span]) -> list[Claim]:
     chat, failing = _chats(spans)
+    logs = {name: system.logs(name) for name in CHAIN}
+    of_failing = trace_of(spans, failing) if failing else []
     return [
         *check_hops("chat", spans, chat, CHAIN, "/chat"),
         *check_hops("failing chat", spans, failing, CHAIN, "/chat"),
         check_failure(spans, failing, CHAIN[-1], "/chat"),
-        check_logs({name: system.logs(name) for name in CHAIN}, spans, failing),
+        check_logs(logs, spans, failing),
+        _check_page(system, of_failing, logs),
         check_requests(spans, "backend", "/heartbeat", HEARTBEATS),
         check_complete(spans),
     ]
+
+
+def _check_page(system: System, trace: Sequence[Span], logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Claim:
+    """What the page has of a trace, once it has all of it or the time is over."""
+    found: dict[str, Any] = {}
+
+    def is_whole() -> bool:
+        found.update(httpx.get(f"{system.page}/api/trace/{trace[0].trace_id}", trust_env=False).json())
+        return check_page(found, trace, logs).holds
+
+    if trace:
+        wait_for(is_whole, PAGE_WITHIN, interval=0.2)
+    return check_page(found, trace, logs)
+
+
+def _save_page(system: System, spans: Sequence[Span]) -> None:
+    """The failing chat as one file, which opens although nothing runs any more."""
+    _, failing = _chats(spans)
+    if failing:
+        page = httpx.get(f"{system.page}/trace/{failing.trace_id}.html", trust_env=False)
+        SAVED.parent.mkdir(exist_ok=True)
+        SAVED.write_bytes(page.content)
 
 
 def _commands(system: System, urls: dict[str, str]) -> list[str]:

@@ -59,6 +59,7 @@ class System:
         self.redis_url = ""
         self.grpc_endpoint = ""
         self.http_endpoint = ""
+        self.page = ""
 
     def __enter__(self) -> Self:
         self.directory = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tracebaton-demo-")))
@@ -83,12 +84,23 @@ class System:
         self.start("redis", [*command, "--save", "", "--appendonly", "no"]).wait_for_ports(port)
         return self.redis_url
 
-    def start_receiver(self) -> str:
-        """Start `tracebaton view --json`, whose output `spans` reads; return its endpoint for OTLP over gRPC."""
-        grpc, http = self.free_port(), self.free_port()
+    def start_receiver(self, page_with_logs_of: Sequence[str] = ()) -> str:
+        """Start `tracebaton view --json`, whose output `spans` reads; return its endpoint for OTLP over gRPC.
+
+        With names of agents, it serves a page at `page`, with what they are going to log.
+        """
+        grpc, http, *web = (self.free_port() for _ in range(3 if page_with_logs_of else 2))
         self.grpc_endpoint, self.http_endpoint = f"http://{HOST}:{grpc}", f"http://{HOST}:{http}"
-        command = ["tracebaton", "view", "--json", "--no-web", "--grpc-port", str(grpc), "--http-port", str(http)]
-        self.start("receiver", command).wait_for_ports(grpc, http)
+        command = ["tracebaton", "view", "--json", "--grpc-port", str(grpc), "--http-port", str(http)]
+        if web:
+            logs = [self.directory / f"{name}.{stream}" for name in page_with_logs_of for stream in ("out", "err")]
+            for path in logs:
+                path.touch()
+            command += ["--web-port", str(web[0]), "--logs", *map(str, logs)]
+            self.page = f"http://{HOST}:{web[0]}"
+        else:
+            command += ["--no-web"]
+        self.start("receiver", command).wait_for_ports(grpc, http, *web)
         return self.grpc_endpoint
 
     def start_agent(

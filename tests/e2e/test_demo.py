@@ -18,6 +18,9 @@ def test_every_claim_holds(root: Path) -> None:
     summary = done.stdout.partition("Summary")[2]
     assert "one trace id across the hops" in summary
     assert " no\n" not in summary
+    saved = root / ".demo" / "failing-chat.html"
+    assert saved.as_uri() in done.stdout
+    assert "no answer to 'please fail'" in saved.read_text()
 
 
 def test_the_program_knows_nothing_of_tracing(root: Path) -> None:

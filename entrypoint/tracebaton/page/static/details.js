@@ -3,7 +3,7 @@
 import { copyButton, h, show } from "./dom.js";
 import { serviceChip } from "./colours.js";
 import { clock, count, duration, plain, shortId } from "./format.js";
-import { keptFor, levelOf, titleOf } from "./model.js";
+import { keptFor, levelOf, titleOf, whyFailed } from "./model.js";
 
 const LONG = 2000;
 
@@ -23,7 +23,7 @@ function spanDetails(node, model, callbacks) {
   return [
     h("p", { class: "kicker" }, serviceChip(span.service), h("span", { class: "kind" }, span.kind)),
     h("h2", { tabindex: -1, class: "detail-title" }, plain(titleOf(span), LONG)),
-    failed && h("p", { class: "failure" }, h("strong", {}, "Error"), span.status_message ? ` ${plain(span.status_message, LONG)}` : ""),
+    failed && h("p", { class: "failure" }, h("strong", {}, "Error"), whyFailed(span) && ` ${plain(whyFailed(span), LONG)}`),
     h("dl", { class: "facts" }, fact("Duration", duration(span.duration_us)),
       fact("Begins", `+${duration(node.start - model.start)}`), fact("At", clock(span.start_us)),
       kept && fact("Kept", plain(kept))),

@@ -131,6 +131,16 @@ function failedFirst(errors) {
   return innermost.reduce((first, node) => (!first || node.end < first.end ? node : first), null);
 }
 
+// What a failed span says of its failure: as `tracebaton trace` has it (trace/report.py).
+export function whyFailed(span) {
+  if (span.status_message) return span.status_message;
+  const found = (span.events || []).filter((event) => event.name === "exception").pop();
+  const said = found && ["exception.type", "exception.message"].map((name) => found.attributes[name]).filter(Boolean);
+  if (said && said.length) return said.join(": ");
+  const status = span.attributes["http.response.status_code"] || span.attributes["http.status_code"];
+  return status ? `HTTP ${status}` : String(span.attributes["error.type"] || "");
+}
+
 function linksOf(order, byId) {
   const links = [];
   for (const node of order) {

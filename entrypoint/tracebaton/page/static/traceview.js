@@ -4,7 +4,7 @@ import { announce, copyButton, h, icon, show, throttled } from "./dom.js";
 import { serviceChip } from "./colours.js";
 import { detailsOf } from "./details.js";
 import { clock, count, day, duration, line, plain, plural, shortId } from "./format.js";
-import { buildModel, keptFor, search, titleOf } from "./model.js";
+import { buildModel, keptFor, search, titleOf, whyFailed } from "./model.js";
 import { sequence } from "./sequence.js";
 import { createWaterfall } from "./waterfall.js";
 
@@ -129,7 +129,7 @@ export function createTraceView(trace, state, options) {
     show(notice,
       first && h("p", { class: "failed-first" }, h("strong", {}, "Failed first"), serviceChip(first.span.service),
         h("button", { type: "button", class: "plain", onclick: () => { showTab("waterfall"); waterfall.reveal(first); openDetails(first, false); } },
-          line(titleOf(first.span), 120)), first.span.status_message && h("span", { class: "why" }, line(first.span.status_message, 200))),
+          line(titleOf(first.span), 120)), h("span", { class: "why" }, line(whyFailed(first.span), 200))),
       model.trace.not_kept > 0 && h("p", { class: "notice" }, `${plural(model.trace.not_kept, "span")} of this trace came when the store had no room.`));
   }
 
