@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AskError", "StoreReader"]
 
 _MOST_LISTED = 500
-_MOST_HOPS = 100_000
+_MOST_HOPS = 20_000  # some tenth of a second
 _FEWEST_DIGITS = 6
 _SUMMARY = (
     "t.id, t.trace_id, t.start_ns, t.end_ns, t.service, t.name, t.kind, t.route, t.services, t.spans, t.errors, "
@@ -100,7 +100,7 @@ class StoreReader:
         return {"this": _summary(this), "other": _summary(other) if other else None, "rows": rows if other else []}
 
     def services(self, since_us: int = 0) -> dict[str, Any]:
-        """Of the newest 100,000 spans that cross processes."""
+        """Of the newest 20,000 spans that cross processes."""
         hops = self._connection().execute(
             "SELECT trace, span_id, parent, kind, service, route, peer, peer_kind, start_us, duration_us, error "
             "FROM hops ORDER BY trace DESC LIMIT ?",
