@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tracebaton.cli import main
 from tracebaton.page.app import page_app
@@ -15,9 +19,10 @@ from tracebaton.page.live import Live
 from tracebaton.store.lines import LogLine
 from tracebaton.store.reader import StoreReader
 from tracebaton.store.writer import StoreWriter
+from tracebaton.trace.report import report, report_lines
 from tracebaton.view.access import Access
 from tracebaton.view.payload import parse_saved
-from tracebaton.view.spans import Span, decode
+from tracebaton.view.spans import Span, SpanEvent, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +85,68 @@ class TestCommand:
         assert main(["trace", "abcdef", "--db", path]) == 1
         assert main(["trace", "--last", "--db", f"{path}-none"]) == 2
         assert capsys.readouterr().err.count("tracebaton trace: ") == 2
+
+
+@pytest.mark.parametrize("behind_ms", [-500, 0, 500])
+def test_what_failed_first_is_innermost_whatever_the_clocks_say(tmp_path: Path, behind_ms: int) -> None:
+    writer = StoreWriter(str(tmp_path / "db"))
+    start = 17 * 10**17 + behind_ms * 10**6
+    inner = {"status": "ERROR", "service": "backend", "start_ns": start, "end_ns": start + 10**6}
+    writer.add_spans([a_span(0, 1, status="ERROR"), a_span(0, 2, 1, **inner), a_span(0, 3, 2)])
+    writer.close()
+    reader = StoreReader(str(tmp_path / "db"))
+    (summary,) = reader.traces({})["traces"]
+    first = report(summary, reader.trace(summary["trace_id"]), None)["failed_first"]
+    assert first["service"] == "backend"
+
+
+SMALL = st.integers(1, 6)
+SPANS = st.builds(
+    a_span,
+    trace=st.just(1),
+    span=SMALL,
+    parent=st.integers(0, 6),
+    name=st.text(max_size=300),
+    status=st.sampled_from(["ERROR", "UNSET", "OK"]),
+    start_ns=st.integers(0, 2**63 - 1),
+    kind=st.sampled_from(["SERVER", "CLIENT", "INTERNAL"]),
+    attributes=st.dictionaries(st.sampled_from(["http.url", "error.type", "http.route"]), st.text(), max_size=3),
+    events=st.lists(
+        st.builds(SpanEvent, st.just("exception"), st.just(1), st.just({"exception.message": "a\nb\x1b"}))
+    ).map(tuple),
+)
+LINES = st.builds(
+    LogLine,
+    trace_id=st.just(f"{1:032x}"),
+    span_id=SMALL.map("{:016x}".format),
+    time_ns=st.integers(0, 2**63 - 1),
+    service=st.text(max_size=9),
+    level=st.sampled_from(["ERROR", "INFO", ""]),
+    logger=st.just(""),
+    message=st.text(),
+    exception=st.sampled_from(["", "line\n" * 100]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(SPANS, max_size=90), st.lists(SPANS, max_size=20), st.lists(LINES, max_size=30))
+def test_any_trace_is_told_in_under_60_lines(spans: list[Span], others: list[Span], lines: list[LogLine]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        writer = StoreWriter(f"{directory}/db")
+        good = [dataclasses.replace(span, trace_id=f"{2:032x}", status="UNSET") for span in others]
+        writer.add_spans([a_span(1, 7), *spans, a_span(2, 7), *good])
+        writer.add_lines(lines)
+        writer.close()
+        reader = StoreReader(f"{directory}/db")
+        trace = reader.trace(f"{1:032x}")
+        compared = reader.compare(f"{1:032x}", f"{2:032x}")
+        found = report(reader.summary(f"{1:032x}"), trace, compared)
+        reader.close()
+    for everything in (False, True):
+        told = report_lines(found, all_differences=everything)
+        assert 3 <= len(told) < 60
+        assert all(line.isprintable() for line in told)
+    assert (found["failed_first"] is None) == all(span["status"] != "ERROR" for span in trace["spans"])
 
 
 def test_page(path: str) -> None:
