@@ -24,8 +24,8 @@ _ERRORS = frozenset(("ERROR", "ERR", "CRITICAL", "FATAL", "EXCEPTION"))
 def report(summary: dict[str, Any], trace: dict[str, Any], compared: dict[str, Any] | None) -> dict[str, Any]:
     """As `--json` prints it.
 
-    What failed first is the failed span without a failed one below it, and of several the one that ended first; model.js
-    of the page says the same. Ends alone would not do, as clocks of services differ.
+    What failed first is the failed span without a failed one below it, and of several the one that ended first, as in
+    model.js of the page. Ends alone would not do: clocks of services differ.
     """
     spans = trace["spans"]
     by_id: dict[str, dict[str, Any]] = {}
