@@ -366,12 +366,14 @@ class StoreWriter:
             used = (self._pragma("page_count") - self._pragma("freelist_count")) * self._page_size
             if not oldest:
                 break
-        while self._pragma("page_count") * self._page_size > self._max_bytes * 7 // 8 and self._pragma(
-            "freelist_count"
-        ):
+        pages = self._pragma("page_count")
+        while pages * self._page_size > self._max_bytes * 7 // 8 and self._pragma("freelist_count"):
             # A file of a larger bound. As a script, because `execute` takes one step, and each step frees one page.
             self._connection.executescript(f"PRAGMA incremental_vacuum({max(16, self._part // self._page_size)})")
             execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            before, pages = pages, self._pragma("page_count")
+            if pages >= before:
+                break
 
 
 def _clean(text: str) -> str:

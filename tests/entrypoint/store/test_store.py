@@ -16,6 +16,7 @@ import pytest
 from tracebaton.store.lines import LogLine
 from tracebaton.store.reader import AskError, StoreReader
 from tracebaton.store.schema import StoreError
+from tracebaton.store.services import percentile
 from tracebaton.store.writer import StoreWriter
 from tracebaton.view.spans import Span
 
@@ -125,6 +126,24 @@ class TestList:
         assert after["root"] == {"service": "agent-a", "name": "GET /chat", "kind": "SERVER", "route": "/chat"}
         assert (after["spans"], after["logs"], after["status"], after["partial"]) == (2, 1, "ERROR", False)
 
+    def test_spans_come_in_any_order(self, tmp_path: Path) -> None:
+        writer = StoreWriter(str(tmp_path / "db"))
+        start = BEGAN + SECOND
+        for number, kept in ((3, ""), (1, "error"), (2, "slow")):
+            values = {"start_ns": start + number * 10**6, "end_ns": start + (9 - number) * 10**6}
+            writer.add_spans([a_span(1, number, number - 1, attributes={"tracebaton.kept": kept}, **values)])
+        writer.close()
+        reader = StoreReader(str(tmp_path / "db"))
+        (summary,) = reader.traces({})["traces"]
+        assert (summary["start_us"] * 1000, summary["duration_us"]) == (start + 10**6, 7000)
+        assert (summary["kept"], summary["complete"]) == ("error", True)
+        spans = reader.trace(summary["trace_id"])["spans"]
+        assert [int(span["span_id"], 16) for span in spans] == [1, 2, 3]
+
+    def test_a_line_of_stdout_and_the_same_one_over_otlp_are_one(self, tmp_path: Path) -> None:
+        lines = [a_line(time_ns=BEGAN + nanoseconds) for nanoseconds in (5_000_000, 5_123_456, 6_000_000)]
+        assert len(stored(tmp_path, [a_span()], lines).trace(f"{1:032x}")["logs"]) == 2
+
     def test_lines_alone_are_no_trace(self, tmp_path: Path) -> None:
         assert stored(tmp_path, [], [a_line()]).traces({})["total"] == 0
 
@@ -190,6 +209,31 @@ class TestCompare:
         (row,) = (row for row in reader.compare(f"{1:032x}", f"{2:032x}")["rows"] if row["state"] == "new")
         assert row["path"] == [f"agent-a CLIENT {is_compared_as}"]
 
+    def test_a_difference_is_five_milliseconds_and_half_as_much(self, tmp_path: Path) -> None:
+        times = {1: 10, 2: 14, 3: 15, 4: 100, 5: 140, 6: 160}
+        spans = [a_span(number, end_ns=BEGAN + number * SECOND + ms * 10**6) for number, ms in times.items()]
+        reader = stored(tmp_path, spans)
+
+        def state(this: int, other: int) -> str:
+            (row,) = reader.compare(f"{this:032x}", f"{other:032x}")["rows"]
+            return str(row["state"])
+
+        assert [state(this, other) for this, other in ((2, 1), (3, 1), (5, 4), (6, 4))] == [
+            *("same", "slower", "same", "slower"),
+        ]
+        assert [state(this, other) for this, other in ((1, 2), (1, 3), (4, 5), (4, 6))] == [
+            *("same", "faster", "same", "faster"),
+        ]
+
+    def test_spans_with_the_same_id_do_not_multiply(self, tmp_path: Path) -> None:
+        chain = [
+            a_span(1, number, number - 1, end_ns=BEGAN + 2 * SECOND + twin)
+            for number in range(1, 40)
+            for twin in (0, 1)
+        ]
+        reader = stored(tmp_path, [*chain, a_span(2)])
+        assert len(reader.compare(f"{1:032x}", f"{2:032x}")["rows"]) <= len(chain) + 1
+
     def test_deep_and_circular(self, tmp_path: Path) -> None:
         chain = [a_span(1, number, number - 1) for number in range(1, 3000)]
         circle = [a_span(2, 1, 2), a_span(2, 2, 1)]
@@ -217,6 +261,28 @@ def test_services(tmp_path: Path) -> None:
     assert len(found["endpoints"][0]["sparkline_p50"]) == 30
 
 
+def test_a_peer_is_named_without_its_password(tmp_path: Path) -> None:
+    call = a_span(kind="CLIENT", name="GET", attributes={"url.full": "http://ann:secret@b:1/x"})
+    (edge,) = stored(tmp_path, [call]).services()["edges"]
+    assert edge["to"] == "b:1"
+
+
+@pytest.mark.parametrize(
+    ("durations", "p50", "p99"), [([], 0, 0), ([7], 7, 7), ([1, 2], 1, 2), (list(range(1, 201)), 100, 198)]
+)
+def test_percentiles_are_the_nearest_rank(durations: list[int], p50: int, p99: int) -> None:
+    assert (percentile(durations, 50), percentile(durations, 99)) == (p50, p99)
+
+
+def test_rate_is_of_the_last_day(tmp_path: Path) -> None:
+    day = 86400
+    spans = [a_span(number, status=status) for number, status in ((1, "OK"), (day, "OK"), (2 * day, "ERROR"))]
+    rate = stored(tmp_path, spans).rate(buckets=10)
+    assert (sum(rate["traces"]), sum(rate["errors"])) == (2, 1)
+    assert (rate["traces"][0], rate["traces"][-1], rate["errors"][-1]) == (1, 1, 1)
+    assert rate["from_us"] == (BEGAN + day * SECOND) // 1000
+
+
 class TestFile:
     def test_bound(self, tmp_path: Path) -> None:
         """With WAL and free pages it stays below its bound all the time; the newest trace is there, the oldest gone."""
@@ -233,6 +299,31 @@ class TestFile:
         found = ids(StoreReader(str(path)).traces({"limit": "500"}))
         assert found[0] == 300
         assert found == list(range(300, 300 - len(found), -1))
+        # Nothing of those that are gone is left anywhere.
+        connection = sqlite3.connect(path)
+        for table in ("spans", "logs", "missing", "attributes", "texts", "hops"):
+            left = f"SELECT count(*) FROM {table} WHERE trace NOT IN (SELECT id FROM traces)"  # noqa: S608
+            assert connection.execute(left).fetchone() == (0,), table
+        connection.close()
+
+    def test_lines_without_a_trace_go_before_traces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tracebaton.store.writer._UNCLAIMED_AFTER", -SECOND)
+        writer = StoreWriter(str(tmp_path / "db"), max_bytes=8 * 1024 * 1024)
+        writer.add_spans([a_span(1)])
+        for number in range(2, 300):
+            writer.add_lines([a_line(number, "x" * 100_000)])
+        writer.close()
+        connection = sqlite3.connect(tmp_path / "db")
+        (lines,) = connection.execute("SELECT count(*) FROM logs").fetchone()
+        connection.close()
+        assert lines < 200
+        assert ids(StoreReader(str(tmp_path / "db")).traces({})) == [1]
+
+    def test_nothing_is_added_to_a_closed_one(self, tmp_path: Path) -> None:
+        writer = StoreWriter(str(tmp_path / "db"))
+        writer.close()
+        writer.add_spans([a_span()])
+        assert StoreReader(str(tmp_path / "db")).traces({})["total"] == 0
 
     def test_smaller_bound(self, tmp_path: Path) -> None:
         """A file of a larger bound becomes smaller when it is opened."""
@@ -312,3 +403,14 @@ def test_events(tmp_path: Path) -> None:
     assert total == 1
     assert [kind for kind, _ in events] == ["span", "trace"]
     assert json.loads(events[0][1])["trace_id"] == f"{1:032x}"
+
+
+def test_what_is_too_much_for_the_page_is_counted(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+    writer = StoreWriter(str(tmp_path / "db"), on_commit=heard.extend)
+    writer.add_spans([a_span(1, number) for number in range(1, 5001)])
+    writer.close()
+    spans = sum(kind == "span" for kind, _ in heard)
+    missing = sum(json.loads(data)["count"] for kind, data in heard if kind == "dropped")
+    assert 0 < spans < 5000
+    assert spans + missing >= 5000
