@@ -281,6 +281,8 @@ def test_rate_is_of_the_last_day(tmp_path: Path) -> None:
     assert (sum(rate["traces"]), sum(rate["errors"])) == (2, 1)
     assert (rate["traces"][0], rate["traces"][-1], rate["errors"][-1]) == (1, 1, 1)
     assert rate["from_us"] == (BEGAN + day * SECOND) // 1000
+    (tmp_path / "db").unlink()
+    assert stored(tmp_path, [a_span(5), a_span(9)]).rate()["from_us"] == (BEGAN + 5 * SECOND) // 1000
 
 
 class TestFile:
