@@ -29,7 +29,7 @@ Event = tuple[str, str]
 """Kind and JSON of what has been committed: `span`, `log`; for `trace` the id, whose summary has changed;
 `dropped` how many there were no room for."""
 
-_COMMIT_AFTER = 0.25  # seconds
+_COMMIT_AFTER = 0.15  # seconds
 _MOST_SPANS = 20_000  # of a trace
 _MOST_LINES = 20_000
 _MOST_ATTRIBUTES = 1000

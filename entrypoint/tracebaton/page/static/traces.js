@@ -176,7 +176,7 @@ export function tracesView(state, leftFor) {
     h("span", { class: "end-numbers right" }, h("span", {}, `p50 ${duration(end.p50_us)}`), h("span", {}, `p99 ${duration(end.p99_us)}`))));
   }
 
-  const refresh = whenSeen(throttled(() => { load(); }, 300));
+  const refresh = whenSeen(throttled(() => { load(); }, 200));
   const refreshSides = whenSeen(throttled(() => { loadSides(); }, 5000));
 
   function links() {
