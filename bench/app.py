@@ -58,6 +58,18 @@ async def hello() -> dict[str, str]:
     return {"message": "hello"}
 
 
+@app.get("/redis")
+async def command() -> dict[str, int]:
+    """One Redis command."""
+    return {"turn": await app.state.store.incr("bench:turns")}
+
+
+@app.get("/hop")
+async def hop() -> dict[str, str]:
+    """One call over httpx."""
+    return {"text": (await app.state.next_agent.get("/echo")).json()["text"]}
+
+
 @app.post("/chat")
 async def chat(message: Message) -> Reply:
     """What an agent does with a message: count it in Redis, ask the next agent, answer."""

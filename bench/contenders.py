@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 BARE = "bare"
+BARE_SNIFFIO = "bare, sniffio"
 Rate = Callable[[str], dict[str, str]]
 
 
@@ -71,6 +72,8 @@ def contenders(*, rules: bool = True) -> list[Contender]:
     rate = _rules if rules else _ratio
     return [
         Contender(BARE, BARE, quick=True, everywhere=True),
+        # What httpx costs with a package that httpcore looks for at every request, and that tracebaton brings along.
+        Contender(BARE_SNIFFIO, "bare-sniffio", quick=True, everywhere=True),
         *_set("tracebaton", ("tracebaton", "run"), _OTEL, rate),
         *_live(rate),
         *_set("upstream", ("opentelemetry-instrument",), _UPSTREAM, _ratio),
@@ -164,7 +167,7 @@ def is_counted(contender: Contender, routes: int) -> bool:
 
 def slug(name: str) -> str:
     """The name as one word for a file, a service name or the command line: `upstream 10 %` is `upstream-10`."""
-    return "-".join(name.replace("%", "").split())
+    return "-".join(name.replace("%", "").replace(",", "").split())
 
 
 def _fits(contender: Contender, name: str) -> bool:

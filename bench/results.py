@@ -113,8 +113,8 @@ class Results:
         own, bare = self.reading(contender, scenario), self.reading(BARE, scenario)
         return own.lowest_ratio(bare) if own and bare and not own.error else None
 
-    def instruction_ratio(self, contender: str, scenario: str) -> float | None:
-        own, bare = self.count(contender, scenario), self.count(BARE, scenario)
+    def instruction_ratio(self, contender: str, scenario: str, bare_name: str = BARE) -> float | None:
+        own, bare = self.count(contender, scenario), self.count(bare_name, scenario)
         return own.instructions / bare.instructions if own and bare else None
 
     def start(self, contender: str) -> Start | None:

@@ -22,6 +22,7 @@ class Scenario:
     script: str = ""
     access_log: bool = False
     main: bool = False
+    calls_httpx: bool = False
     counted: int = 80  # requests in one counting of instructions
 
     def wrk(self, port: int, seconds: int) -> list[str]:
@@ -50,7 +51,10 @@ SCENARIOS = (
         connections=4,
         counted=20,
         main=True,
+        calls_httpx=True,
     ),
+    Scenario("redis", "one Redis command", path="/redis"),
+    Scenario("hop", "one httpx hop", path="/hop", connections=4, counted=40, calls_httpx=True),
     Scenario("routes-500", "`GET /hello`, 500 routes", routes=500, counted=20, main=True),
     Scenario("routes-100", "`GET /hello`, 100 routes", routes=100),
     Scenario("headers-5", "`GET /hello`, 5 headers", headers=5),
@@ -61,7 +65,7 @@ SCENARIOS = (
 
 def counted_by_default(scenario: Scenario) -> bool:
     """Those with a target: counting takes minutes."""
-    return scenario.main
+    return scenario.main or scenario.name in {"redis", "hop"}
 
 
 def select(names: list[str] | None, *, quick: bool) -> list[Scenario]:

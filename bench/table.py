@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from contenders import BARE
+from contenders import BARE, BARE_SNIFFIO
 from scenarios import SCENARIOS
 from targets import verdicts
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from results import Results
 
 NONE = "-"
+CALLS_HTTPX = {scenario.name for scenario in SCENARIOS if scenario.calls_httpx}
 TITLES = {scenario.name: scenario.title for scenario in SCENARIOS}
 
 
@@ -106,12 +107,16 @@ def _count_cell(results: Results, contender: str, scenario: str) -> str:
     count, ratio = results.count(contender, scenario), results.instruction_ratio(contender, scenario)
     if count is None or ratio is None:
         return NONE
-    return f"{count.instructions:,.0f}" if contender == BARE else f"{ratio:.3f}"
+    if contender == BARE:
+        return f"{count.instructions:,.0f}"
+    beside = results.instruction_ratio(contender, scenario, BARE_SNIFFIO) if scenario in CALLS_HTTPX else None
+    return f"{ratio:.3f}" if beside is None else f"{ratio:.3f} ({beside:.3f})"
 
 
 _COUNT_NOTE = """\
 Counted by valgrind's callgrind on one connection after a warm-up, without the export, which happens in batches in a
-thread of its own. 10 % is nine parts of a request that is not recorded and one part of one that is.
+thread of its own. In parentheses: to the bare server with sniffio, which httpcore looks for at every request.
+10 % is nine parts of a request that is not recorded and one part of one that is.
 Medians of {times} countings in a row; without the lowest and the highest they were {spread:.2%} apart at most
 ({contender}, {scenario})."""
 

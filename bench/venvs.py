@@ -19,6 +19,7 @@ APPLICATION = ("fastapi", "uvicorn[standard]", "redis", "httpx")
 INSTRUMENTATIONS = tuple(f"opentelemetry-instrumentation-{name}" for name in ("fastapi", "httpx", "redis"))
 PACKAGES: dict[str, tuple[str, ...]] = {
     "bare": (),
+    "bare-sniffio": ("sniffio",),
     "tracebaton": (),  # the checkout's own wheel is added by `_install_checkout`
     "upstream": ("opentelemetry-distro", "opentelemetry-exporter-otlp", *INSTRUMENTATIONS),
     "ddtrace": ("ddtrace",),

@@ -69,7 +69,7 @@ _PINNED = ("fastapi==0.115.6", "uvicorn==0.34.0", "redis==5.2.1", "httpx==0.28.1
 _BEFORE_NATIVE = ("fastapi==0.141.*", "uvicorn", "redis", "httpx")
 _NEWEST = ("fastapi", "uvicorn", "redis", "httpx")
 # The lower ends of the ranges in pyproject.toml.
-_FLOORS = ("h2==4.1.0", "h11==0.14.0", "python-json-logger==2.0.7", "rich==13.0.0")
+_FLOORS = ("h2==4.1.0", "h11==0.14.0", "python-json-logger==2.0.7", "rich==13.0.0", "sniffio==1.3.0")
 _OLDEST = (*_telemetry("1.42.0", "0.63b0"), *_FLOORS)
 # FastAPI 0.165 wants opentelemetry-api 1.44 or later: the oldest that can stand beside it.
 _OLDEST_FOR_NEWEST = (*_telemetry("1.44.0", "0.65b0"), *_FLOORS)

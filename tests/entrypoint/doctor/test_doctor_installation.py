@@ -38,6 +38,9 @@ class TestVersions:
         assert {one.status for one in findings} == {Status.OK}
         assert "opentelemetry-sdk" in findings[0].message
 
+    def test_what_httpx_costs_without_sniffio(self, diagnose: Examine) -> None:
+        assert any(one.message.startswith("sniffio 1.") for one in diagnose(check="versions"))
+
     def test_a_requirement_that_is_not_met(self, diagnose: Examine, site: Path) -> None:
         install(site, "opentelemetry-something", "0.50b0", "Requires-Dist: opentelemetry-api==1.20.0")
         (finding,) = [one for one in diagnose(check="versions") if one.status is Status.ERROR]
