@@ -28,7 +28,9 @@ def check(_: Situation) -> Iterator[Finding]:
     yield ok(", ".join([*here, *(f"{name} {found}" for name in _SHOWN if (found := installed(name)))]))
     yield ok(f"this Python is {sys.executable}")
     if installed("httpcore") and (found := installed("sniffio")):
-        yield ok(f"sniffio {found} is installed, for which httpcore looks four times a call: without it calls cost more")
+        yield ok(
+            f"sniffio {found} is installed, for which httpcore looks four times a call: without it calls cost more"
+        )
     conflicts = list(_conflicts())
     yield from conflicts or [ok("the OpenTelemetry packages fit together")]
 
