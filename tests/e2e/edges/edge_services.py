@@ -10,7 +10,7 @@ from processes import HOST, is_listening, wait_for
 from spans import wait_for_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from harness import System
     from processes import Child
@@ -47,6 +47,16 @@ class Edge:
         """The spans received once there are `enough`; those there are after `seconds`, for the assertion to show."""
         return wait_for_spans(self.system, enough, seconds)
 
+    def whole(
+        self, traces: Collection[str], enough: Callable[[Sequence[Span]], bool], seconds: float = 20
+    ) -> Sequence[Span]:
+        """The same, once none of these traces lacks a parent: each process delivers when it likes."""
+
+        def are_whole(spans: Sequence[Span]) -> bool:
+            return not orphans([span for span in spans if span.trace_id in traces])
+
+        return self.spans(lambda spans: enough(spans) and are_whole(spans), seconds)
+
     def logs(self, name: str, enough: Callable[[Sequence[Any]], bool], seconds: float = 20) -> list[dict[str, Any]]:
         """The JSON lines of a program, once there are `enough`."""
         wait_for(lambda: enough(self.system.logs(name)), seconds, 0.1)
@@ -61,11 +71,14 @@ def serve(edge: Edge, name: str, app: str, libraries: tuple[str, ...] = (), **en
     return child, f"http://{HOST}:{port}"
 
 
+def orphans(spans: Sequence[Span]) -> list[Span]:
+    known = {(span.trace_id, span.span_id) for span in spans}
+    return [span for span in spans if span.parent_span_id and (span.trace_id, span.parent_span_id) not in known]
+
+
 def assert_whole(spans: Sequence[Span], *, roots: int = 1) -> None:
     """Every span's parent is there, and each trace has one root; there are so many traces."""
-    known = {(span.trace_id, span.span_id) for span in spans}
-    orphans = [span for span in spans if span.parent_span_id and (span.trace_id, span.parent_span_id) not in known]
-    assert orphans == []
+    assert orphans(spans) == []
     found = [span.trace_id for span in spans if not span.parent_span_id]
     assert len(found) == len(set(found)) == roots, [(span.service, span.name) for span in spans]
 

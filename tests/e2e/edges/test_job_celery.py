@@ -48,7 +48,7 @@ def test_chains_chords_and_eager_tasks(edge: Edge, libraries: tuple[str, ...]) -
     shop.runs(joined, 3)
     shop.worker.signal(signal.SIGTERM)
     assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
-    spans = edge.spans(lambda spans: sum(span.kind == "CONSUMER" for span in spans) >= 5)
+    spans = edge.whole({chained, joined, eager}, lambda spans: sum(span.kind == "CONSUMER" for span in spans) >= 5)
     of_requests = [span for span in spans if span.trace_id in {chained, joined, eager}]
     assert_whole(of_requests, roots=3)
     counted = dict.fromkeys((chained, joined, eager), 0)
@@ -71,7 +71,7 @@ def test_the_official_instrumentation_goes_first(edge: Edge, cell: Callable[...,
         assert trace_id in line["message"]
     shop.worker.signal(signal.SIGTERM)
     assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
-    spans = edge.spans(lambda spans: kept in {span.trace_id for span in spans})
+    spans = edge.whole({sampled}, lambda spans: {sampled, kept} <= {span.trace_id for span in spans})
     of_request = [span for span in spans if span.trace_id == sampled]
     assert_whole(of_request)
     names = sorted(span.name for span in of_request if span.kind in ("PRODUCER", "CONSUMER"))

@@ -45,7 +45,9 @@ def test_a_message_is_part_of_the_request_that_published_it(
                 assert trace_id in line["message"]
     shop.add_plainly("call")
     end(shop)
-    spans = edge.spans(lambda spans: any(span.trace_id == unsampled["fail"] for span in spans))
+    spans = edge.whole(
+        sampled.values(), lambda spans: {*sampled.values(), unsampled["fail"]} <= {span.trace_id for span in spans}
+    )
     of_requests = [span for span in spans if span.trace_id in sampled.values()]
     assert_whole(of_requests, roots=4)
     runs = [(span.name, span.status) for span in of_requests if span.kind == "CONSUMER"]
@@ -70,7 +72,7 @@ def test_a_middleware_that_the_application_adds_is_the_only_one(edge: Edge) -> N
     sampled = shop.add("call", sampled=True)
     shop.runs(sampled)
     end(shop)
-    spans = edge.spans(lambda spans: any(span.kind == "CONSUMER" for span in spans))
+    spans = edge.whole({sampled}, lambda spans: any(span.kind == "CONSUMER" for span in spans))
     assert_whole([span for span in spans if span.trace_id == sampled])
     kinds = [span.kind for span in spans if span.trace_id == sampled]
     assert (kinds.count("CONSUMER"), kinds.count("PRODUCER")) == (1, 2)  # `create` and `publish`

@@ -177,7 +177,9 @@ def test_a_job_is_part_of_the_request_that_added_it(
     assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
 
     wanted = {*sampled, failed, kept, twice, *((late,) if late else ())}
-    spans = edge.spans(lambda spans: wanted <= {span.trace_id for span in spans if span.service == "worker"})
+    spans = edge.whole(
+        {*sampled, failed, twice}, lambda spans: wanted <= {span.trace_id for span in spans if span.service == "worker"}
+    )
     jobs = [span for span in spans if span.kind == "CONSUMER"]
     assert {span.name for span in jobs} == {f"process {queue.destination}"}
     assert {span.attributes["messaging.system"] for span in jobs} == {queue.name}

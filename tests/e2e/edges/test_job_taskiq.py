@@ -44,7 +44,7 @@ def test_its_own_instrumentation_is_used_where_it_can_be(edge: Edge, cell: Calla
         assert trace_id in line["message"]
     shop.worker.signal(signal.SIGTERM)
     assert wait_for(lambda: shop.worker.returncode is not None, 30), shop.worker.output_end()
-    spans = edge.spans(lambda spans: kept in {span.trace_id for span in spans})
+    spans = edge.whole({sampled}, lambda spans: {sampled, kept} <= {span.trace_id for span in spans})
     of_request = [span for span in spans if span.trace_id == sampled]
     assert_whole(of_request)
     names = sorted(span.name for span in of_request if span.kind in ("PRODUCER", "CONSUMER"))

@@ -54,7 +54,7 @@ def test_processes_and_pools(edge: Edge, cell: Callable[..., None]) -> None:
     def complete(spans: Any) -> bool:
         return sum(span.service == "peer" for span in spans) >= len(WAYS)
 
-    spans = edge.spans(complete)
+    spans = edge.whole(traces["sampled"], complete)
     assert {span.trace_id for span in spans} == traces["sampled"]
     assert {span.service for span in spans} == {"peer", "shop"}
     assert_whole(spans, roots=len(WAYS))

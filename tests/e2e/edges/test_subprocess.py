@@ -61,7 +61,7 @@ def test_programs_of_a_request(edge: Edge, cell: Callable[..., None], loop: str)
         kept = any(span.attributes.get("tracebaton.kept") for span in spans)
         return kept and sum(span.service == "peer" for span in spans) >= len(ways)
 
-    spans = edge.spans(complete)
+    spans = edge.whole(traces[True], complete)
     kept = [span for span in spans if span.attributes.get("tracebaton.kept")]
     assert [(span.service, span.name, span.trace_id in traces[False]) for span in kept] == [("tool", "tool.py", True)]
     others = [span for span in spans if span not in kept]

@@ -45,7 +45,7 @@ def test_work_in_threads(edge: Edge, cell: Callable[..., None], loop: str) -> No
     assert len(traces["sampled"]) == len(WAYS)
     assert len(traces["unsampled"]) == 2 * len(WAYS)
     assert {line["trace_id"] for line in lines} == traces["sampled"] | traces["unsampled"]
-    spans = edge.spans(lambda spans: sum(span.service == "peer" for span in spans) >= len(WAYS))
+    spans = edge.whole(traces["sampled"], lambda spans: sum(span.service == "peer" for span in spans) >= len(WAYS))
     assert {span.trace_id for span in spans} == traces["sampled"]
     assert {(span.service, span.kind) for span in spans} == {("shop", "SERVER"), ("shop", "CLIENT"), ("peer", "SERVER")}
     assert_whole(spans, roots=len(WAYS))
