@@ -10,7 +10,7 @@ PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi requests sqlite3 starlette urllib urllib3)
 
 # tests/conftest.py says what is shared how.
-IN_TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+IN_PROCESSES := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: bench clean demo edges equality footprint lint matrix pictures test test-fast types upstream
 
@@ -40,11 +40,11 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
 	@$(VENV)/bin/python docker/demo/drive.py $(if $(KEEP),--keep)
 
-test: $(VENV)/dev.installed  ## everything, in two processes; ARGS='-k sigterm' a part; -s or --pdb among them: in one
-	@$(VENV)/bin/python -m pytest $(if $(filter -s --pdb,$(ARGS)),,$(IN_TWO_PROCESSES)) $(ARGS)
+test: $(VENV)/dev.installed  ## everything, in three processes; ARGS='-k sigterm' a part; -s or --pdb among them: in one
+	@$(VENV)/bin/python -m pytest $(if $(filter -s --pdb,$(ARGS)),,$(IN_PROCESSES)) $(ARGS)
 
 test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute
-	@$(VENV)/bin/python -m pytest -q --fast $(IN_TWO_PROCESSES) tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
+	@$(VENV)/bin/python -m pytest -q --fast $(IN_PROCESSES) tests/configurator tests/entrypoint tests/bench tests/test_layers.py tests/test_words.py $(ARGS)
 
 matrix: $(VENV)/dev.installed  ## every cell of the version matrix, and every Python; CELL='oldest' those with that in their name
 	@$(VENV)/bin/python tests/matrix/run_matrix.py $(CELL)
@@ -59,7 +59,7 @@ bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first lo
 	@$(VENV)/bin/python bench/run.py $(ARGS)
 
 edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
-	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_TWO_PROCESSES) tests/e2e/edges $(ARGS)
+	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_PROCESSES) tests/e2e/edges $(ARGS)
 
 pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of the demo
 	@PICTURES=1 $(VENV)/bin/python -m pytest -q tests/entrypoint/page/test_page_of_demo.py

@@ -43,8 +43,9 @@ SLOW = (
     *("test_bad_batch.py", "test_doctor_receiver.py", "test_ends.py", "test_ids_model.py", "test_rule_set.py"),
     *("test_spool_model.py", "test_view_hostile.py", "test_view_http_receiver.py"),
 )
-# Two processes share the tests file by file, those of equality one by one. What builds images and starts containers
-# stays in one of them, and the longest come first, so that both end at about the same time.
+# Three processes share the tests file by file, those of equality one by one: tests wait for others most of the time, so
+# that more processes than cores are faster. What builds images and starts containers stays in one of them, and the
+# longest come first, so that all end at about the same time.
 _FIRST = ("docker", "e2e", "duty", "matrix", "equality")
 _STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
 

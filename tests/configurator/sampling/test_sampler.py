@@ -26,6 +26,9 @@ from opentelemetry.trace import (
     TraceState,
     set_span_in_context,
 )
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tracebaton_configurator.sampling import root_sampler
 from tracebaton_configurator.sampling.decision import RequestDecision, pending_decision
@@ -125,8 +128,9 @@ class TestRedis:
     def test_or_by_its_instrumentation_which_gives_none(self, kind: str) -> None:
         def send(command: str) -> object:
             if kind == "async":
-                return asyncio.run(redis.asyncio.Redis(host="127.0.0.1", port=1).execute_command(command, "a"))
-            client = redis.Redis(host="127.0.0.1", port=1)
+                own = redis.asyncio.Redis(host="127.0.0.1", port=1, retry=AsyncRetry(NoBackoff(), 0))
+                return asyncio.run(own.execute_command(command, "a"))
+            client = redis.Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
             if kind == "sync":
                 return client.execute_command(command, "a")  # type: ignore[no-untyped-call]
             return client.pipeline().execute_command(command, "a").execute()  # type: ignore[no-untyped-call]
