@@ -592,7 +592,8 @@ signal.pause()
         """No child keeps a lock of the parent's, whenever it was forked."""
         code = """
 import os, sys, threading
-from tracebaton_configurator.export import spool as module
+from tracebaton_configurator.export import forks, spool as module
+forks._SECONDS = 60.0  # a busy machine may stop a thread for longer than a fork waits for it
 module._LOOK_EVERY = 0.0
 spools, stop = [], threading.Event()
 def work():

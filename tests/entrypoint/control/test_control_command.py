@@ -114,7 +114,13 @@ class TestOfOneService:
 
 
 class TestNobodyThere:
-    def test_it_says_what_may_be_the_matter(self, service: str, capsys: Capture) -> None:
+    def test_it_says_what_may_be_the_matter(
+        self, service: str, capsys: Capture, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Without the traced processes of other tests, one of which may be about to end.
+        with address._LIST.open() as listed:
+            (tmp_path / "unix").write_text(listed.readline())
+        monkeypatch.setattr(address, "_LIST", tmp_path / "unix")
         for words in (["status"], ["off"], ["on"], ["set", "sampling", "1"]):
             assert main([*words, "--service", service]) == 1
         said = capsys.readouterr()
