@@ -122,9 +122,15 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.parts: list[Part] = []
+        self.queues: tuple[QueueSpanProcessor, ...] | None = None
+        """Those that get a span which has ended, where there is nobody else but what only redacts."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        self.queues = None
         super().add_span_processor(span_processor)
+        others = [one for one in self._span_processors if not getattr(one, "only_redacts", False)]
+        queues = tuple(one for one in others if type(one) is QueueSpanProcessor)
+        self.queues = queues if len(queues) == len(others) else None
         if type(span_processor).shutdown is SpanProcessor.shutdown:
             return  # it has nothing to end
         if isinstance(span_processor, QueueSpanProcessor):

@@ -257,6 +257,13 @@ CATALOGUE = {
             "what keeps a worker's queues begins no traces",
         ),
         Patch(
+            "light-span",
+            "opentelemetry-sdk",
+            "1.42.0 to 1.45.2",
+            "what Tracer.start_span makes for the own span processors",
+            "a span that nobody else gets to see is made and ended in fewer steps",
+        ),
+        Patch(
             "log-export",
             "CPython",
             "3.10 to 3.14",
@@ -383,6 +390,13 @@ CATALOGUE = {
             "2.34, 2.8, 3.14, 3.10 to 3.14",
             "Session.send, HTTPConnectionPool.urlopen, OpenerDirector.open, create_trace_config of the instrumentation",
             "nothing of a trace follows a redirect to an excluded host; aiohttp's spans last until the body is read",
+        ),
+        Patch(
+            "redis-attributes",
+            "opentelemetry-instrumentation-redis",
+            "0.63b0 to 0.66b2",
+            "opentelemetry.instrumentation.redis._set_connection_attributes",
+            "what a span says of its connection is worked out once for each server",
         ),
         Patch(
             "redis-calls",

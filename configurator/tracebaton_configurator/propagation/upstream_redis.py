@@ -16,12 +16,52 @@ from opentelemetry.instrumentation._semconv import (
 )
 from opentelemetry.instrumentation.redis.util import (
     _build_span_meta_data_for_pipeline,
+    _extract_conn_attributes,
     _format_command_args,
     _set_connection_attributes,
 )
 
+from tracebaton_configurator.patching.registry import put
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+
+_MOST_KNOWN = 256
+_ABSENT = object()
+_known: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+
+def remember_connections() -> None:
+    """For the patch `redis-attributes`: what a span says of its connection is worked out once for each server."""
+    import opentelemetry.instrumentation.redis as upstream
+
+    put(upstream, "_set_connection_attributes", _set_remembered_attributes)
+
+
+def _set_remembered_attributes(span: Span, client: Any, *modes: Any) -> None:
+    """As upstream's `_set_connection_attributes`, which sets one attribute after the other."""
+    options: Any = getattr(getattr(client, "connection_pool", None), "connection_kwargs", None)
+    try:
+        # All that upstream looks at, with its own defaults.
+        key = (
+            options.get("db"),
+            options.get("host", "localhost"),
+            options.get("port", 6379),
+            options.get("path", _ABSENT),
+            *modes,
+        )
+        attributes = _known.get(key)
+    except (AttributeError, TypeError):  # no options, or such as upstream is to make something of
+        _set_connection_attributes(span, client, *modes)
+        return
+    if attributes is None:
+        attributes = _extract_conn_attributes(options, *modes)  # type: ignore[no-untyped-call]
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = attributes
+    if span.is_recording():
+        span.set_attributes(attributes)
 
 
 @cache

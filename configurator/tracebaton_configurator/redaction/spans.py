@@ -31,6 +31,8 @@ class RedactingSpanProcessor(SpanProcessor):
     is experimental; `tests/configurator/redaction` notices).
     """
 
+    only_redacts = True
+
     def _on_ending(self, span: Any) -> None:
         redact(span)
 

@@ -13,7 +13,9 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_sp
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
 from tracebaton_configurator.sampling.caller import caller_for
+from tracebaton_configurator.sampling.current_span import CurrentSpan
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision
+from tracebaton_configurator.sampling.light_span import can_be_light, start_light
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -78,7 +80,31 @@ class DetachingTracer(Tracer):
                 context = Context({**get_current(), CURRENT_SPAN: NonRecordingSpan(caller.span_context)})
             else:
                 links = (*(links or ()), Link(caller.span_context))
+        queues = getattr(self.span_processor, "queues", None)
+        if queues and can_be_light():
+            return start_light(self, queues, name, context, kind, attributes, links, *args, **kwargs)
         return super().start_span(name, context, kind, attributes, links, *args, **kwargs)
+
+    def start_as_current_span(  # type: ignore[override]
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,  # noqa: FBT001, FBT002
+        set_status_on_exception: bool = True,  # noqa: FBT001, FBT002
+        end_on_exit: bool = True,  # noqa: FBT001, FBT002
+    ) -> CurrentSpan:
+        given = (name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception)
+        return CurrentSpan(
+            lambda: self.start_span(*given),
+            lambda: Tracer.start_as_current_span(self, *given, end_on_exit),
+            record_exception=record_exception,
+            set_status_on_exception=set_status_on_exception,
+            end_on_exit=end_on_exit,
+        )
 
 
 class DetachingTracerProvider(TracerProvider):

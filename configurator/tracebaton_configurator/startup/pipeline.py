@@ -32,7 +32,7 @@ from tracebaton_configurator.live.describe import describe
 from tracebaton_configurator.live.server import Server
 from tracebaton_configurator.logs import diagnostics, logged_errors, own
 from tracebaton_configurator.names import is_otlp
-from tracebaton_configurator.patching import on_import, os_threads
+from tracebaton_configurator.patching import on_import, os_threads, registry
 from tracebaton_configurator.patching.around import merged
 from tracebaton_configurator.propagation import (
     a2a,
@@ -48,9 +48,11 @@ from tracebaton_configurator.propagation import (
 )
 from tracebaton_configurator.propagation.w3c import propagator
 from tracebaton_configurator.redaction import text as redaction
-from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
+from tracebaton_configurator.redaction.spans import RedactingSpanProcessor, redact
+from tracebaton_configurator.sampling import light_span
 from tracebaton_configurator.sampling.detached import DetachingTracerProvider
 from tracebaton_configurator.sampling.late_spans import mark_failed
+from tracebaton_configurator.sampling.light_span import LightSpan
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler, SdkRootSampler
 from tracebaton_configurator.sampling.rule_set import RuleSet
 from tracebaton_configurator.sampling.rules import RuleError, effective_rules
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
 
     from tracebaton_configurator.export.spool import Spool
@@ -100,6 +103,7 @@ class Pipeline(NamedTuple):
 def start(here: Settings, launcher_version: str | None) -> Pipeline:
     """Build the provider, make it the global one, and have it flushed at exit."""
     propagator.install()
+    registry.apply("light-span", light_span.fit)
     sampler, is_known = _build_sampler(here)
     ids = DecisionIdGenerator(_id_generator(here))
     resource = build_resource(here.service_name, launcher_version)
@@ -325,6 +329,20 @@ def _spool(here: Settings) -> Spool | None:
     return Spool(here.spool_dir, here.spool_max_mb * 1_000_000)
 
 
+def _make_redacting_encode() -> Callable[[Sequence[ReadableSpan]], bytes]:
+    """Light spans, which no other processor gets to see, are searched for secrets off the request path."""
+    encode = make_encode()
+
+    def redact_and_encode(spans: Sequence[ReadableSpan]) -> bytes:
+        for span in spans:
+            if isinstance(span, LightSpan) and not span.redacted:
+                redact(span)
+                span.redacted = True
+        return encode(spans)
+
+    return redact_and_encode
+
+
 def _deliver(name: str, here: Settings, spool: str | None) -> QueueSpanProcessor:
     if here.endpoint.insecure_target is not None:
         from tracebaton_configurator.export.upstream_processor import import_early
@@ -341,7 +359,7 @@ def _deliver(name: str, here: Settings, spool: str | None) -> QueueSpanProcessor
     os_threads.before_patching(lambda: import_all(name, here.endpoint))
     return QueueSpanProcessor(
         export_queue,
-        make_encode,
+        _make_redacting_encode,
         delay=here.batch_delay_ms / 1000,
         most_queued=here.queue_size,
         batch_size=here.batch_size,

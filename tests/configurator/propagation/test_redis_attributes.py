@@ -1,0 +1,89 @@
+"""What a Redis span says of its connection is what upstream says, though it is worked out once for each server."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import opentelemetry.instrumentation.redis as upstream
+import pytest
+from opentelemetry.instrumentation._semconv import _StabilityMode
+from opentelemetry.instrumentation.redis.util import _set_connection_attributes
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from tracebaton_configurator.patching import registry
+from tracebaton_configurator.propagation import upstream_redis
+from tracebaton_configurator.propagation.upstream_redis import _set_remembered_attributes
+
+OPTIONS: list[Any] = [
+    {},
+    {"host": "redis", "port": 6380, "db": 3},
+    {"host": "redis", "port": 6380, "db": None},
+    {"host": None, "port": None},
+    {"path": "/run/redis.sock", "db": 1},
+    {"path": None},
+    {"host": "redis", "port": 6380, "db": "3"},
+    {"host": ["no", "name"]},
+]
+MODES = [_StabilityMode.DEFAULT, _StabilityMode.DATABASE, _StabilityMode.DATABASE_DUP, _StabilityMode.HTTP]
+
+
+def said(set_attributes: Any, client: Any, *modes: Any) -> list[tuple[str, Any]]:
+    span: Any = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("GET")
+    set_attributes(span, client, *modes)
+    return list(span.attributes.items())
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=repr)
+def test_it_is_what_upstream_says(options: Any) -> None:
+    client = SimpleNamespace(connection_pool=SimpleNamespace(connection_kwargs=options))
+    for db in MODES:
+        for http in MODES:
+            expected = said(_set_connection_attributes, client, db, http)
+            for _ in range(2):
+                assert said(_set_remembered_attributes, client, db, http) == expected
+
+
+@pytest.mark.parametrize("client", [SimpleNamespace(), SimpleNamespace(connection_pool=None)])
+def test_a_client_without_options_says_nothing(client: Any) -> None:
+    assert said(_set_remembered_attributes, client, *MODES[:2]) == []
+
+
+def test_options_that_change_are_seen() -> None:
+    options = {"host": "one"}
+    client = SimpleNamespace(connection_pool=SimpleNamespace(connection_kwargs=options))
+    before = dict(said(_set_remembered_attributes, client, *MODES[:2]))
+    options["host"] = "two"
+    assert dict(said(_set_remembered_attributes, client, *MODES[:2])) != before
+
+
+def test_a_span_that_is_not_recorded_gets_nothing() -> None:
+    client = SimpleNamespace(connection_pool=SimpleNamespace(connection_kwargs={}))
+
+    class Strict(type(INVALID_SPAN)):  # type: ignore[misc]
+        def set_attributes(self, attributes: Any) -> None:
+            raise AssertionError(attributes)
+
+    span: Span = Strict(INVALID_SPAN.get_span_context())
+    _set_remembered_attributes(span, client, *MODES[:2])
+
+
+def test_any_number_of_servers_is_remembered_within_bounds() -> None:
+    for number in range(1000):
+        client = SimpleNamespace(connection_pool=SimpleNamespace(connection_kwargs={"port": number}))
+        said(_set_remembered_attributes, client, *MODES[:2])
+    assert 0 < len(upstream_redis._known) <= 256
+
+
+def test_it_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = SimpleNamespace(connection_pool=SimpleNamespace(connection_kwargs={"host": "once"}))
+    first = said(_set_remembered_attributes, client, *MODES[:2])
+    monkeypatch.setattr(upstream_redis, "_extract_conn_attributes", None)
+    assert said(_set_remembered_attributes, client, *MODES[:2]) == first != []
+
+
+def test_the_patch_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "_set_connection_attributes", _set_connection_attributes)  # put back afterwards
+    assert registry.apply("redis-attributes", upstream_redis.remember_connections)
+    assert upstream._set_connection_attributes is _set_remembered_attributes
