@@ -45,8 +45,10 @@ class CallNote(Span):
     __slots__ = (
         "_attributes",
         "_events",
+        "_ids",
         "_links",
         "_parent",
+        "_sampled",
         "_span_context",
         "_started",
         "_status",
@@ -86,17 +88,9 @@ class CallNote(Span):
         self._links = links
         self._status: Status | None = None
         self._started = start_time or time_ns()
-        span_id = tracer.id_generator.generate_span_id()
-        if sampled:
-            self._span_context = sampled_context(parent, span_id)
-        else:
-            self._span_context = SpanContext(
-                parent.trace_id,
-                span_id,
-                False,  # noqa: FBT003 (is_remote, by position: this is built for every call)
-                parent.trace_flags,
-                parent.trace_state,
-            )
+        self._ids: Any = tracer.id_generator  # AttributeError for a tracer that is not the SDK's
+        self._sampled = sampled
+        self._span_context: SpanContext | None = None
         if attributes:
             self.set_attributes(attributes)
 
@@ -116,7 +110,24 @@ class CallNote(Span):
         return self._attributes or {}
 
     def get_span_context(self) -> SpanContext:
-        return self._span_context
+        """With an id that is drawn when somebody asks for the first time: a Redis command hands on none."""
+        found = self._span_context
+        if found is None:
+            ids = self._ids
+            span_id = getattr(ids, "generate_random_span_id", ids.generate_span_id)()
+            parent = self._parent
+            if self._sampled:
+                found = sampled_context(parent, span_id)
+            else:
+                found = SpanContext(
+                    parent.trace_id,
+                    span_id,
+                    False,  # noqa: FBT003 (is_remote, by position: this is built for every call)
+                    parent.trace_flags,
+                    parent.trace_state,
+                )
+            self._span_context = found
+        return found
 
     def is_recording(self) -> bool:
         return not self.ended
@@ -183,7 +194,7 @@ class CallNote(Span):
         parent = Context({CURRENT_SPAN: NonRecordingSpan(self._parent)})
         span = start_late(
             self.request,
-            self._span_context,
+            self.get_span_context(),
             lambda: Tracer.start_span(
                 self._tracer, self.name, parent, self.kind, attributes, self._links, start_time=self._started
             ),
@@ -207,14 +218,23 @@ class Keepable(Protocol):
 
 
 class Calls:
-    """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others."""
+    """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others.
 
-    __slots__ = ("__weakref__", "_room", "dropped", "ended")
+    For as long as it lives it is among those that `hold` room: by its id, as adding that waits for nobody.
+    """
 
-    def __init__(self, room: int) -> None:
+    __slots__ = ("_hold", "_room", "dropped", "ended")
+
+    def __init__(self, room: int, hold: set[int]) -> None:
         self.ended: list[Keepable] = []
         self.dropped = 0
         self._room = room
+        self._hold = hold
+        if room:
+            hold.add(id(self))
+
+    def __del__(self) -> None:
+        self._hold.discard(id(self))
 
     def add(self, note: Keepable) -> None:
         """A failed call takes the place of one that went well, never the other way round."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from opentelemetry import context as context_api
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_current_span
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, pending_decision
 from tracebaton_configurator.sampling.threshold import randomness_of
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class LateSpans:
         self._per_second = per_second
         self._counter: RateCounter | None = None
         self._takes_calls = calls and (errors or slower_than is not None)
-        self._of_requests: WeakSet[Calls] = WeakSet()
+        self._of_requests: set[int] = set()
         self._new_note: Callable[..., CallNote] | None = None
         self.kept = self.dropped = self.calls_dropped = self.incomplete = 0
 
@@ -118,7 +118,8 @@ class LateSpans:
             from tracebaton_configurator.sampling.call_notes import CallNote
 
             self._new_note = CallNote
-        return self._new_note(tracer, request, parent, *args, sampled=self.goes_on_sampled(request))
+        has_failed = request.failed or request.call_failed
+        return self._new_note(tracer, request, parent, *args, sampled=has_failed and self.goes_on_sampled(request))
 
     def goes_on_sampled(self, request: RequestDecision) -> bool:
         """Whether the request has failed, as far as it is known. Then it is kept, whatever becomes of it."""
@@ -151,9 +152,7 @@ class LateSpans:
             from tracebaton_configurator.sampling.call_notes import Calls
 
             has_room = len(self._of_requests) < MOST_REQUESTS
-            calls = request.calls = Calls(MOST_CALLS if has_room else 0)
-            if has_room:
-                self._of_requests.add(calls)
+            calls = request.calls = Calls(MOST_CALLS if has_room else 0, self._of_requests)
         return calls
 
     def keep(self, decision: RequestDecision, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
@@ -203,10 +202,11 @@ def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> Call
     """A note of a call that is about to be made here, where there is to be one. Never raises."""
     context = context_api.get_current()
     request = notes_calls(context)
-    if request is None or request.late_spans is None:
+    span: Any = context.get(CURRENT_SPAN)
+    if request is None or request.late_spans is None or span is None:
         return None
     try:
-        return request.late_spans.begin_call(tracer, request, get_current_span(context).get_span_context(), name, kind)
+        return request.late_spans.begin_call(tracer, request, span.get_span_context(), name, kind)
     except Exception:  # noqa: BLE001 (a tracer of another provider's: the call is made as it is)
         return None
 
