@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi reques
 # tests/conftest.py says what is shared how.
 IN_PROCESSES := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo edges equality footprint lint matrix pictures test test-fast types upstream
+.PHONY: bench clean demo edges equality footprint gates lint matrix pictures test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -66,6 +66,9 @@ pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of t
 
 footprint: $(VENV)/dev.installed  ## the size of a plain installation, and what a traced process imports
 	@$(VENV)/bin/python bench/footprint.py
+
+gates: $(VENV)/dev.installed  ## what a request may cost in instructions, by valgrind, beside bare; a minute
+	@$(VENV)/bin/python bench/gates.py
 
 lint: $(VENV)/dev.installed
 	@$(VENV)/bin/ruff check .

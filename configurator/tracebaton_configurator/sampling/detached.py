@@ -82,6 +82,8 @@ class DetachingTracer(Tracer):
                 links = (*(links or ()), Link(caller.span_context))
         queues = getattr(self.span_processor, "queues", None)
         if queues and can_be_light():
+            # Which asks for the current context no more.
+            context = of_now if context is None else context
             return start_light(self, queues, name, context, kind, attributes, links, *args, **kwargs)
         return super().start_span(name, context, kind, attributes, links, *args, **kwargs)
 
