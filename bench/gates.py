@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def verdicts(results: Results) -> dict[str, list[tuple[str, bool]]]:
-    """For each contender and scenario the ratio with its limit, and whether it is within; not so what was not counted."""
+    """For each contender and scenario the ratio with its limit, and whether it was counted and is within."""
     found: dict[str, list[tuple[str, bool]]] = {}
     for name, limits in LIMITS.items():
         for scenario in courses.select(list(limits), quick=False):
