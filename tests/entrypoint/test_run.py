@@ -111,10 +111,33 @@ def test_the_command_sees_what_it_would_see_without(tmp_path: Path) -> None:
         assert traced[0] == bare[0]
 
 
+_SEEN = """
+import gc, json, os, signal, sys, threading
+import fastapi, httpx, redis  # what is patched where tracing is on
+print(json.dumps({
+    "path": sys.path,
+    "modules": sorted(sys.modules),
+    "finders": [str(one).partition(" at ")[0] for one in sys.meta_path],
+    "hooks": [str(one).partition(" at ")[0] for one in sys.path_hooks],
+    "threads": [one.name for one in threading.enumerate()],
+    "excepthook": sys.excepthook is sys.__excepthook__,
+    "handlers": [str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)],
+    "gc": gc.get_threshold(),
+    "variables": sorted(name for name in os.environ if not name.startswith("OTEL_")),
+    "flags": str(sys.flags),
+    "argv": sys.orig_argv,
+}))
+"""
+
+
 def test_disabled_the_command_starts_as_without() -> None:
-    code = "import os, sys; print(os.environ.get('PYTHONPATH'), [name for name in sys.modules if 'tracebaton' in name])"
-    done = run(sys.executable, "-c", code, OTEL_SDK_DISABLED="true")
-    assert (done.stdout, done.stderr) == (f"{os.environ.get('PYTHONPATH')} []\n", "")
+    """Path, modules, threads, finders, handlers: nothing is there that is not there without."""
+    done = run(sys.executable, "-c", _SEEN, OTEL_SDK_DISABLED="true")
+    bare = subprocess.run(
+        [sys.executable, "-c", _SEEN], capture_output=True, text=True, check=True, env={**os.environ}, timeout=60
+    )
+    assert json.loads(done.stdout) == json.loads(bare.stdout)
+    assert done.stderr == bare.stderr == ""
 
 
 def test_disabled_is_said_of_a_server() -> None:
