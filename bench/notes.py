@@ -36,6 +36,7 @@ def call(number: int) -> None:
     """As `propagation.http_clients` notes one."""
     note = begin_call(_tracer, "GET")
     assert note is not None
+    note.get_span_context()  # which goes out in a header
     note.complete = partial(print, URL(f"http://127.0.0.1:8001/agents/agent-b/chat/{number}"))
     note.answer = 200
     note.end()
