@@ -48,7 +48,7 @@ def view(tmp_path: Path) -> Iterator[View]:
         found = re.search(r" and (http://\S+); page on (http://\S+); ", line)
         assert found, line + process.stderr.read()
         yield View(process, found[1], found[2])
-        process.kill()
+        process.terminate()  # not killed: its temporary file goes with it
 
 
 def test_every_view_shows_what_was_exported(page_of: PageOf, view: View) -> None:

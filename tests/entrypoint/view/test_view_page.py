@@ -84,8 +84,8 @@ def view() -> Iterator[Callable[..., PageOfView]]:
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.communicate()
+        one.process.terminate()  # not killed: its temporary file goes with it
+        one.process.communicate(timeout=20)
 
 
 def export(view: PageOfView, request: Any) -> None:
