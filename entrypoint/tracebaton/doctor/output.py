@@ -1,9 +1,10 @@
-"""The three ways to print findings: for a terminal, for a log, and as JSON."""
+"""The three ways to print findings: for a terminal, where rich is installed, for a log, and as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from importlib.util import find_spec
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,7 +23,7 @@ _MARKS = {Status.OK: ("✓", "green"), Status.WARNING: ("!", "yellow"), Status.E
 
 def print_findings(findings: Sequence[Finding], trace_id: str | None, stream: TextIO, *, as_json: bool) -> None:
     """Write all of them (OSError)."""
-    if stream.isatty() and not as_json:
+    if stream.isatty() and not as_json and find_spec("rich") is not None:
         _print_rich(findings, stream)
         return
     text = _json(findings, trace_id) if as_json else "\n".join([*map(_plain, findings), _summary(findings)])

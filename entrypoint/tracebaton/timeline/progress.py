@@ -1,10 +1,11 @@
-"""A bar on stderr, where that is a terminal and reading takes longer than a second."""
+"""A bar on stderr, where that is a terminal, rich is installed and reading takes longer than a second."""
 
 from __future__ import annotations
 
 import sys
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ _EVERY = 0.2
 @contextmanager
 def progress_bar(total: int | None) -> Iterator[Callable[[int], None]]:
     """Yield what shows the bytes read of `total`, which is None if that is not known; gone at the end of the block."""
-    due = time.monotonic() + _AFTER if sys.stderr is not None and sys.stderr.isatty() else float("inf")
+    is_shown = sys.stderr is not None and sys.stderr.isatty() and find_spec("rich") is not None
+    due = time.monotonic() + _AFTER if is_shown else float("inf")
     bar: Progress | None = None
 
     def show(done: int) -> None:

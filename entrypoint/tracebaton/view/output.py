@@ -1,9 +1,7 @@
-"""The two ways `tracebaton view` prints: a tree for each finished trace, or a JSON object for each span."""
+"""How `tracebaton view` prints: a tree for each finished trace."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from tracebaton.view.spans import Span
     from tracebaton.view.store import Trace, TraceStore
 
-__all__ = ["JsonSpans", "TreeOutput", "to_json"]
+__all__ = ["TreeOutput"]
 
 # Characters that are prepared for the stream at once.
 _PART = 65536
@@ -62,30 +60,3 @@ class TreeOutput:
             self._console.print(text, soft_wrap=True, end="")
         encoding = self._stream.encoding or "utf-8"
         self._stream.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
-
-
-class JsonSpans:
-    """Holds nothing."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def add(self, spans: list[Span]) -> None:
-        for span in spans:
-            text = to_json(span)
-            for start in range(0, len(text), _PART):  # the stream encodes what it is given as a whole
-                self._stream.write(text[start : start + _PART])
-            self._stream.write("\n")
-        self._stream.flush()
-
-    def seconds_until_due(self) -> float | None:
-        return None
-
-    finish = add
-
-
-def to_json(span: Span) -> str:
-    """Return the span as one line of JSON, in ASCII; times are integers in nanoseconds since 1970."""
-    record = {one.name: getattr(span, one.name) for one in fields(span) if one.name != "weight"}
-    record["scope"] = {"name": record.pop("scope_name"), "version": record.pop("scope_version")}
-    return json.dumps({**record, "duration_ms": span.duration_ms}, default=asdict, allow_nan=False)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from tracebaton.view.json_output import JsonSpans
     from tracebaton.view.kept_traces import KeptTraces
-    from tracebaton.view.output import JsonSpans, TreeOutput
+    from tracebaton.view.output import TreeOutput
     from tracebaton.view.receiver import Receiver
     from tracebaton.view.spans import Span
 
@@ -26,6 +27,7 @@ __all__ = ["run"]
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _HTTP_PORT = 4318
+_INSTALL_FOR_TREES = "trees of traces need pip install 'tracebaton[view]'; --json prints spans without it"
 _INSTALL = "OTLP over HTTP needs pip install 'tracebaton[view]'"
 
 
@@ -39,8 +41,11 @@ async def run(args: argparse.Namespace) -> int:
     intake = Intake()
     _stop_on_signal(intake.stop)
     # Under the handler already: importing protobuf takes long enough for a signal to arrive in between.
+    if not args.json and find_spec("rich") is None:
+        _say(f"tracebaton view: {_INSTALL_FOR_TREES}")
+        return 2
+    from tracebaton.view.json_output import JsonSpans
     from tracebaton.view.kept_traces import CannotKeepError
-    from tracebaton.view.output import JsonSpans, TreeOutput
     from tracebaton.view.receiver import CannotListenError, Receiver
     from tracebaton.view.store import TraceStore
 
@@ -54,7 +59,13 @@ async def run(args: argparse.Namespace) -> int:
         _say(f"tracebaton view: --http-port: {_INSTALL}")
         return 2
     store = TraceStore(quiet_after=args.quiet_after, max_traces=args.max_traces)
-    output = JsonSpans(sys.stdout) if args.json else TreeOutput(store, sys.stdout)
+    output: JsonSpans | TreeOutput
+    if args.json:
+        output = JsonSpans(sys.stdout)
+    else:
+        from tracebaton.view.output import TreeOutput
+
+        output = TreeOutput(store, sys.stdout)
     receiver = Receiver(intake)
     try:
         http_port = (_HTTP_PORT if args.http_port is None else args.http_port) if has_http else None

@@ -114,13 +114,14 @@ def test_a_reader_that_leaves_is_no_traceback(app_directory: Path) -> None:
         assert process.communicate(timeout=60)[1] == b""
 
 
-def in_terminal(directory: Path, **environ: str) -> str:
+def in_terminal(directory: Path, *launcher: str, **environ: str) -> str:
     """What it prints on a terminal of 100 columns."""
     mine, its = pty.openpty()
     env = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     env |= {"TERM": "xterm", "COLUMNS": "100", **environ}
     env.pop("NO_COLOR", None)
-    with subprocess.Popen([TRACEBATON, "doctor", "--no-send", "sleepp"], stdout=its, cwd=directory, env=env) as process:
+    command = [*(launcher or (TRACEBATON,)), "doctor", "--no-send", "sleepp"]
+    with subprocess.Popen(command, stdout=its, cwd=directory, env=env) as process:
         os.close(its)
         output = b""
         try:
@@ -146,6 +147,15 @@ def test_a_terminal_without_colour_or_unicode(app_directory: Path) -> None:
     assert text.isascii()
     assert "error the program 'sleepp' is not on the PATH" in text
     assert "\x1b[3" not in text
+
+
+def test_a_terminal_without_rich(app_directory: Path) -> None:
+    """As with a plain `pip install tracebaton`."""
+    code = "import sys; sys.modules['rich'] = None; from tracebaton.cli import main; sys.exit(main())"
+    text = in_terminal(app_directory, sys.executable, "-c", code, PYTHONIOENCODING="utf-8")
+    assert "\r\nerror   " in text
+    assert "the program 'sleepp' is not on the PATH" in text
+    assert "\x1b" not in text
 
 
 def test_rich_is_for_terminals_only(app_directory: Path) -> None:

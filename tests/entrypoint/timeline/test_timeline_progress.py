@@ -55,3 +55,13 @@ def test_unknown_total(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> N
         clock[0] += time.get_clock_info("monotonic").resolution + 2
         show(5_000_000)
     assert "5.0/?" in stderr.getvalue()
+
+
+def test_without_rich_there_is_none(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Terminal()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with progress_bar(1000) as show:
+        clock[0] += 5
+        show(500)
+    assert stderr.getvalue() == ""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracebaton.view.output import JsonSpans, TreeOutput, to_json
+from tracebaton.view.json_output import JsonSpans, to_json
+from tracebaton.view.output import TreeOutput
 from tracebaton.view.spans import Link, SpanEvent
 from tracebaton.view.store import TraceStore
 

@@ -183,10 +183,13 @@ class TestOddities:
         assert "(printed early" in view.read_until("old")
 
 
-class TestWithoutUvicorn:
-    """As with a plain `pip install tracebaton`."""
+class TestPlainInstallation:
+    """`pip install tracebaton`, which brings neither uvicorn nor rich."""
 
-    CODE = "import sys; sys.modules['uvicorn'] = None; from tracebaton.cli import main; sys.exit(main())"
+    CODE = (
+        "import sys; sys.modules.update(dict.fromkeys(('rich', 'starlette', 'uvicorn'))); "
+        "from tracebaton.cli import main; sys.exit(main())"
+    )
     SENTENCE = "OTLP over HTTP needs pip install 'tracebaton[view]'"
     SENTENCES = f"{SENTENCE}; the page needs pip install 'tracebaton[view]'"
 
@@ -210,9 +213,15 @@ class TestWithoutUvicorn:
             assert process.wait(10) == 0
 
     def test_a_port_that_is_asked_for(self) -> None:
-        with self.start("--http-port", "0", "--grpc-port", "0") as process:
+        with self.start("--http-port", "0", "--grpc-port", "0", "--json") as process:
             out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (2, "", f"tracebaton view: --http-port: {self.SENTENCE}\n")
+
+    def test_trees(self) -> None:
+        with self.start("--grpc-port", "0") as process:
+            out, err = process.communicate(timeout=20)
+        sentence = "trees of traces need pip install 'tracebaton[view]'; --json prints spans without it"
+        assert (process.returncode, out, err) == (2, "", f"tracebaton view: {sentence}\n")
 
 
 class TestCannotListen:
