@@ -66,9 +66,9 @@ def leave_out_httpx_client() -> None:
 def _leave_out_httpx_client() -> None:
     """Let `import httpx` not bring its command-line client along, until somebody calls that.
 
-    `httpx/__init__.py` imports `httpx._main`, and that one rich, click and pygments where they are installed, as they are
-    with `tracebaton[view]`: about 40 ms of CPU in every process for a program that none of them runs. Checked with httpx
-    0.28. Where httpx has been imported already, nothing is changed.
+    `httpx/__init__.py` imports `httpx._main`, and that one rich, click and pygments where they are installed, as they
+    are with `tracebaton[view]`: about 40 ms of CPU in every process for a program that none of them runs. Checked with
+    httpx 0.28. Where httpx has been imported already, nothing is changed.
     """
     if _CLIENT in sys.modules:
         return
