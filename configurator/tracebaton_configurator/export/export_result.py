@@ -44,7 +44,7 @@ _RETRYABLE_HTTP = frozenset([429, 502, 503, 504])
 # Codes under which servers say that a message is too large.
 _OF_SIZE = frozenset(["RESOURCE_EXHAUSTED", "OUT_OF_RANGE", "INVALID_ARGUMENT", "UNKNOWN", "INTERNAL"])
 # grpc-go: "received message larger than max (5 vs. 4)"; tonic: "decoded message length too large".
-_TOO_LARGE = re.compile(r"larger than max|too large|exceeds? .*(?:limit|max)", re.IGNORECASE)
+_TOO_LARGE = r"larger than max|too large|exceeds? .*(?:limit|max)"  # compiled where it is needed: few starts do
 # The answer of a proxy, or of a server that is no gRPC server at all (gRPC, "HTTP to gRPC Status Code Mapping").
 _OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _LONGEST_WAIT = 300.0
@@ -100,7 +100,7 @@ def of_grpc(http_status: str, headers: Mapping[str, str], body: bytes, hide: Hid
     reason = _printable(hide(f"{name}: {message}" if message else name))
     wait = _retry_info(headers.get("grpc-status-details-bin"))
     # A rate that is too large is none that a smaller batch would help against: it comes with a wait, or as UNAVAILABLE.
-    if wait is None and name in _OF_SIZE and _TOO_LARGE.search(message):
+    if wait is None and name in _OF_SIZE and re.search(_TOO_LARGE, message, re.IGNORECASE):
         return ExportResult(Outcome.SPLIT, reason)
     if name in _RETRYABLE or (name == "RESOURCE_EXHAUSTED" and wait is not None):
         return ExportResult(Outcome.RETRY, reason, wait)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LIST = Path("/proc/net/unix")
-_LISTED = re.compile(r"@(tracebaton-([0-9]{1,10})-[0-9a-f]{16})$")
+_LISTED = r"@(tracebaton-([0-9]{1,10})-[0-9a-f]{16})$"  # compiled by whoever looks, which no traced process does
 _CREDENTIALS = struct.Struct("3i")  # struct ucred
 AVAILABLE = sys.platform == "linux" and hasattr(socket, "SO_PEERCRED")
 
@@ -36,7 +36,7 @@ def name_for(pid: int, token: bytes) -> str:
 def listed() -> list[tuple[int, str]]:
     """Process id, as the process itself knows it, and name of everything that listens here. Raises OSError."""
     lines = _LIST.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = (_LISTED.search(line) for line in lines)
+    found = (re.search(_LISTED, line) for line in lines)
     # A socket is listed once for itself and once for each connection that it has accepted.
     return sorted({(int(match[2]), match[1]) for match in found if match})
 

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 # What the semantic conventions ask for in the place of a value, and of user and password.
 HIDDEN = "REDACTED"
-_USERINFO = re.compile(r"""(?<=://)[^\s/?#"'<>\\]+@""")
+# Patterns are compiled by the first text that needs them: most starts come by none.
+_USERINFO = r"""(?<=://)[^\s/?#"'<>\\]+@"""
 # A query, or a fragment with pairs in it (OAuth's implicit flow), up to where text goes on. None of the classes may
 # match what the one before it stopped at: so no place is looked at twice.
-_QUERY = re.compile(r"""[?#][^\s"'<>`?#=]*=[^\s"'<>`]*""")
-_TOP = re.compile(r"([&#])")
-_INNER = re.compile(r"([;?])")
-_JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+")
+_QUERY = r"""[?#][^\s"'<>`?#=]*=[^\s"'<>`]*"""
+_TOP = r"([&#])"
+_INNER = r"([;?])"
+_JWT = r"eyJ[\w-]{8,}\.[\w-]+"
 # Characters of a query that are recorded: servers take 64 KB, and what is beyond this nobody reads in a trace.
 LONGEST_QUERY = 4096
 _CUT = "..."
@@ -43,7 +44,7 @@ class Redactor:
         if not mark and "#" in url:
             before, mark, query = url.partition("#")
         if "@" in before:
-            before = _USERINFO.sub(f"{HIDDEN}:{HIDDEN}@", before)
+            before = re.sub(_USERINFO, f"{HIDDEN}:{HIDDEN}@", before)
         return before + mark + self.query(query)
 
     def query(self, query: str) -> str:
@@ -55,9 +56,9 @@ class Redactor:
     def text(self, text: str) -> str:
         """Any text; of URLs in it the queries, each cut as above, and the user parts."""
         if "=" in text:
-            text = _QUERY.sub(self._found, text)
+            text = re.sub(_QUERY, self._found, text)
         if "@" in text and "://" in text:
-            text = _USERINFO.sub(f"{HIDDEN}:{HIDDEN}@", text)
+            text = re.sub(_USERINFO, f"{HIDDEN}:{HIDDEN}@", text)
         return text
 
     def _found(self, match: re.Match[str]) -> str:
@@ -65,12 +66,12 @@ class Redactor:
 
     def _pairs(self, query: str, depth: int = 0) -> str:
         """`a=b&c=d`; `;` and a second `?` begin a name as well, but the value of a secret goes on to `&` or `#`."""
-        parts = _TOP.split(query)
+        parts = re.split(_TOP, query)
         parts[::2] = [self._part(part, depth) if "=" in part else part for part in parts[::2]]
         return "".join(parts)
 
     def _part(self, part: str, depth: int) -> str:
-        pieces = _INNER.split(part)
+        pieces = re.split(_INNER, part)
         for index in range(0, len(pieces), 2):
             name, equals, value = pieces[index].partition("=")
             if not equals:
@@ -84,14 +85,14 @@ class Redactor:
     def _is_opener(self, value: str, depth: int) -> bool:
         """Whether it is a secret whatever its name: a JSON Web Token, or a percent-encoded URL that has one in it."""
         if value.startswith("eyJ"):
-            return _JWT.match(value) is not None
+            return re.match(_JWT, value) is not None
         for _ in range(_DEEPEST):
             if depth >= _DEEPEST or "%" not in value:
                 break
             inner = unquote(value)
             if inner == value:
                 break
-            if _USERINFO.search(inner) or ("=" in inner and self._pairs(inner, depth + 1) != inner):
+            if re.search(_USERINFO, inner) or ("=" in inner and self._pairs(inner, depth + 1) != inner):
                 return True
             value = inner
         return False

@@ -5,11 +5,10 @@ Follows `opentelemetry.trace.use_span` of opentelemetry-api 1.42.0 to 1.45.2.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import attach, detach, set_value
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Status, StatusCode
 
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
 
-class CurrentSpan(AbstractContextManager[Span]):
+class CurrentSpan:
     """The span that `start` makes, current within the `with` block.
 
     As a decorator, of functions and of coroutine functions, it is what `upstream` makes.
