@@ -10,7 +10,7 @@ PYTHONS := 3.10 3.13 3.14
 OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi requests sqlite3 starlette urllib urllib3)
 
 # tests/conftest.py says what is shared how.
-IN_PROCESSES := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+IN_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: bench clean demo edges equality footprint gates lint matrix pictures test test-fast types upstream
 
@@ -40,7 +40,7 @@ $(VENV)/dev.installed: $(VENV)/bin/python pyproject.toml
 demo: $(VENV)/demo.installed  ## three agents, a chat, a failing chat, 200 heartbeats; KEEP=1 stays up
 	@$(VENV)/bin/python docker/demo/drive.py $(if $(KEEP),--keep)
 
-test: $(VENV)/dev.installed  ## everything, in three processes; ARGS='-k sigterm' a part; -s or --pdb among them: in one
+test: $(VENV)/dev.installed  ## everything, in two processes; ARGS='-k sigterm' a part; -s or --pdb among them: in one
 	@$(VENV)/bin/python -m pytest $(if $(filter -s --pdb,$(ARGS)),,$(IN_PROCESSES)) $(ARGS)
 
 test-fast: $(VENV)/dev.installed  ## what starts no process and no container, in a minute

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS: list[Protocol] = ["grpc", "http/protobuf"]
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
-REQUEST_TIMEOUT = 2  # seconds; longer than a busy machine stalls, which would look like a fault
+REQUEST_TIMEOUT = 1
 BLOCKED = 2.0  # seconds; a request that waited for the receiver would take as long as the fault
 AGAIN: dict[Protocol, list[Fault]] = {
     "grpc": [GrpcStatus("UNAVAILABLE", retry_after=0.5), GrpcStatus("RESOURCE_EXHAUSTED", retry_after=0.5)],
@@ -59,8 +59,8 @@ def script(protocol: Protocol) -> list[tuple[Fault, float]]:
         (Refused(), 4),
         (Healthy(), 2),
         (Hanging(), 4),
-        (Slow(0.3), 2),
-        (Slow(REQUEST_TIMEOUT + 0.5), 4),
+        (Slow(0.3), 3),
+        (Slow(REQUEST_TIMEOUT + 0.5), 3),
         (unavailable, 3),
         (exhausted, 3),
         (TooLarge(LIMIT), 3),

@@ -141,7 +141,7 @@ class Bound:
 
     def _remove_directory(self, root: int, name: str) -> None:
         """Where it is that of a dead writer, and there is nothing left in it."""
-        with suppress(OSError):
+        with suppress(OSError), importing():  # see `lock_writer`
             writer = lock_writer(root, name) if name != corrupt_name() else None
             if writer is not None and release_writer(root, writer):
                 self.removed(BLOCK)

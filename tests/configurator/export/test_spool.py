@@ -19,8 +19,8 @@ import pytest
 from peers import payload, span_ids
 from processes import wait_for
 
+from tracebaton_configurator.export import forks, spool_bound, spool_directory, spool_file
 from tracebaton_configurator.export import spool as module
-from tracebaton_configurator.export import spool_file
 from tracebaton_configurator.export.spool import Spool
 from tracebaton_configurator.export.spool_segment import HEADER
 
@@ -625,3 +625,23 @@ thread.join()
             [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
         )
         assert (out.returncode, out.stdout) == (0, ""), out.stderr
+
+
+def test_nobody_forks_while_a_dead_writers_directory_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that is forked in between would hold its lock for as long as it lives."""
+    held = []
+
+    def release(root: int, writer: Any, _release: Any = spool_directory.release_writer) -> bool:
+        held.append(forks._lock.is_mine)
+        return bool(_release(root, writer))
+
+    monkeypatch.setattr(spool_bound, "release_writer", release)
+    with spool_directory.opened_root(str(tmp_path / "spool"), create=True) as root:
+        dead = spool_directory.create_writer(root)
+        spool_directory.unlock(dead.lock)
+        dead.let_go()
+        spool_bound.Bound(str(tmp_path / "spool"), 1_000_000)._remove_directory(root, dead.name)
+        assert list(spool_directory.writer_names(root)) == []
+    assert held == [True]
