@@ -44,8 +44,8 @@ SLOW = (
     *("test_spool_model.py", "test_view_hostile.py", "test_view_http_receiver.py"),
 )
 # Two processes share the tests file by file, those of equality one by one. A third one saves a tenth of the time, and
-# keeps two cores so busy that tests of outages and forks meet bounds of theirs. What builds images and starts containers
-# stays in one of them, and the longest come first, so that both end at about the same time.
+# keeps two cores so busy that tests of outages and forks meet bounds of theirs. What builds images and starts
+# containers stays in one of them, and the longest come first, so that both end at about the same time.
 _FIRST = ("docker", "e2e", "duty", "matrix", "equality")
 _STARTS_A_PROCESS = frozenset(("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"))
 
