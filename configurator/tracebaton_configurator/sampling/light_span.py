@@ -19,7 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, Tracer
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 _CLEAN = frozenset((str, int, bool, float))
 _NAMES = frozenset((str,))
 _UNSET = Status(StatusCode.UNSET)
-_RANDOM: int | None = getattr(TraceFlags, "RANDOM_TRACE_ID", None)  # since SDK 1.43
+# Handed on by the SDK since 1.43, whose id generators say whether theirs are.
+_RANDOM: int | None = TraceFlags.RANDOM_TRACE_ID if hasattr(IdGenerator, "is_trace_id_random") else None
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | (_RANDOM or 0))
 
