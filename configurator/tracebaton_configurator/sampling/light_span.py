@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 _CLEAN = frozenset((str, int, bool, float))
 _NAMES = frozenset((str,))
 _UNSET = Status(StatusCode.UNSET)
-_RANDOM: int | None = getattr(TraceFlags, "RANDOM_TRACE_ID", None)
+_RANDOM = TraceFlags.RANDOM_TRACE_ID
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | (_RANDOM or 0))
+_SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | _RANDOM)
 
 _fits = False
 
@@ -143,13 +143,13 @@ def start_light(
     result = its.sampler.should_sample(context, trace_id, name, kind, attributes, links)
     decision = result.decision
     if parent is None:
-        is_random = _RANDOM is not None and ids.is_trace_id_random()
+        is_random = ids.is_trace_id_random()
     else:
-        is_random = _RANDOM is not None and parent.trace_flags & _RANDOM
+        is_random = parent.trace_flags.random_trace_id
     if decision.is_sampled():
         flags = _SAMPLED_RANDOM if is_random else _SAMPLED
     else:
-        flags = TraceFlags(_RANDOM if is_random and _RANDOM is not None else TraceFlags.DEFAULT)
+        flags = TraceFlags(_RANDOM if is_random else TraceFlags.DEFAULT)
     span_context = SpanContext(
         trace_id, ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=result.trace_state
     )
