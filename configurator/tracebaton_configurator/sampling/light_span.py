@@ -142,10 +142,7 @@ def start_light(
         trace_id = parent.trace_id
     result = its.sampler.should_sample(context, trace_id, name, kind, attributes, links)
     decision = result.decision
-    if parent is None:
-        is_random = ids.is_trace_id_random()
-    else:
-        is_random = parent.trace_flags.random_trace_id
+    is_random = ids.is_trace_id_random() if parent is None else parent.trace_flags.random_trace_id
     if decision.is_sampled():
         flags = _SAMPLED_RANDOM if is_random else _SAMPLED
     else:
