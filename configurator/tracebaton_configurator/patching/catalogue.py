@@ -259,7 +259,7 @@ CATALOGUE = {
         Patch(
             "light-span",
             "opentelemetry-sdk",
-            "1.43.0 to 1.45.2",
+            "1.42.0 to 1.45.2",
             "what Tracer.start_span makes for the own span processors",
             "a span that nobody else gets to see is made and ended in fewer steps",
         ),

@@ -1,6 +1,6 @@
 """The SDK's span in fewer steps, for spans that nobody but the own span processors get to see.
 
-Follows `Tracer.start_span`, `Span.__init__` and `Span.end` of opentelemetry-sdk 1.43.0 to 1.45.2. What is left out is
+Follows `Tracer.start_span`, `Span.__init__` and `Span.end` of opentelemetry-sdk 1.42.0 to 1.45.2. What is left out is
 what has no effect there: the second cleaning of attributes that are clean, lists for events and links that hardly any
 span has, the copy that processors are handed. A span is one of the SDK's to whoever asks, and everything that is not
 done here is the SDK's own code. `tests/configurator/sampling/test_light_span.py` holds both against each other.
@@ -44,6 +44,8 @@ _CLEAN = frozenset((str, int, bool, float))
 _NAMES = frozenset((str,))
 _UNSET = Status(StatusCode.UNSET)
 _RANDOM = TraceFlags.RANDOM_TRACE_ID
+# A child has its parent's random flag since SDK 1.43; before that, the id generator is asked for each span.
+_CHILDREN_HAVE_RANDOM = "random_trace_id" in Tracer.start_span.__code__.co_names
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | _RANDOM)
 
@@ -142,7 +144,10 @@ def start_light(
         trace_id = parent.trace_id
     result = its.sampler.should_sample(context, trace_id, name, kind, attributes, links)
     decision = result.decision
-    is_random = ids.is_trace_id_random() if parent is None else parent.trace_flags.random_trace_id
+    if parent is not None and _CHILDREN_HAVE_RANDOM:
+        is_random = parent.trace_flags.random_trace_id
+    else:
+        is_random = ids.is_trace_id_random()
     if decision.is_sampled():
         flags = _SAMPLED_RANDOM if is_random else _SAMPLED
     else:
@@ -237,8 +242,6 @@ def _is_as_expected() -> bool:
     ours: Any = start_light(tracer, (), "a", Context(), attributes={"a": "b"})
     return (
         hasattr(Tracer, "_is_enabled")
-        # A child has its parent's random flag since SDK 1.43; before that, the id generator was asked for each span.
-        and "random_trace_id" in Tracer.start_span.__code__.co_names
         and {*vars(theirs), "_queues"} == vars(ours).keys()
         and type(theirs._attributes) is type(ours._attributes)
         and vars(theirs._attributes).keys() == vars(ours._attributes).keys()
