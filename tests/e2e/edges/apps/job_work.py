@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 (a process that is forked while another thread imports it waits for ever)
 import logging
 import os
 import ssl
