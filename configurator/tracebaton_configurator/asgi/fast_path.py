@@ -16,7 +16,7 @@ from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
 from tracebaton_configurator.sampling.decision import RequestDecision
 from tracebaton_configurator.sampling.root_sampler import EMPTY_STATE
 from tracebaton_configurator.sampling.sampler import WhileOff, follow
-from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, local_span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -149,13 +149,8 @@ class FastPath:
 
     def non_recording_span_context(self, decision: RequestDecision) -> SpanContext:
         """The span context of a request that is not recorded: its own span id, the flag off."""
-        return SpanContext(
-            decision.trace_id,
-            self.span_id(),
-            False,  # noqa: FBT003 (is_remote, by position: this is built for every request)
-            _NOT_SAMPLED_RANDOM if decision.random else _NOT_SAMPLED,
-            decision.trace_state,
-        )
+        flags = _NOT_SAMPLED_RANDOM if decision.random else _NOT_SAMPLED
+        return local_span_context(decision.trace_id, self.span_id(), flags, decision.trace_state)
 
 
 def parent_context(decision: RequestDecision) -> Context:

@@ -222,6 +222,13 @@ CATALOGUE = {
             "calls below an unsampled request are noted and go on in its trace; a span lasts until the body is read",
         ),
         Patch(
+            "httpx-attributes",
+            "opentelemetry-instrumentation-httpx",
+            "0.63b0 to 0.66b2",
+            "what is said of a call and its answer, and how headers are set, in opentelemetry.instrumentation.httpx",
+            "what a span says of a call over httpx is worked out once for each address and each status code",
+        ),
+        Patch(
             "httpx-client",
             "httpx",
             "0.28",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import ref
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.names import FIRST_BYTE
@@ -33,7 +33,8 @@ _SWITCHING_PROTOCOLS = 101
 _SIZE = "http.response.body.size"
 
 
-_open: WeakSet[Body] = WeakSet()
+# By their ids.
+_open: dict[int, ref[Body]] = {}
 _abandoned: deque[Body] = deque()
 _process = object()
 """Another one after a fork: the spans of the parent are the parent's to end."""
@@ -55,20 +56,22 @@ def _later(end_time: int | None = None) -> None:
 
 
 class Body:
-    """What is known of one: its span has been held. `last` is when its last byte came, in ns since the epoch.
+    """What is known of one. `last` is when its last byte came, in ns since the epoch.
 
-    From its second piece on there is something to lose when the process is told to end.
+    Its span has been held, unless nobody else ends it: then `held` is false. From its second piece on there is
+    something to lose when the process is told to end.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, *, held: bool = True) -> None:
         self._span: Span | None = span
+        self._held = held
         self._owner = _process
         self.size = self.pieces = self.first = 0
         self.last = time_ns()
         self._holder: object | None = None
         if _abandoned:
             _end_abandoned()
-        _open.add(self)
+        _open[id(self)] = ref(self)
 
     def add(self, piece: bytes) -> None:
         self.last = time_ns()
@@ -92,9 +95,10 @@ class Body:
         span, self._span = self._span, None
         if span is None or self._owner is not _process:
             return
-        _open.discard(self)
+        _open.pop(id(self), None)
         try:
-            del span.end
+            if self._held:
+                del span.end
             if isinstance(error, Exception):
                 note_error(span, error)
                 span.set_attribute("error.type", type(error).__qualname__)
@@ -114,25 +118,34 @@ class Body:
         self.done(at=self.last)
 
     def __del__(self) -> None:
+        if self._span is None:
+            return
         with suppress(Exception):  # an interpreter that is ending
-            if self._span is not None and self._owner is _process:
+            _open.pop(id(self), None)
+            if self._owner is _process:
                 _abandoned.append(self)
                 if self._holder is None:
                     self._hold_signal()
 
 
-def watch_httpx(response: Any, span: Span) -> None:
-    """Put off the end of `span`, which is a call's, to that of its answer. Never raises."""
+def watch_httpx(response: Any, span: Span, *, held: bool = True) -> bool:
+    """Have `span`, which is a call's, last until the end of its answer; whether it will be ended then. Never raises.
+
+    `held` where somebody else is about to end it, whose end is put off.
+    """
     try:
         if response.is_closed:  # it was made with its body
-            return
+            return False
         stream = response.stream
         kind: Any = type(stream)
         watched = _httpx_stream(kind)
-        if watched is not None and hold(span):
-            response.stream = watched(stream, Body(span))
+        if watched is None or (held and not hold(span)):
+            return False
+        response.stream = watched(stream, Body(span, held=held))
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error("The body of an answer could not be watched", error)
+        return False
+    return True
 
 
 @lru_cache(64)
@@ -186,24 +199,39 @@ class _WatchedAsync:
             raise AttributeError(name)
         return getattr(self._stream, name)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body = self._body
-        try:
-            async for piece in self._stream:
-                body.add(piece)
-                yield piece
-        except GeneratorExit:  # as above
-            raise
-        except BaseException as error:
-            body.done(error)
-            raise
-        body.done()
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self._stream.__aiter__(), self._body)
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         finally:
             self._body.done()
+
+
+class _Pieces:
+    """No generator, of each of which asyncio keeps account. Broken off, it leaves the inner one as httpx does."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], body: Body) -> None:
+        self._pieces = pieces
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._pieces.__anext__()
+        except StopAsyncIteration:
+            self._body.done()
+            raise
+        except GeneratorExit:  # as above
+            raise
+        except BaseException as error:
+            self._body.done(error)
+            raise
+        self._body.add(piece)
+        return piece
 
 
 class _AiohttpBody(Body):
@@ -263,9 +291,10 @@ def any_open() -> bool:
 
 def end_all() -> None:
     """The process ends: each span that is open with its last byte."""
-    while _open:
-        with suppress(KeyError, RuntimeError):  # other threads end some meanwhile
-            _open.pop().abandon()
+    for reference in list(_open.values()):
+        body = reference()
+        if body is not None:
+            body.abandon()
     _end_abandoned()
 
 

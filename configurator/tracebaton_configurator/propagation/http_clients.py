@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
+from opentelemetry.propagators.textmap import default_setter
 from opentelemetry.trace import get_current_span, set_span_in_context
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.patching.around import Around
-from tracebaton_configurator.patching.registry import apply, put
+from tracebaton_configurator.patching.registry import apply, later, put
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
+from tracebaton_configurator.propagation.w3c.propagator import CallersPropagator
 from tracebaton_configurator.redaction.upstream import install_for_urls
 from tracebaton_configurator.sampling.decision import hands_on_unsampled
 from tracebaton_configurator.sampling.late_spans import begin_call, end_call
@@ -32,6 +34,8 @@ from tracebaton_configurator.sampling.late_spans import begin_call, end_call
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
+    from opentelemetry.propagators.textmap import Setter
     from opentelemetry.trace import Span, Tracer
 
     from tracebaton_configurator.sampling.call_notes import CallNote
@@ -51,6 +55,7 @@ _MODULES = {
 # The URLs to which upstream sends no headers either (OTEL_PYTHON_HTTPX_EXCLUDED_URLS).
 _left_alone: Any = None
 _tracer: Tracer | None = None
+_setter: Setter[Any] = default_setter
 
 
 def around() -> dict[str, Around]:
@@ -63,6 +68,7 @@ def _before(name: str) -> None:
     apply("url-redaction", install_for_urls)
     if name in _HTTPX:
         apply("httpx", lambda: _hand_on_through_httpx(name))
+        apply("httpx-attributes", later("propagation.upstream_httpx_calls", "remember_calls"))
     elif name in HOPS:
         apply("redirects", lambda: watch_hops(name))
 
@@ -95,8 +101,13 @@ def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
 def _hand_on_through_httpx(name: str) -> None:
     from opentelemetry.util.http import get_excluded_urls
 
-    global _left_alone  # noqa: PLW0603 (what upstream was told of this process's clients)
-    _left_alone = get_excluded_urls("HTTPX")
+    from tracebaton_configurator.propagation.upstream_httpx_calls import HEADERS
+
+    global _left_alone, _setter  # noqa: PLW0603 (what upstream was told of this process's clients)
+    _setter = HEADERS
+    excluded = get_excluded_urls("HTTPX")
+    # Without any, the text of no URL needs to be put together.
+    _left_alone = excluded if getattr(excluded, "_excluded_urls", True) else None
     module = import_module(name)
     _put_below(module.HTTPTransport, "handle_request", _handling)
     _put_below(module.AsyncHTTPTransport, "handle_async_request", _handling_async)
@@ -157,26 +168,34 @@ def _prepared(
     try:
         request = args[0] if args else kwargs.get("request")
         headers = getattr(request, "headers", None)
-        if request is None or headers is None or (_left_alone and _left_alone.url_disabled(str(request.url))):
+        if (
+            request is None
+            or headers is None
+            or (_left_alone is not None and _left_alone.url_disabled(str(request.url)))
+        ):
             return None, None
         context = context_api.get_current()
         if hands_on_unsampled(context) and is_instrumented(transport):
-            note = _begin(request)
-            propagate.inject(headers, context if note is None else set_span_in_context(note, context))
+            note = _begin(request, context)
+            textmap = propagate.get_global_textmap()
+            if note is not None and isinstance(textmap, CallersPropagator):
+                textmap.inject_call(note, headers, context, _setter)
+            else:
+                textmap.inject(headers, context if note is None else set_span_in_context(note, context), _setter)
     except Exception as error:  # noqa: BLE001 (the application's request is sent as it is)
         report_error("Trace headers could not be added to an httpx request", error)
         return None, note
     return request, note
 
 
-def _begin(request: Any) -> CallNote | None:
+def _begin(request: Any, context: Context) -> CallNote | None:
     global _tracer  # noqa: PLW0603 (got when there is a call, as those of instrumentations)
     if _tracer is None:
         from opentelemetry.instrumentation.httpx.version import __version__
 
         _tracer = trace.get_tracer(_SCOPE, __version__)
     method = request.method
-    note = begin_call(_tracer, method if method in _METHODS else "HTTP")
+    note = begin_call(_tracer, method if method in _METHODS else "HTTP", context=context)
     if note is not None:
         note.complete = partial(_complete, method, request.url)
     return note
@@ -208,19 +227,21 @@ def _answered(request: Any, response: Any, note: CallNote | None) -> None:
     try:
         note.answer = int(response.status_code)
         note.version = response.extensions.get("http_version", b"HTTP/1.1")
-        _watch(response, note)
     except Exception as error:  # noqa: BLE001 (the application has its answer)
         report_error("An answer could not be noted", error)
-    note.end()
+    if not _watch(response, note, held=False):
+        note.end()
     if 300 <= note.answer < 400:
         forget_after_redirect(request, response, set_span_in_context(note))
 
 
-def _watch(response: Any, span: Span) -> None:
-    # Imported with the first answer: a process that calls nobody needs none of it.
+def _watch(response: Any, span: Span, *, held: bool = True) -> bool:
+    """Replaced by itself with the first answer: a process that calls nobody needs none of it."""
+    global _watch  # noqa: PLW0603 (see above)
     from tracebaton_configurator.propagation.bodies import watch_httpx
 
-    watch_httpx(response, span)
+    _watch = watch_httpx
+    return watch_httpx(response, span, held=held)
 
 
 def hold_signal(holder: object) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 
-from tracebaton_configurator.patching.registry import wrap
+from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.propagation.bodies import watch_aiohttp, watch_httpx
 from tracebaton_configurator.propagation.outgoing import TracedClient
 from tracebaton_configurator.propagation.redirects import HOPS, take_out, take_out_if_excluded, watch_hops
@@ -164,7 +165,12 @@ def serve_transports(httpx: ModuleType) -> None:
     modules = ("opentelemetry.instrumentation.httpx", "starlette.testclient")
 
     def is_left_alone(transport: Any) -> bool:
-        return isinstance(transport, left_alone) or any(one.__module__ in modules for one in type(transport).__mro__)
+        kind = type(transport)
+        return (
+            kind in left_alone
+            or isinstance(transport, left_alone)
+            or any(one.__module__ in modules for one in kind.__mro__)
+        )
 
     def is_instrumented() -> bool:
         """What an application has switched off for httpx is off for all its transports."""
@@ -172,56 +178,63 @@ def serve_transports(httpx: ModuleType) -> None:
         return instrumentation is None or instrumentation.HTTPXClientInstrumentor().is_instrumented_by_opentelemetry
 
     def begin(instance: Any, request: Any) -> Any:
-        with suppress(Exception):  # what is wrong with a request is for httpx to say
-            if not is_instrumented() or is_left_alone(instance._transport_for_url(request.url)):  # noqa: SLF001
+        try:
+            if is_left_alone(instance._transport_for_url(request.url)) or not is_instrumented():  # noqa: SLF001
                 return None
             outgoing = client.begin(request.method, str(request.url))
             if outgoing is not None:
                 request.headers.update(outgoing.headers)
             return outgoing
-        return None
+        except Exception:  # noqa: BLE001 (what is wrong with a request is for httpx to say)
+            return None
 
-    def forget(args: Args, kwargs: Kwargs, outgoing: Outgoing, response: Any) -> None:
-        """Httpx follows redirects above, with the headers of this request."""
+    def finish(args: Args, kwargs: Kwargs, outgoing: Outgoing, response: Any) -> None:
         with suppress(Exception):  # the application has its answer
+            # httpx follows redirects above, with the headers of this request.
             if 300 <= response.status_code < 400:
                 request = args[0] if args else kwargs["request"]
                 take_out(request.headers, frozenset((name.lower(), value) for name, value in outgoing.headers.items()))
-
-    def send(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        outgoing = begin(instance, args[0] if args else kwargs.get("request"))
-        if outgoing is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with outgoing.entered_for_itself():
-                response = wrapped(*args, **kwargs)
-        except BaseException as error:
-            outgoing.end(error)
-            raise
-        forget(args, kwargs, outgoing, response)
         outgoing.answered(response)
         outgoing.watch(watch_httpx, response)
         outgoing.end()
-        return response
 
-    async def send_async(wrapped: Callable[..., Any], instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        outgoing = begin(instance, args[0] if args else kwargs.get("request"))
-        if outgoing is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            with outgoing.entered_for_itself():
-                response = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            outgoing.end(error)
-            raise
-        forget(args, kwargs, outgoing, response)
-        outgoing.answered(response)
-        outgoing.watch(watch_httpx, response)
-        outgoing.end()
-        return response
+    def sending(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+            outgoing = begin(self, args[0] if args else kwargs.get("request"))
+            if outgoing is None:
+                return original(self, *args, **kwargs)
+            try:
+                with outgoing.entered_for_itself():
+                    response = original(self, *args, **kwargs)
+            except BaseException as error:
+                outgoing.end(error)
+                raise
+            finish(args, kwargs, outgoing, response)
+            return response
 
-    wrap(httpx, "Client._send_single_request", send)
-    wrap(httpx, "AsyncClient._send_single_request", send_async)
+        return send
+
+    def sending_async(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(outgoing: Outgoing, self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                with outgoing.entered_for_itself():
+                    response = await original(self, *args, **kwargs)
+            except BaseException as error:
+                outgoing.end(error)
+                raise
+            finish(args, kwargs, outgoing, response)
+            return response
+
+        # No coroutine of its own where there is nothing to do.
+        def send_or_pass(self: Any, *args: Any, **kwargs: Any) -> Any:
+            outgoing = begin(self, args[0] if args else kwargs.get("request"))
+            return original(self, *args, **kwargs) if outgoing is None else send(outgoing, self, *args, **kwargs)
+
+        return send_or_pass
+
+    for kind, make in ((httpx.Client, sending), (httpx.AsyncClient, sending_async)):
+        original = kind._send_single_request  # noqa: SLF001
+        put(kind, "_send_single_request", wraps(original)(make(original)))
 
 
 def serve_websockets(client: ModuleType) -> None:

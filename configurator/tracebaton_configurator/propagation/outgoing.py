@@ -55,7 +55,7 @@ class Outgoing:
         if self._span is not None:
             self._note(self._span, answer)
 
-    def watch(self, watch: Callable[[Any, Span], None], answer: object) -> None:
+    def watch(self, watch: Callable[[Any, Span], object], answer: object) -> None:
         """Have the span last until the body of the answer has been read: see `bodies`."""
         if self._span is not None:
             watch(answer, self._span)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import Tracer
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, StatusCode
+from opentelemetry.trace import NonRecordingSpan, Span, Status, StatusCode
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.sampling.late_spans import REASON, sampled_context, start_late
-from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, local_span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from opentelemetry.trace import Link, SpanKind
+    from opentelemetry.trace import Link, SpanContext, SpanKind
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from tracebaton_configurator.sampling.decision import RequestDecision
@@ -119,13 +119,8 @@ class CallNote(Span):
             if self._sampled:
                 found = sampled_context(parent, span_id)
             else:
-                found = SpanContext(
-                    parent.trace_id,
-                    span_id,
-                    False,  # noqa: FBT003 (is_remote, by position: this is built for every call)
-                    parent.trace_flags,
-                    parent.trace_state,
-                )
+                trace_id, _, _, flags, state, _ = parent
+                found = local_span_context(trace_id, span_id, flags, state)
             self._span_context = found
         return found
 

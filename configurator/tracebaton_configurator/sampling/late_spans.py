@@ -20,6 +20,7 @@ from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.trace import Span
 
@@ -89,6 +90,7 @@ class LateSpans:
         self._takes_calls = calls and (errors or slower_than is not None)
         self._of_requests: set[int] = set()
         self._new_note: Callable[..., CallNote] | None = None
+        self._new_calls: Callable[..., Calls] | None = None
         self.kept = self.dropped = self.calls_dropped = self.incomplete = 0
 
     def is_slow(self, began: int, ended: int, first_byte: int = 0) -> bool:
@@ -136,7 +138,8 @@ class LateSpans:
         elif not request.ended:
             if note.failed:
                 request.call_failed = True
-            self._calls_of(request).add(note)
+            calls = request.calls or self._calls_of(request)
+            calls.add(note)
 
     def take_work(self, request: RequestDecision, make: Callable[[str], object], calls: Calls | None) -> None:
         """Work within the request, with these calls, has ended well; if the request fails after all, it is kept too.
@@ -149,10 +152,12 @@ class LateSpans:
     def _calls_of(self, request: RequestDecision) -> Calls:
         calls = request.calls
         if calls is None:  # two threads that end the first two calls at once may lose one of them
-            from tracebaton_configurator.sampling.call_notes import Calls
+            if self._new_calls is None:
+                from tracebaton_configurator.sampling.call_notes import Calls
 
+                self._new_calls = Calls
             has_room = len(self._of_requests) < MOST_REQUESTS
-            calls = request.calls = Calls(MOST_CALLS if has_room else 0, self._of_requests)
+            calls = request.calls = self._new_calls(MOST_CALLS if has_room else 0, self._of_requests)
         return calls
 
     def keep(self, decision: RequestDecision, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
@@ -198,9 +203,15 @@ class LateSpans:
         return decision.admitted
 
 
-def begin_call(tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT) -> CallNote | None:
-    """A note of a call that is about to be made here, where there is to be one. Never raises."""
-    context = context_api.get_current()
+def begin_call(
+    tracer: Any, name: str, kind: SpanKind = SpanKind.CLIENT, *, context: Context | None = None
+) -> CallNote | None:
+    """A note of a call that is about to be made in `context`, by default the current one, where there is to be one.
+
+    Never raises.
+    """
+    if context is None:
+        context = context_api.get_current()
     request = notes_calls(context)
     span: Any = context.get(CURRENT_SPAN)
     if request is None or request.late_spans is None or span is None:

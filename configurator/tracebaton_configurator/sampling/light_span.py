@@ -25,7 +25,6 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
-    SpanContext,
     SpanKind,
     Status,
     StatusCode,
@@ -33,10 +32,12 @@ from opentelemetry.trace import (
     get_current_span,
 )
 
+from tracebaton_configurator.sampling.upstream import local_span_context
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opentelemetry.trace import Link, Span
+    from opentelemetry.trace import Link, Span, SpanContext
     from opentelemetry.util.types import Attributes, AttributeValue
 
 # What the SDK's cleaning leaves as it is, unless texts are limited.
@@ -152,9 +153,7 @@ def start_light(
         flags = _SAMPLED_RANDOM if is_random else _SAMPLED
     else:
         flags = TraceFlags(_RANDOM if is_random else TraceFlags.DEFAULT)
-    span_context = SpanContext(
-        trace_id, ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=result.trace_state
-    )
+    span_context = local_span_context(trace_id, ids.generate_span_id(), flags, result.trace_state)
     metrics = getattr(its, "_tracer_metrics", None)
     record_end_metrics = metrics.start_span(parent, decision) if metrics is not None else None
     if not decision.is_recording():

@@ -3,8 +3,35 @@
 Checked with API 1.42.0 to 1.45.2; its tests fail where one is gone.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.baggage import _BAGGAGE_KEY as BAGGAGE
 from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY as SUPPRESS_HTTP_INSTRUMENTATION
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESS_INSTRUMENTATION
+from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.propagation import _SPAN_KEY as CURRENT_SPAN
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
-__all__ = ["CURRENT_SPAN", "SUPPRESS_HTTP_INSTRUMENTATION", "SUPPRESS_INSTRUMENTATION"]
+if TYPE_CHECKING:
+    from opentelemetry.trace import TraceState
+
+__all__ = ["BAGGAGE", "CURRENT_SPAN", "SUPPRESS_HTTP_INSTRUMENTATION", "SUPPRESS_INSTRUMENTATION", "local_span_context"]
+
+_new: Any = tuple.__new__
+
+
+def local_span_context(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState | None) -> SpanContext:
+    """`SpanContext` of a span of this process, whose ids are valid: it has a tuple's fields, and checks them anew."""
+    if state is None:
+        state = DEFAULT_TRACE_STATE
+    return _new(SpanContext, (trace_id, span_id, False, flags, state, True))  # type: ignore[no-any-return]
+
+
+_MADE = (1, 2, False, TraceFlags(1), DEFAULT_TRACE_STATE)
+if tuple(SpanContext(*_MADE)) != (*_MADE, True):
+
+    def local_span_context(trace_id: int, span_id: int, flags: TraceFlags, state: TraceState | None) -> SpanContext:
+        """As OpenTelemetry makes it."""
+        return SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags, trace_state=state)

@@ -6,7 +6,7 @@ They differ from upstream's in what they accept, never raise, and write no log l
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import baggage, propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -19,16 +19,18 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tracebaton_configurator.propagation.w3c.baggage import format_baggage, parse_baggage
 from tracebaton_configurator.propagation.w3c.traceparent import format_traceparent, parse_traceparent
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
-from tracebaton_configurator.sampling.caller import with_caller
+from tracebaton_configurator.sampling.caller import known_caller, with_caller
 from tracebaton_configurator.sampling.detached import left_request
+from tracebaton_configurator.sampling.upstream import BAGGAGE, CURRENT_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from opentelemetry.trace import Span
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
-BAGGAGE = "baggage"
+BAGGAGE_HEADER = "baggage"
 
 
 class StrictTraceContextPropagator(textmap.TextMapPropagator):
@@ -59,15 +61,7 @@ class StrictTraceContextPropagator(textmap.TextMapPropagator):
         setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
     ) -> None:
         """Write the current span of `context`, if it has a valid one, into `carrier`."""
-        try:
-            span = get_current_span(context).get_span_context()
-            if not span.is_valid:
-                return
-            setter.set(carrier, TRACEPARENT, format_traceparent(span.trace_id, span.span_id, span.trace_flags))
-            if span.trace_state:
-                setter.set(carrier, TRACESTATE, span.trace_state.to_header())
-        except Exception:  # noqa: BLE001 (the outgoing request goes without)
-            return
+        _inject_span(carrier, (get_current() if context is None else context).get(CURRENT_SPAN), setter)
 
     @property
     def fields(self) -> set[str]:
@@ -87,7 +81,7 @@ class StrictBaggagePropagator(textmap.TextMapPropagator):
         if context is None:
             context = get_current()
         try:
-            return with_baggage(context, _values(carrier, BAGGAGE, getter))
+            return with_baggage(context, _values(carrier, BAGGAGE_HEADER, getter))
         except Exception:  # noqa: BLE001
             return context
 
@@ -98,17 +92,35 @@ class StrictBaggagePropagator(textmap.TextMapPropagator):
         setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
     ) -> None:
         """Write the baggage of `context`, as much of it as the limits allow, into `carrier`."""
-        try:
-            entries = baggage.get_all(context)
-            header = format_baggage(entries) if entries else ""
-            if header:
-                setter.set(carrier, BAGGAGE, header)
-        except Exception:  # noqa: BLE001
-            return
+        _inject_baggage(carrier, get_current() if context is None else context, setter)
 
     @property
     def fields(self) -> set[str]:
-        return {BAGGAGE}
+        return {BAGGAGE_HEADER}
+
+
+def _inject_span(carrier: Any, span: Any, setter: textmap.Setter[Any]) -> None:
+    """Never raises, as the next: the outgoing request goes without."""
+    try:
+        if span is None:
+            return
+        trace_id, span_id, _, flags, state, is_valid = span.get_span_context()
+        if is_valid:
+            setter.set(carrier, TRACEPARENT, format_traceparent(trace_id, span_id, flags))
+            if state:
+                setter.set(carrier, TRACESTATE, state.to_header())
+    except Exception:  # noqa: BLE001 (see above)
+        return
+
+
+def _inject_baggage(carrier: Any, context: Context, setter: textmap.Setter[Any]) -> None:
+    try:
+        if context.get(BAGGAGE):
+            header = format_baggage(baggage.get_all(context))
+            if header:
+                setter.set(carrier, BAGGAGE_HEADER, header)
+    except Exception:  # noqa: BLE001 (see above)
+        return
 
 
 def with_baggage(context: Context, values: Sequence[bytes]) -> Context:
@@ -140,6 +152,11 @@ class CallersPropagator(CompositePropagator):
 
     off = False
 
+    def __init__(self, propagators: Sequence[textmap.TextMapPropagator]) -> None:
+        super().__init__(propagators)
+        # The default ones, as nearly every process has them.
+        self._is_w3c = [type(one) for one in propagators] == [StrictTraceContextPropagator, StrictBaggagePropagator]
+
     def inject(
         self,
         carrier: textmap.CarrierT,
@@ -149,9 +166,23 @@ class CallersPropagator(CompositePropagator):
         # Baggage alone would go, too; and not every propagator sees that a trace id of zeros is none.
         if left_request(context) is None and (not self.off or get_current_span(context).get_span_context().is_valid):
             try:
-                super().inject(carrier, with_caller(context), setter)
+                context = with_caller(context)
+                if self._is_w3c:
+                    context = get_current() if context is None else context
+                    _inject_span(carrier, context.get(CURRENT_SPAN), setter)
+                    _inject_baggage(carrier, context, setter)
+                else:
+                    super().inject(carrier, context, setter)
             except Exception as error:  # noqa: BLE001 (a propagator of somebody else's must not fail the application's call)
                 _say_failed("written", error)
+
+    def inject_call(self, call: Span, carrier: Any, context: Context, setter: textmap.Setter[Any]) -> None:
+        """As `inject`, for a span that is not current in `context`, which is that of a request under way."""
+        if self._is_w3c and known_caller() is None:
+            _inject_span(carrier, call, setter)
+            _inject_baggage(carrier, context, setter)
+        else:
+            self.inject(carrier, Context({**context, CURRENT_SPAN: call}), setter)
 
     def extract(
         self,
