@@ -20,6 +20,7 @@ from faulty_os import CALLS, FaultyOs, Killed
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from open_files import open_below
 from peers import payload, span_ids
 
 from tracebaton_configurator.export import (
@@ -42,10 +43,6 @@ GARBAGE = [b"", b"\0" * 100, b"garbage", b"\xfa\x7f\x94\x80\x80\x00tbr1" + b"\xf
 STRANGER = 12345
 
 which = st.integers(0, 4)
-
-
-def descriptors() -> list[Path]:
-    return list(Path("/proc/self/fd").iterdir())
 
 
 class Process:
@@ -71,7 +68,6 @@ class Model(RuleBasedStateMachine):
         self.patch.setattr(spool, "_LOOK_EVERY", 0.0)
         self.top = Path(tempfile.mkdtemp())
         self.root = self.top / "spool"
-        self.descriptors = len(descriptors())
         self.processes: list[Process] = []
         self.next = 1
         self.waiting: set[int] = set()
@@ -271,7 +267,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def descriptors_are_few(self) -> None:
         """Invariant 5, and nothing is leaked."""
-        assert len(descriptors()) - self.descriptors <= 6 * len(self.processes) + 1
+        assert open_below(self.top) <= 6 * len(self.processes) + 1
 
     @invariant()
     def nothing_foreign_was_touched(self) -> None:
