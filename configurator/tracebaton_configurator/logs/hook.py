@@ -32,7 +32,7 @@ from tracebaton_configurator.logs.events import without_colours
 from tracebaton_configurator.logs.formatter import JsonLines
 from tracebaton_configurator.logs.ids import is_placeholder
 from tracebaton_configurator.logs.logged_errors import note_logged
-from tracebaton_configurator.logs.objects import object_with_ids
+from tracebaton_configurator.logs.objects import object_with_ids, shows_ids
 from tracebaton_configurator.logs.record_ids import put_ids, put_ids_where_lacking
 from tracebaton_configurator.logs.shown import Made, shown_in
 from tracebaton_configurator.logs.stock import ONLY_THE_MESSAGE, TEXT, UNKNOWN, comes_from, what_it_prints
@@ -145,9 +145,10 @@ def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
         return text
-    if text[:1] != "{" or standard.is_in_memory(self.stream):
+    if text[:1] != "{" or shows_ids(text, record.__dict__):
         return text
-    return object_with_ids(text, record, one_line=False) or text
+    line = object_with_ids(text, record, one_line=False)
+    return text if line is None or line is text or standard.is_in_memory(self.stream) else line
 
 
 def _make_format_json(json_lines: JsonLines) -> Callable[[logging.Handler, logging.LogRecord], str]:

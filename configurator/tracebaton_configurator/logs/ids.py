@@ -8,10 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from contextvars import ContextVar
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+from tracebaton_configurator.logs.upstream import CURRENT_SPAN
 
 
 class OwnRequest(Protocol):
@@ -51,9 +53,12 @@ def current_ids() -> Ids | None:
 
     What still runs long after its request was answered is no part of it, but for a span of its own.
     """
-    span = get_current_span()
+    span: Any = get_current().get(CURRENT_SPAN, INVALID_SPAN)
     request = current_request.get()
     context = span.get_span_context()
+    known, ids = _latest[0]
+    if context is known and (request is None or not request.answered):  # mostly
+        return ids
     if request is None:
         return _ids_of(context if context.is_valid else of_process() or context)
     if (

@@ -26,14 +26,11 @@ def object_with_ids(text: str, record: logging.LogRecord, *, one_line: bool) -> 
     """
     if text[:1] != "{":
         return None
-    known = record.__dict__
-    # A formatter that writes extras has mostly written them all, ours last; and then there is nothing to do.
-    if text.endswith('"}') and "\n" not in text and text.endswith(_last(known)):
-        return text
     fields, end = _read(text)
     if fields is None:
         return None
-    missing = _missing(fields, known)
+    # A formatter that writes extras has mostly written these, too.
+    missing = {} if _has_ids(fields, record.__dict__) else _missing(fields, record.__dict__)
     if end == len(text):
         return _extended(text, fields, missing, one_line=one_line) if missing or one_line else text
     below = text[end:].strip()
@@ -44,6 +41,19 @@ def object_with_ids(text: str, record: logging.LogRecord, *, one_line: bool) -> 
     if one_line:
         return _extended(text[:end], fields, {"exc_info": below, **missing}, one_line=True)
     return _extended(text[:end], fields, missing, one_line=False) + text[end:]
+
+
+def shows_ids(text: str, known: dict[str, Any]) -> bool:
+    """Whether a text that begins like an object has the three ids in it, and no other object where they could be.
+
+    Quicker than reading it, for what stays as it is in any case: it may be no JSON at all.
+    """
+    return (
+        text.find("{", 1) < 0
+        and f'"trace_id": "{known.get("trace_id")}"' in text
+        and f'"span_id": "{known.get("span_id")}"' in text
+        and f'"trace_flags": "{known.get("trace_flags")}"' in text
+    )
 
 
 def as_object(text: str) -> dict[str, Any] | None:
@@ -71,10 +81,15 @@ def _read(text: str) -> tuple[dict[str, Any] | None, int]:
     return (fields, end) if isinstance(fields, dict) else (None, 0)
 
 
-def _last(known: dict[str, Any]) -> str:
-    """The three ids as `json.dumps` ends an object with them."""
-    trace_id, span_id, flags = known.get("trace_id"), known.get("span_id"), known.get("trace_flags")
-    return f'"trace_id": "{trace_id}", "span_id": "{span_id}", "trace_flags": "{flags}"}}'
+def _has_ids(fields: dict[str, Any], known: dict[str, Any]) -> bool:
+    trace_id = known.get("trace_id")
+    return (
+        trace_id is not None
+        and field_names.current.are_usual
+        and fields.get("trace_id") == trace_id
+        and fields.get("span_id") == known.get("span_id")
+        and fields.get("trace_flags") == known.get("trace_flags")
+    )
 
 
 def _missing(fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

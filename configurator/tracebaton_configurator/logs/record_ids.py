@@ -35,6 +35,9 @@ def put_ids(record: logging.LogRecord) -> None:
         return
     if ids is None:
         return
+    if "span_id" not in fields and "trace_flags" not in fields:
+        fields["trace_id"], fields["span_id"], fields["trace_flags"] = ids
+        return
     fields["trace_id"] = ids.trace_id
     for name in ("span_id", "trace_flags"):
         told = fields.get(name)

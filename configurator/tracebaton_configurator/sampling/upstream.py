@@ -1,4 +1,4 @@
-"""The private names of OpenTelemetry's API that this package uses, in this one place.
+"""The private names of OpenTelemetry's API that this package uses, in this one place (and in `logs.upstream`).
 
 Checked with API 1.42.0 to 1.45.2; its tests fail where one is gone.
 """
@@ -11,8 +11,9 @@ from opentelemetry.baggage import _BAGGAGE_KEY as BAGGAGE
 from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY as SUPPRESS_HTTP_INSTRUMENTATION
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESS_INSTRUMENTATION
 from opentelemetry.trace import SpanContext, TraceFlags
-from opentelemetry.trace.propagation import _SPAN_KEY as CURRENT_SPAN
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
+
+from tracebaton_configurator.logs.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TraceState

@@ -7,7 +7,7 @@ import logging
 import logging.handlers
 import queue
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
@@ -105,6 +105,16 @@ class TestJson:
         log.handler(logging.Formatter('{"m": "%(message)s"}'))
         log.logger.info('say "x"')
         assert log.objects[0]["message"] == 'say "x"'
+
+    def test_one_that_ends_with_the_ids_is_mended_too(self, log: Log, install: Callable[[str], None]) -> None:
+        install("json")
+        ids = '"trace_id": "%(trace_id)s", "span_id": "%(span_id)s", "trace_flags": "%(trace_flags)s"'
+        log.handler(logging.Formatter('{"m": "%(message)s", ' + ids + "}"))
+        with request():
+            log.logger.info("plain")
+            log.logger.info('say "hi"')
+        assert log.objects[0] == {"m": "plain", **IDS}
+        assert log.objects[1].items() >= {"message": 'say "hi"', **IDS}.items()
 
     def test_an_empty_object_gains_the_ids(self, log: Log, install: Callable[[str], None]) -> None:
         install("json")
@@ -292,6 +302,33 @@ class TestInject:
         with request():
             log.logger.info("x")
         assert log.objects == [{"m": "x", **IDS}]
+
+    @pytest.mark.parametrize(
+        ("text", "gains"),
+        [
+            ('{"m": "x", %s}', False),
+            ('{%s, "m": "x"}', False),
+            ('{"m": "say "hi"", %s}', False),  # no JSON, and left alone
+            ('{"of": {%s}}', True),
+            ('{"of": {"x": 1, %s}}', True),
+            ('{%s, "of": {"x": 1}}', False),
+            ('{"m": "trace %s"}', True),
+        ],
+    )
+    def test_objects_that_have_them_stay(self, log: Log, install: Callable[[str], None], text: str, gains: Any) -> None:
+        install("inject")
+        ids = json.dumps(IDS)[1:-1]
+        made = text % (ids.replace('"', '\\"') if text.endswith('%s"}') else ids)
+
+        class Own(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return made
+
+        log.handler(Own())
+        with request():
+            log.logger.info("x")
+        (line,) = log.lines
+        assert line == made if not gains else json.loads(line) == {**json.loads(made), **IDS}
 
     def test_a_traceback_stays_where_it_was(self, log: Log, install: Callable[[str], None]) -> None:
         install("inject")

@@ -65,6 +65,10 @@ def test_an_empty_id_is_filled_in_where_it_is(nothing: str) -> None:
     assert list(json.loads(line or "").items())[:2] == [("trace_id", IDS["trace_id"]), ("m", "x")]
 
 
+def test_what_is_no_json_is_no_object_though_it_ends_with_the_ids() -> None:
+    assert object_with_ids('{"m": "say "hi"", ' + json.dumps(IDS)[1:], record(**IDS), one_line=True) is None
+
+
 def test_what_ends_with_the_ids_is_left_as_it_is() -> None:
     text = json.dumps({"m": "x", **IDS})
     assert object_with_ids(text, record(**IDS), one_line=True) is text
