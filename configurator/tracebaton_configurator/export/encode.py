@@ -15,7 +15,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
@@ -40,7 +40,7 @@ class Encoder:
         # The resource of the process, and the scopes of its instrumentations, are the same objects in every batch.
         self._heads: dict[int, tuple[object, bytes]] = {}
 
-    def encode(self, spans: Sequence[ReadableSpan]) -> bytes:
+    def encode(self, spans: Iterable[ReadableSpan]) -> bytes:
         """An ExportTraceServiceRequest. Raises (anything) for what it does not know how to encode."""
         by_resource: dict[int, tuple[Any, dict[int, tuple[Any, list[bytes]]]]] = {}
         for span in spans:
