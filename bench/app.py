@@ -3,10 +3,13 @@
 BENCH_ROUTES=500 BENCH_REDIS_URL=redis://127.0.0.1:6379 BENCH_NEXT_URL=http://127.0.0.1:8001 uvicorn app:app
 """
 
+import logging
 import os
 import random
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 import httpx
 import redis.asyncio as redis
@@ -55,6 +58,38 @@ for _number in range(ROUTES - 1):
 
 @app.get("/hello")
 async def hello() -> dict[str, str]:
+    return {"message": "hello"}
+
+
+def _logger(name: str, formatter: logging.Formatter) -> logging.Logger:
+    logger = logging.getLogger(f"bench.{name}")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return logger
+
+
+_lines = _logger("text", logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+
+
+@cache
+def _json_lines() -> logging.Logger:
+    from pythonjsonlogger.json import JsonFormatter  # by who asks for it only: it is part of what a start costs
+
+    return _logger("json", JsonFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+
+
+@app.get("/line")
+async def line() -> dict[str, str]:
+    _lines.info("the order of %s has been taken", "somebody")
+    return {"message": "hello"}
+
+
+@app.get("/json-line")
+async def json_line() -> dict[str, str]:
+    _json_lines().info("the order of %s has been taken", "somebody")
     return {"message": "hello"}
 
 

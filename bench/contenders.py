@@ -18,7 +18,8 @@ class Contender:
     `share` is the share of requests that it shall record, checked against what arrives at the sink. `never` and
     `always` are the variables that make the same sampler record no request and every request: what 10 % costs is
     counted as nine parts of the one and one part of the other, because instructions repeat only without chance. `then`
-    is a command of the same environment, for the processes of one service, that is run once the server listens.
+    is a command of the same environment, for the processes of one service, that is run once the server listens. `http`
+    is for one that speaks OTLP over HTTP and not over gRPC.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Contender:
     share: float = 0.0
     never: Mapping[str, str] = field(default_factory=dict)
     always: Mapping[str, str] = field(default_factory=dict)
+    http: bool = False
     quick: bool = False  # part of a quick run
     everywhere: bool = False  # also in the scenarios that have no target
 
@@ -52,6 +54,9 @@ _ELASTIC = {
     **_OTEL,
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process_runtime,os,telemetry_distro,service_instance,otel",
 }
+# Where it sends to is its own variable; see `System.start_server`.
+_DASH0 = {**_OTEL, "DASH0_DISABLE": "false"}
+_LOGFIRE = {**_OTEL, "LOGFIRE_SEND_TO_LOGFIRE": "false", "LOGFIRE_CONSOLE": "false"}
 # Nothing but traces, and nothing that would leave this machine.
 _DATADOG = {
     "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
@@ -79,6 +84,8 @@ def contenders(*, rules: bool = True) -> list[Contender]:
         *_set("upstream", ("opentelemetry-instrument",), _UPSTREAM, _ratio),
         _ten_percent("ddtrace", ("ddtrace-run",), _DATADOG, _datadog_rules),
         _ten_percent("elastic", ("opentelemetry-instrument",), _ELASTIC, _ratio),
+        replace(_ten_percent("dash0", ("opentelemetry-instrument",), _DASH0, _ratio), http=True),
+        replace(_ten_percent("logfire", ("logfire", "run", "--no-summary"), _LOGFIRE, _logfire_rate), http=True),
     ]
 
 
@@ -137,6 +144,10 @@ def _ratio(rate: str) -> dict[str, str]:
 def _rules(rate: str) -> dict[str, str]:
     percent = f"{float(rate) * 100:.9f}".rstrip("0").rstrip(".")
     return {"OTEL_TRACES_SAMPLER": "tracebaton", "OTEL_TRACES_SAMPLER_ARG": f"{percent}%"}
+
+
+def _logfire_rate(rate: str) -> dict[str, str]:
+    return {"LOGFIRE_TRACE_SAMPLE_RATE": rate}
 
 
 def _datadog_rules(rate: str) -> dict[str, str]:

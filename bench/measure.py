@@ -113,16 +113,20 @@ def _settle_bill(waiting: tuple[_Running, float, int] | None) -> None:
 
 
 def _load(each: _Running, scenario: Scenario, seconds: int) -> int:
-    command = [*pinned(OTHER_CORE), *scenario.wrk(each.port, seconds)]
+    requests = load(each.contender.name, each.port, scenario, seconds)
+    each.reading.requests += requests
+    return requests
+
+
+def load(name: str, port: int, scenario: Scenario, seconds: int) -> int:
+    """Have wrk ask for so long; how many requests were answered. Raises MeasureError where one was not."""
+    command = [*pinned(OTHER_CORE), *scenario.wrk(port, seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 30)
     if done.returncode:
         raise MeasureError(f"wrk ended with status {done.returncode}: {done.stderr or done.stdout}")
     requests, failed = parse_wrk(done.stdout)
     if failed or not requests:
-        raise MeasureError(
-            f"{each.contender.name}, {scenario.name}: {failed} of {requests} requests failed\n{each.child.output_end()}"
-        )
-    each.reading.requests += requests
+        raise MeasureError(f"{name}, {scenario.name}: {failed} of {requests} requests failed")
     return requests
 
 

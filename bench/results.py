@@ -97,6 +97,19 @@ class Results:
     readings: list[Reading] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
+    worker_starts: list[Start] = field(default_factory=list)
+    latencies: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    memory: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def latency(self, contender: str, which: int) -> float | None:
+        """Microseconds, the median of the rounds: of half of the requests (0), of all but one in a hundred (1)."""
+        rounds = self.latencies.get(contender)
+        return median(each[which] for each in rounds) if rounds else None
+
+    def latency_ratio(self, contender: str, which: int) -> float | None:
+        """To the bare server, round by round, then the median."""
+        own, bare = self.latencies.get(contender), self.latencies.get(BARE)
+        return median(a[which] / b[which] for a, b in zip(own, bare, strict=True)) if own and bare else None
 
     def reading(self, contender: str, scenario: str) -> Reading | None:
         return next((each for each in self.readings if (each.contender, each.scenario) == (contender, scenario)), None)
@@ -143,4 +156,5 @@ class Results:
         readings = [Reading(**each) for each in stored.pop("readings")]
         starts = [Start(**each) for each in stored.pop("starts")]
         counts = [Count(**each) for each in stored.pop("counts")]
-        return cls(**stored, readings=readings, starts=starts, counts=counts)
+        worker_starts = [Start(**each) for each in stored.pop("worker_starts", [])]
+        return cls(**stored, readings=readings, starts=starts, counts=counts, worker_starts=worker_starts)

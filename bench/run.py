@@ -21,11 +21,13 @@ import contenders as field
 import scenarios as courses
 import table
 import venvs
+from latency import measure_latencies
 from measure import MeasureError, measure
+from memory import measure_memory
 from results import Results
 from rich.console import Console
 from rich.markdown import Markdown
-from startup import measure_starts
+from startup import WORKERS, measure_starts
 from system import BENCH, ChildFailedError, System
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 RESULTS = BENCH / "results"
-PARTS = ("cpu", "startup", "callgrind")
+PARTS = ("cpu", "startup", "workers", "memory", "latency", "callgrind")
+# Who is looked at more closely, and with other scenarios than the first.
+CLOSELY = ("tracebaton-disabled", "tracebaton-10", "tracebaton-100", "upstream-10", "upstream-100")
 console = Console(stderr=True)
 _held: list[TextIO] = []
 
@@ -45,6 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if options.python:
+            venvs.use(options.python)
         everybody = field.contenders(rules=options.sampler == "tracebaton")
         contenders = field.select(everybody, options.contenders, quick=options.quick)
         scenarios = courses.select(options.scenarios, quick=options.quick)
@@ -91,6 +97,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sampler", choices=["tracebaton", "ratio"], default="tracebaton", help="which sampler tracebaton runs with"
     )
+    parser.add_argument("--python", default="", help="another Python, such as 3.13, that is on PATH (this one)")
     parser.add_argument("--out", default=str(RESULTS / "latest"), help="where to write, without .md, .json, .svg")
     options = parser.parse_args(arguments)
     if options.parts is None:
@@ -108,9 +115,10 @@ def _measure(
     say: callgrind.Say,
 ) -> None:
     """Each scenario with a sink, a Redis and servers of its own, so that none is slower for what came before."""
+    closely = field.select(contenders, options.contenders or list(CLOSELY))
     if "cpu" in options.parts:
         for scenario in scenarios:
-            here = contenders if scenario.main or options.contenders else [e for e in contenders if e.everywhere]
+            here = contenders if scenario.main or options.contenders else closely
             rounds = options.rounds or (2 if options.quick else 5 if scenario.main else 2)
             with System() as system:
                 readings = measure(system, scenario, here, rounds=rounds, seconds=options.seconds, say=say)
@@ -125,6 +133,20 @@ def _measure(
         with System() as system:
             starts = options.starts or (2 if options.quick else 5)
             results.starts = measure_starts(system, starting, rounds=starts, say=say)
+    if "workers" in options.parts:
+        with System() as system:
+            starting = [each for each in closely if each.share < 1]
+            starts = options.starts or (2 if options.quick else 5)
+            results.worker_starts = measure_starts(system, starting, rounds=starts, say=say, workers=WORKERS)
+    if "memory" in options.parts:
+        with System() as system:
+            results.memory = measure_memory(system, courses.SCENARIOS[0], closely, say=say)
+    if "latency" in options.parts:
+        with System() as system:
+            rounds = options.rounds or (2 if options.quick else 5)
+            results.latencies = measure_latencies(
+                system, courses.SCENARIOS[0], closely, rounds=rounds, seconds=5 * options.seconds, say=say
+            )
     if "callgrind" in options.parts:
         counted = {
             scenario: [e for e in contenders if options.contenders or field.is_counted(e, scenario.routes)]
@@ -157,7 +179,7 @@ def machine() -> dict[str, str]:
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "cores": f"{os.cpu_count()} cores ({model})",
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "python": f"Python {platform.python_version()}",
+        "python": f"Python {venvs.python_version()}",
     }
 
 

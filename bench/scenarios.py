@@ -21,6 +21,7 @@ class Scenario:
     connections: int = 16
     script: str = ""
     access_log: bool = False
+    baggage: int = 0  # members
     main: bool = False
     calls_httpx: bool = False
     counted: int = 80  # requests in one counting of instructions
@@ -31,6 +32,9 @@ class Scenario:
             command += ["-s", str(BENCH / self.script)]
         for number in range(self.headers - HEADERS_BY_NATURE):
             command += ["-H", f"X-Bench-Header-{number}: value-{number}-of-an-ordinary-length"]
+        if self.baggage:
+            members = ",".join(f"member-{number}=value-{number}" for number in range(self.baggage))
+            command += ["-H", f"baggage: {members}"]
         return [*command, f"http://127.0.0.1:{port}{self.path}"]
 
     def uvicorn(self) -> list[str]:
@@ -59,6 +63,12 @@ SCENARIOS = (
     Scenario("routes-100", "`GET /hello`, 100 routes", routes=100),
     Scenario("headers-5", "`GET /hello`, 5 headers", headers=5),
     Scenario("headers-40", "`GET /hello`, 40 headers", headers=40),
+    Scenario("baggage-4", "`GET /hello`, 4 members of baggage", baggage=4),
+    Scenario("baggage-64", "`GET /hello`, 64 members of baggage", baggage=64),
+    Scenario("connections-1", "`GET /hello`, 1 connection", connections=1),
+    Scenario("connections-256", "`GET /hello`, 256 connections", connections=256),
+    Scenario("line", "one log line", path="/line"),
+    Scenario("json-line", "one log line, as JSON by the application", path="/json-line"),
     Scenario("access-log", "`GET /hello`, access log on", access_log=True),
 )
 

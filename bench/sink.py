@@ -1,10 +1,11 @@
-"""A receiver that counts the spans that arrive and forgets them: OTLP over gRPC, and Datadog's agent API over HTTP.
+"""A receiver that counts the spans that arrive and forgets them: OTLP over gRPC and HTTP, and Datadog's agent API.
 
 python sink.py GRPC_PORT HTTP_PORT; `GET /counts` on the HTTP port answers {"service": {"spans": 12, "server": 4}}.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import signal
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 HOST = "127.0.0.1"
+OTLP_PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs")
 OTLP_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 SERVER_KIND = 2  # SpanKind.SPAN_KIND_SERVER of OTLP
 # ddtrace sends unsampled traces to its agent as well. Sampled ones carry a priority of 1 or 2, which MessagePack
@@ -48,6 +50,13 @@ class Counts:
             self._counts[service]["spans"] += spans
             self._counts[service]["server"] += server
 
+    def add_otlp(self, request: ExportTraceServiceRequest) -> None:
+        for resource in request.resource_spans:
+            attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
+            spans = [span for scope in resource.scope_spans for span in scope.spans]
+            server = sum(span.kind == SERVER_KIND for span in spans)
+            self.add(attributes.get("service.name", "?"), len(spans), server)
+
     def as_json(self) -> bytes:
         with self._lock:
             return json.dumps(self._counts).encode()
@@ -67,11 +76,7 @@ def start_otlp(counts: Counts, port: int) -> grpc.Server:
     """Serve OTLP's one method without generated stubs, which would import the whole SDK's worth of modules."""
 
     def export(request: ExportTraceServiceRequest, _: grpc.ServicerContext) -> ExportTraceServiceResponse:
-        for resource in request.resource_spans:
-            attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
-            spans = [span for scope in resource.scope_spans for span in scope.spans]
-            server = sum(span.kind == SERVER_KIND for span in spans)
-            counts.add(attributes.get("service.name", "?"), len(spans), server)
+        counts.add_otlp(request)
         return ExportTraceServiceResponse()
 
     method = grpc.unary_unary_rpc_method_handler(
@@ -98,6 +103,12 @@ def _handler(counts: Counts) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self._body()
+            if self.path in OTLP_PATHS:
+                if self.path == OTLP_PATHS[0]:
+                    plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+                    counts.add_otlp(ExportTraceServiceRequest.FromString(plain))
+                self._answer(b"", "application/x-protobuf")
+                return
             if "/traces" in self.path:
                 service = DATADOG_SERVICE.search(body)
                 name = service[1].decode() if service else "?"
@@ -116,9 +127,9 @@ def _handler(counts: Counts) -> type[BaseHTTPRequestHandler]:
             self.rfile.readline()
             return b"".join(chunks)
 
-        def _answer(self, body: bytes) -> None:
+        def _answer(self, body: bytes, kind: str = "application/json") -> None:
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -19,30 +19,42 @@ if TYPE_CHECKING:
     from system import System
 
 SETTLES_IN = 0.3  # seconds
+WORKERS = 4
+STARTS_WITHIN = 60.0
 SPAN_WITHIN = 30.0  # seconds; at 10 % it takes a few requests, and then the exporter's delay
 
 
 def measure_starts(
-    system: System, contenders: Sequence[Contender], *, rounds: int, say: Callable[[str], None]
+    system: System, contenders: Sequence[Contender], *, rounds: int, say: Callable[[str], None], workers: int = 1
 ) -> list[Start]:
-    """Start and stop each contender in turns, `rounds` times."""
+    """Start and stop each contender in turns, `rounds` times; with several workers up to their first answer only."""
+    more = ["--workers", str(workers), "--log-level", "info"] if workers > 1 else []
     starts = {contender.name: Start(contender.name) for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
             say(f"start-up: round {number + 1}, {contender.name}")
             service = f"{service_name(contender, SCENARIOS[0])}.{number}"
-            child, port = system.start_server(contender, SCENARIOS[0], service)
+            child, port = system.start_server(contender, SCENARIOS[0], service, more=more)
             start = starts[contender.name]
             _ask(port)
+            if more:
+                _until_all_serve(child, workers)
             time.sleep(SETTLES_IN)
             start.cpu.append(cpu_seconds(child.pid))
             start.rss.append(rss(child.pid))
-            if contender.share:
+            if contender.share and not more:
                 _until_first_span(system, child, port, service)
                 start.span_cpu.append(cpu_seconds(child.pid))
                 start.span_rss.append(rss(child.pid))
             system.stop([child])
     return list(starts.values())
+
+
+def _until_all_serve(child: Child, workers: int) -> None:
+    """Uvicorn's parent listens before its workers have imported anything: each says so when it serves."""
+    child.wait_until(
+        lambda: child.output().count("Application startup complete") >= workers, "all workers serve", STARTS_WITHIN
+    )
 
 
 def _until_first_span(system: System, child: Child, port: int, service: str) -> None:

@@ -32,7 +32,18 @@ if TYPE_CHECKING:
 
 BENCH = Path(__file__).resolve().parent
 # What a user's shell may have set, and what would change the measurement.
-NOT_INHERITED = ("OTEL_", "DD_", "ELASTIC_", "UVICORN_", "WEB_CONCURRENCY", "PYTHON", "BENCH_", "VIRTUAL_ENV")
+NOT_INHERITED = (
+    "OTEL_",
+    "DD_",
+    "ELASTIC_",
+    "DASH0_",
+    "LOGFIRE_",
+    "UVICORN_",
+    "WEB_CONCURRENCY",
+    "PYTHON",
+    "BENCH_",
+    "VIRTUAL_ENV",
+)
 START_WITHIN = 60.0
 # One core for the server that is measured, another for everybody else.
 SERVER_CORE, OTHER_CORE = 0, 1
@@ -102,8 +113,12 @@ class System:
         wrapper: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         core: int | None = SERVER_CORE,
+        more: Sequence[str] = (),
     ) -> tuple[Child, int]:
-        """Start the application as this contender does; return it and its port once it listens."""
+        """Start the application as this contender does, with `more` arguments for uvicorn.
+
+        Return it and its port once it listens.
+        """
         port = self.free_port()
         command = [program(contender.venv, name) for name in (*contender.prefix[:1], "uvicorn")]
         prefix = [*command[:-1], *contender.prefix[1:]]
@@ -111,13 +126,15 @@ class System:
             **self._application,
             "BENCH_ROUTES": str(scenario.routes),
             "OTEL_SERVICE_NAME": service,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{self.otlp_port}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{self.sink_port if contender.http else self.otlp_port}",
+            "DASH0_OTEL_COLLECTOR_BASE_URL": f"http://{HOST}:{self.sink_port}",
+            "LOGFIRE_SERVICE_NAME": service,
             "DD_SERVICE": service,
             "DD_TRACE_AGENT_URL": f"http://{HOST}:{self.sink_port}",
             **contender.env,
             **(env or {}),
         }
-        whole = [*wrapper, *prefix, command[-1], *scenario.uvicorn(), "--port", str(port)]
+        whole = [*wrapper, *prefix, command[-1], *scenario.uvicorn(), "--port", str(port), *more]
         child = self.start(service, whole, env=variables, venv=contender.venv, core=core)
         child.wait_for_ports(port, seconds=START_WITHIN * (10 if wrapper else 1))
         if contender.then:

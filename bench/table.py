@@ -6,7 +6,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from contenders import BARE, BARE_SNIFFIO
+from latency import RATE
+from memory import FEW, MANY
 from scenarios import SCENARIOS
+from startup import WORKERS
 from targets import verdicts
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ def markdown(results: Results) -> str:
             "Instructions per request, as a ratio to the bare server", instructions(results), _count_notes(results)
         ),
         section("Start-up and memory", start_and_memory(results), [_START_NOTE]),
+        section(f"Start-up of {WORKERS} workers", worker_starts(results), [_WORKERS_NOTE]),
+        section(f"Memory after {MANY:,} requests, `GET /hello`", memory(results), [_MEMORY_NOTE]),
+        section(f"Latency at {RATE} requests a second, `GET /hello`", latencies(results), [_LATENCY_NOTE]),
         section("Targets", targets(results), [_TARGET_NOTE]),
     ]
     return "\n".join(part for part in parts if part)
@@ -171,6 +177,52 @@ def _memory_cell(results: Results, contender: str, scenario: str) -> str:
 
 def _over(value: float | None, digits: int, unit: str) -> str:
     return NONE if value is None else f"{value:+.{digits}f} {unit}"
+
+
+_WORKERS_NOTE = """\
+CPU of all processes until the last worker serves, and their memory then; all lines but the first are over bare's."""
+
+
+def worker_starts(results: Results) -> str:
+    bare = next((each for each in results.worker_starts if each.contender == BARE), None)
+    if bare is None:
+        return ""
+    rows = [
+        [each.contender, f"{median(each.cpu):.2f} s", f"{median(each.rss):.0f} MiB"]
+        if each is bare
+        else [each.contender, _over(each.cpu_over(bare), 2, "s"), _over(each.rss_over(bare), 0, "MiB")]
+        for each in results.worker_starts
+    ]
+    return grid(["", "CPU", "memory"], rows)
+
+
+_MEMORY_NOTE = """\
+Resident memory of one process after so many requests over 16 connections, at full load."""
+
+
+def memory(results: Results) -> str:
+    rows = [
+        [name, f"{few:.1f} MiB", f"{many:.1f} MiB", f"{many - few:+.1f} MiB"]
+        for name, (few, many) in results.memory.items()
+    ]
+    return grid(["", f"after {FEW:,}", f"after {MANY:,}", "growth"], rows)
+
+
+_LATENCY_NOTE = """\
+What a client sees that asks at a fixed rate over 16 connections; in parentheses: to the bare server. Medians of rounds
+in turns, of half of the requests (p50) and of all but one in a hundred (p99)."""
+
+
+def latencies(results: Results) -> str:
+    rows = []
+    for name in results.latencies:
+        cells = []
+        for which in (0, 1):
+            taken, ratio = results.latency(name, which), results.latency_ratio(name, which)
+            beside = "" if name == BARE or ratio is None else f" ({ratio:.2f})"
+            cells.append(NONE if taken is None else f"{taken:.0f} µs{beside}")
+        rows.append([name, *cells])
+    return grid(["", "p50", "p99"], rows)
 
 
 _TARGET_NOTE = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".venv-bench"
 # uvicorn[standard]: uvloop and httptools. The server that costs least is the one beside which tracing shows most.
-APPLICATION = ("fastapi", "uvicorn[standard]", "redis", "httpx")
+APPLICATION = ("fastapi", "uvicorn[standard]", "redis", "httpx", "python-json-logger")
 INSTRUMENTATIONS = tuple(f"opentelemetry-instrumentation-{name}" for name in ("fastapi", "httpx", "redis"))
 PACKAGES: dict[str, tuple[str, ...]] = {
     "bare": (),
@@ -24,17 +25,40 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "upstream": ("opentelemetry-distro", "opentelemetry-exporter-otlp", *INSTRUMENTATIONS),
     "ddtrace": ("ddtrace",),
     "elastic": ("elastic-opentelemetry", *INSTRUMENTATIONS),
+    "dash0": ("dash0-opentelemetry",),
+    "logfire": ("logfire[fastapi,httpx,redis]",),
     "tools": ("matplotlib", "hatchling"),
 }
 # What of an environment stands above the table.
 NAMED = (
     *("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "redis", "httpx"),
     *("tracebaton", "opentelemetry-sdk", "opentelemetry-instrumentation", "ddtrace", "elastic-opentelemetry"),
+    *("dash0-opentelemetry", "logfire"),
 )
 
 
+_python = (sys.executable, "")
+
+
+def use(version: str) -> None:
+    """Measure with another Python, such as `3.13`: `python3.13` on PATH. Raises ValueError where there is none."""
+    global _python  # noqa: PLW0603 (which one this run is about)
+    found = shutil.which(f"python{version}")
+    if found is None:
+        raise ValueError(f"there is no python{version} on PATH")
+    _python = (_run([found, "-c", "import sys; print(sys.executable)"]).strip(), version)
+
+
+def folder() -> Path:
+    return FOLDER / _python[1]
+
+
+def python_version() -> str:
+    return _run([_python[0], "-c", "import platform; print(platform.python_version())"]).strip()
+
+
 def program(venv: str, name: str) -> str:
-    return str(FOLDER / venv / "bin" / name)
+    return str(folder() / venv / "bin" / name)
 
 
 def prepare(venvs: Iterable[str], say: Callable[[str], None]) -> None:
@@ -53,12 +77,12 @@ def versions(venv: str) -> dict[str, str]:
 
 
 def _make(venv: str, say: Callable[[str], None]) -> None:
-    stamp = FOLDER / venv / "made-of.txt"
-    wanted = "\n".join([sys.version, *(APPLICATION if venv != "tools" else ()), *PACKAGES[venv]])
+    stamp = folder() / venv / "made-of.txt"
+    wanted = "\n".join([python_version(), *(APPLICATION if venv != "tools" else ()), *PACKAGES[venv]])
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     say(f"making {stamp.parent.relative_to(ROOT)}")
-    _run([sys.executable, "-m", "venv", "--clear", str(stamp.parent)])
+    _run([_python[0], "-m", "venv", "--clear", str(stamp.parent)])
     if venv == "tools":
         _pip(venv, *PACKAGES[venv])
     elif venv == "bare":
@@ -74,12 +98,12 @@ def _make(venv: str, say: Callable[[str], None]) -> None:
 
 def _install_checkout(say: Callable[[str], None]) -> None:
     """A real wheel, not an editable install: those add an import hook, and are not what users have."""
-    stamp = FOLDER / "tracebaton" / "checkout.txt"
+    stamp = folder() / "tracebaton" / "checkout.txt"
     digest = _digest()
     if stamp.is_file() and stamp.read_text() == digest:
         return
     say("installing tracebaton from the checkout")
-    wheels = FOLDER / "wheels"
+    wheels = folder() / "wheels"
     for old in wheels.glob("*.whl"):
         old.unlink()
     build = [program("tools", "python"), "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -99,7 +123,7 @@ def _digest() -> str:
 
 
 def _constraints() -> Path:
-    return FOLDER / "constraints.txt"
+    return folder() / "constraints.txt"
 
 
 def _pip(venv: str, *arguments: str) -> None:

@@ -104,3 +104,35 @@ def test_results_survive_the_way_to_a_file_and_back(tmp_path: Path) -> None:
     found.starts, found.counts = [Start(BARE, [0.4], [60.0])], [Count(BARE, "hello", [1.0])]
     found.write(tmp_path / "x.json")
     assert Results.read(tmp_path / "x.json") == found
+
+
+class TestCloserLook:
+    def test_latency_is_a_ratio_round_by_round(self) -> None:
+        found = results()
+        found.latencies = {BARE: [(100.0, 1000.0), (200.0, 2000.0)], OWN: [(110.0, 1500.0), (220.0, 2600.0)]}
+        assert found.latency(OWN, 0) == 165
+        assert found.latency_ratio(OWN, 0) == pytest.approx(1.1)
+        assert found.latency_ratio(OWN, 1) == pytest.approx(1.4)
+        assert f"| {OWN} | 165 µs (1.10) | 2050 µs (1.40) |" in markdown(found)
+
+    def test_what_was_not_measured_is_left_out(self) -> None:
+        assert "Latency" not in markdown(results())
+        assert results().latency(OWN, 0) is None
+
+    def test_memory_and_workers(self) -> None:
+        found = results()
+        found.memory = {OWN: (70.0, 70.5)}
+        found.worker_starts = [
+            Start(BARE, cpu=[1.0, 2.0], rss=[100.0, 100.0]),
+            Start(OWN, cpu=[1.5, 2.5], rss=[110, 110]),
+        ]
+        text = markdown(found)
+        assert f"| {OWN} | 70.0 MiB | 70.5 MiB | +0.5 MiB |" in text
+        assert f"| {OWN} | +0.50 s | +10 MiB |" in text
+
+    def test_they_go_to_a_file_and_come_back(self, tmp_path: Path) -> None:
+        found = results()
+        found.memory, found.latencies = {OWN: (70.0, 70.5)}, {BARE: [(1.0, 2.0)]}
+        found.worker_starts = [Start(BARE, cpu=[1.0], rss=[1.0])]
+        found.write(tmp_path / "found.json")
+        assert markdown(Results.read(tmp_path / "found.json")) == markdown(found)

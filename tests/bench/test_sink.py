@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
+import threading
+from http.server import ThreadingHTTPServer
 
 import grpc
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from processes import HOST, Port
-from sink import DATADOG_SAMPLED, DATADOG_SERVICE, SERVER_KIND, Counts, start_otlp
+from sink import DATADOG_SAMPLED, DATADOG_SERVICE, SERVER_KIND, Counts, _handler, start_otlp
 
 
 def test_server_spans_are_counted_on_their_own() -> None:
@@ -44,6 +48,28 @@ def test_otlp_is_received_over_grpc() -> None:
         server.stop(grace=None).wait(10)
         port.release()
     assert json.loads(counts.as_json()) == {"agent": {"spans": 2, "server": 1}}
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_otlp_is_received_over_http(encoding: str) -> None:
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "agent"
+    resource.scope_spans.add().spans.add(kind=SERVER_KIND)
+    body = request.SerializeToString()
+    counts = Counts()
+    server = ThreadingHTTPServer((HOST, 0), _handler(counts))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://{HOST}:{server.server_port}"
+        sent = gzip.compress(body) if encoding else body
+        headers = {"Content-Encoding": encoding} if encoding else {}
+        assert httpx.post(f"{url}/v1/traces", content=sent, headers=headers).status_code == 200
+        assert httpx.post(f"{url}/v1/metrics", content=b"anything").status_code == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert json.loads(counts.as_json()) == {"agent": {"spans": 1, "server": 1}}
 
 
 @pytest.mark.parametrize(
