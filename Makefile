@@ -57,6 +57,8 @@ equality: $(VENV)/dev.installed  ## applications with tracing and without, on ot
 
 bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
+	@$(if $(ARGS),true,$(VENV)/bin/python bench/run.py --python 3.13 --parts cpu --rounds 5 --scenarios hello,chat \
+	  --contenders bare-sniffio,tracebaton-10,tracebaton-100,upstream-10,upstream-100 --out bench/results/python-3.13)
 
 edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
 	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_PROCESSES) tests/e2e/edges $(ARGS)

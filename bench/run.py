@@ -97,7 +97,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sampler", choices=["tracebaton", "ratio"], default="tracebaton", help="which sampler tracebaton runs with"
     )
-    parser.add_argument("--python", default="", help="another Python, such as 3.13, that is on PATH (this one)")
+    parser.add_argument("--python", default="", help="another Python, such as 3.13 (this one)")
     parser.add_argument("--out", default=str(RESULTS / "latest"), help="where to write, without .md, .json, .svg")
     options = parser.parse_args(arguments)
     if options.parts is None:

@@ -41,11 +41,12 @@ _python = (sys.executable, "")
 
 
 def use(version: str) -> None:
-    """Measure with another Python, such as `3.13`: `python3.13` on PATH. Raises ValueError where there is none."""
+    """Measure with another Python, such as `3.13`, on PATH or pyenv's. Raises ValueError where there is none."""
     global _python  # noqa: PLW0603 (which one this run is about)
-    found = shutil.which(f"python{version}")
+    installed = sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")))
+    found = shutil.which(f"python{version}") or next(reversed(installed), None)
     if found is None:
-        raise ValueError(f"there is no python{version} on PATH")
+        raise ValueError(f"there is no python{version}, neither on PATH nor pyenv's")
     _python = (_run([found, "-c", "import sys; print(sys.executable)"]).strip(), version)
 
 
