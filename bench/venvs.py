@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,12 +40,14 @@ _python = (sys.executable, "")
 
 
 def use(version: str) -> None:
-    """Measure with another Python, such as `3.13`, on PATH or pyenv's. Raises ValueError where there is none."""
+    """Measure with another Python, such as `3.13`, found as the tests find it. Raises ValueError where there is none."""
     global _python  # noqa: PLW0603 (which one this run is about)
-    installed = sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")))
-    found = shutil.which(f"python{version}") or next(reversed(installed), None)
+    sys.path.insert(0, str(ROOT / "tests" / "matrix"))
+    from pythons import installed
+
+    found = installed(version)
     if found is None:
-        raise ValueError(f"there is no python{version}, neither on PATH nor pyenv's")
+        raise ValueError(f"there is no Python {version} here")
     _python = (_run([found, "-c", "import sys; print(sys.executable)"]).strip(), version)
 
 
