@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi reques
 # tests/conftest.py says what is shared how.
 IN_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo edges equality footprint gates lint matrix pictures test test-fast types upstream
+.PHONY: bench clean demo dist edges equality footprint gates lint matrix pictures test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -55,16 +55,20 @@ upstream: $(VENV)/dev.installed  ## upstream's own test suites under tracebaton 
 equality: $(VENV)/dev.installed  ## applications with tracing and without, on other Pythons: PYTHONS='3.10 3.14'
 	@$(VENV)/bin/python tests/matrix/on_pythons.py $(PYTHONS) -- -q --tb=short tests/equality --variants 'default,100 %'
 
-bench: $(VENV)/dev.installed  ## what tracing costs; ARGS=--quick for a first look
+bench: $(VENV)/dev.installed  ## what tracing costs, into README and docs/performance.md; ARGS=--quick for a first look
 	@$(VENV)/bin/python bench/run.py $(ARGS)
 	@$(if $(ARGS),true,$(VENV)/bin/python bench/run.py --python 3.13 --parts cpu --rounds 5 --scenarios hello,chat \
-	  --contenders bare-sniffio,tracebaton-10,tracebaton-100,upstream-10,upstream-100 --out bench/results/python-3.13)
+	  --contenders bare-sniffio,tracebaton-10,tracebaton-100,upstream-10,upstream-100 --out bench/results/python-3-13)
+	@$(if $(ARGS),true,$(VENV)/bin/python bench/publish.py)
 
 edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
 	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_PROCESSES) tests/e2e/edges $(ARGS)
 
 pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of the demo
 	@PICTURES=1 $(VENV)/bin/python -m pytest -q tests/entrypoint/page/test_page_of_demo.py
+
+dist: $(VENV)/dev.installed  ## an sdist and a wheel, checked, and the demo from the wheel on each Python at hand
+	@$(VENV)/bin/python tests/matrix/dist.py
 
 footprint: $(VENV)/dev.installed  ## the size of a plain installation, and what a traced process imports
 	@$(VENV)/bin/python bench/footprint.py
@@ -80,4 +84,4 @@ types: $(VENV)/dev.installed
 	@$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) .venv-bench
+	rm -rf $(VENV) .venv-bench dist

@@ -173,7 +173,7 @@ def is_counted(contender: Contender, routes: int) -> bool:
     """Counting instructions takes long: with many routes only what matters most, bare and the two at 10 %."""
     if routes > 1:
         return contender.name in {BARE, "tracebaton 10 %", "upstream 10 %"}
-    return contender.everywhere or contender.venv == "tracebaton"
+    return contender.venv in {BARE, "bare-sniffio", "tracebaton"} or contender.name == "upstream 10 %"
 
 
 def slug(name: str) -> str:

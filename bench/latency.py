@@ -46,7 +46,11 @@ def measure_latencies(
             children.append(child)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in ports}
         for number in range(rounds):
-            for name, port in ports.items():
+            # The order starts elsewhere each time, as who is asked first may have the machine in another state.
+            first = number % len(ports)
+            names = list(ports)
+            for name in names[first:] + names[:first]:
+                port = ports[name]
                 say(f"latency: round {number + 1}, {name}")
                 command = [*pinned(OTHER_CORE), sys.executable, __file__, str(port), scenario.path, str(seconds)]
                 done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)

@@ -143,9 +143,9 @@ def _measure(
             results.memory = measure_memory(system, courses.SCENARIOS[0], closely, say=say)
     if "latency" in options.parts:
         with System() as system:
-            rounds = options.rounds or (2 if options.quick else 5)
+            rounds = options.rounds or (3 if options.quick else 12)
             results.latencies = measure_latencies(
-                system, courses.SCENARIOS[0], closely, rounds=rounds, seconds=5 * options.seconds, say=say
+                system, courses.SCENARIOS[0], closely, rounds=rounds, seconds=2 * options.seconds, say=say
             )
     if "callgrind" in options.parts:
         counted = {

@@ -145,7 +145,7 @@ are over the bare server's."""
 
 def start_and_memory(results: Results) -> str:
     rows = [
-        [name, *_start_cells(results, name), *[_memory_cell(results, name, each) for each in results.scenarios]]
+        [name, *start_cells(results, name), *[_memory_cell(results, name, each) for each in results.scenarios]]
         for name in dict.fromkeys([*results.names, *[each.contender for each in results.starts]])
     ]
     after = [f"after load: {TITLES.get(name, name)}" for name in results.scenarios]
@@ -153,7 +153,7 @@ def start_and_memory(results: Results) -> str:
     return grid(["", *started, *after], rows)
 
 
-def _start_cells(results: Results, contender: str) -> list[str]:
+def start_cells(results: Results, contender: str) -> list[str]:
     start, bare = results.start(contender), results.start(BARE)
     if bare is None:
         return []

@@ -40,7 +40,7 @@ _python = (sys.executable, "")
 
 
 def use(version: str) -> None:
-    """Measure with another Python, such as `3.13`, found as the tests find it. Raises ValueError where there is none."""
+    """Measure with another Python, such as `3.13`, found as the tests find it. ValueError where there is none."""
     global _python  # noqa: PLW0603 (which one this run is about)
     sys.path.insert(0, str(ROOT / "tests" / "matrix"))
     from pythons import installed

@@ -17,7 +17,8 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tracebaton doctor`; cheap, so that `tracebaton --help` is."""
     parser.description = DESCRIPTION
-    parser.usage = "tracebaton doctor [-h] [--json] [--explain REQUEST] [--no-send] [COMMAND ...]"
+    parser.usage = "tracebaton doctor [-h] [--verbose] [--json] [--explain REQUEST] [--no-send] [COMMAND ...]"
+    parser.add_argument("--verbose", action="store_true", help="tell all that is well, too, in the order of the checks")
     parser.add_argument("--json", action="store_true", help="print one JSON object: result, trace_id, checks")
     parser.add_argument(
         "--explain",
@@ -43,4 +44,4 @@ def main(args: argparse.Namespace) -> int:
     from tracebaton.doctor.session import run
 
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    return run(command, explain=tuple(args.explain), send=not args.no_send, as_json=args.json)
+    return run(command, explain=tuple(args.explain), send=not args.no_send, as_json=args.json, verbose=args.verbose)

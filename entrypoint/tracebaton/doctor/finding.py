@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Status", "error", "installed", "names_in", "nearest", "ok", "warning", "worst"]
+__all__ = ["Finding", "Status", "answer", "error", "installed", "names_in", "nearest", "ok", "warning", "worst"]
 
 
 class Status(Enum):
@@ -26,16 +26,18 @@ class Status(Enum):
 class Finding:
     """`message` and `remedy` are without secrets, in as many sentences as needed; `remedy` is empty where all is well.
 
-    `check` is filled in by the session.
+    `check` is filled in by the session. `asked`: it answers a question, and is told though all is well.
     """
 
     status: Status
     message: str
     remedy: str = ""
     check: str = ""
+    asked: bool = False
 
 
 ok = partial(Finding, Status.OK)
+answer = partial(Finding, Status.OK, asked=True)
 warning = partial(Finding, Status.WARNING)
 error = partial(Finding, Status.ERROR)
 

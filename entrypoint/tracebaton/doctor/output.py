@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
@@ -16,20 +17,35 @@ if TYPE_CHECKING:
 
     from tracebaton.doctor.finding import Finding
 
-__all__ = ["print_findings"]
+__all__ = ["in_brief", "print_findings"]
 
 _MARKS = {Status.OK: ("✓", "green"), Status.WARNING: ("!", "yellow"), Status.ERROR: ("✗", "bold red")}
 
 
-def print_findings(findings: Sequence[Finding], trace_id: str | None, stream: TextIO, *, as_json: bool) -> None:
-    """Write all of them (OSError)."""
+def print_findings(
+    findings: Sequence[Finding], trace_id: str | None, stream: TextIO, *, as_json: bool, verbose: bool = False
+) -> None:
+    """Write them, all of them as JSON and where it is `verbose`, else as `in_brief` has them (OSError)."""
+    shown = findings if verbose else in_brief(findings)
     if stream.isatty() and not as_json and find_spec("rich") is not None:
-        _print_rich(findings, stream)
+        _print_rich(shown, _summary(findings), stream)
         return
-    text = _json(findings, trace_id) if as_json else "\n".join([*map(_plain, findings), _summary(findings)])
+    text = _json(findings, trace_id) if as_json else "\n".join([*map(_plain, shown), _summary(findings)])
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
+
+
+def in_brief(findings: Sequence[Finding]) -> list[Finding]:
+    """What is wrong, the gravest first; what was asked; and of what is well the first of each check."""
+    shown = [one for status in (Status.ERROR, Status.WARNING) for one in findings if one.status is status]
+    well = [one for one in findings if one.status is Status.OK]
+    shown += [one for one in well if one.asked]
+    for _, group in groupby((one for one in well if not one.asked), lambda one: one.check):
+        first, *others = group
+        more = f" ({len(others)} more: --verbose)" if others else ""
+        shown.append(replace(first, message=first.message.rstrip(".") + more))
+    return shown
 
 
 def _json(findings: Sequence[Finding], trace_id: str | None) -> str:
@@ -61,7 +77,7 @@ def _summary(findings: Sequence[Finding]) -> str:
     return f"tracebaton doctor: {', '.join(words) or 'all is well'}"
 
 
-def _print_rich(findings: Sequence[Finding], stream: TextIO) -> None:
+def _print_rich(findings: Sequence[Finding], summary: str, stream: TextIO) -> None:
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
@@ -83,4 +99,4 @@ def _print_rich(findings: Sequence[Finding], stream: TextIO) -> None:
                 rows.add_row("", text(("-> " if ascii_only else "→ ") + finding.remedy, "cyan"))
         console.print(Text(f"\n{check}", "bold"))
         console.print(Padding(rows, (0, 0, 0, 2)))
-    console.print(Text(f"\n{_summary(findings)}", _MARKS[worst(findings)][1]))
+    console.print(Text(f"\n{summary}", _MARKS[worst(findings)][1]))

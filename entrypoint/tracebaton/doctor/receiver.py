@@ -8,7 +8,7 @@ from secrets import randbits
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tracebaton.doctor.finding import Finding, Status, error, ok, warning
+from tracebaton.doctor.finding import Finding, Status, answer, error, ok, warning
 from tracebaton.doctor.network import Clock, GaveUpError, lookup, open_connection, within
 from tracebaton.doctor.tls import check_tls, speaks_tls
 from tracebaton_configurator.export.address import Address
@@ -154,7 +154,7 @@ def _send(situation: Situation, name: str, address: Address | None, clock: Clock
         said = f"; it says: {reply.reason}" if reply.reason else ""
         if reply.rejected:
             return error(f"the receiver took the batch but not the test span{said}", _ITS_LOG)
-        return ok(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
+        return answer(f"the receiver accepted the test span 'tracebaton doctor', trace {situation.trace_id}{said}")
     # Behind a proxy nobody can tell who answers.
     if address is not None and address.proxy is None:
         other = _another_protocol(name, endpoint, address, payload, clock)

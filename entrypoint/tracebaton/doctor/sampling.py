@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracebaton.doctor.finding import Finding, error, nearest, ok, warning
+from tracebaton.doctor.finding import Finding, answer, error, nearest, ok, warning
 from tracebaton_configurator.names import NAME
 from tracebaton_configurator.sampling.rules import (
     KINDS,
@@ -47,7 +47,7 @@ def check(situation: Situation) -> Iterator[Finding]:
         else:
             yield _standard(here.sampler, argument)
             for request in situation.explain:
-                yield ok(f"{request}: the sampler {here.sampler} decides, the same for every request")
+                yield answer(f"{request}: the sampler {here.sampler} decides, the same for every request")
             return
     yield from _by_rules(argument, situation.explain, _root_path(situation))
 
@@ -117,12 +117,14 @@ def _explained(request: str, rules: Sequence[Rule], own: int, root_path: str) ->
     if word in KINDS:
         rule = next(rule for rule in rules if rule.matches_span(word, rest))
         if may_be_left_out(rule, word, rest):
-            return ok(f"{word} {rest}: none without a parent, as no rule names a Redis command that waits")
+            return answer(f"{word} {rest}: none without a parent, as no rule names a Redis command that waits")
     else:
         rule = rule_for(rules, word, rest.partition("?")[0], root_path)
     number = rules.index(rule) + 1
     whose = "" if number <= own else " of the defaults"
-    return ok(f"{word} {rest}: rule {number}{whose} decides, {rule}: {_in_words(rule)}. What has a parent follows it")
+    return answer(
+        f"{word} {rest}: rule {number}{whose} decides, {rule}: {_in_words(rule)}. What has a parent follows it"
+    )
 
 
 def _root_path(situation: Situation) -> str:

@@ -30,7 +30,7 @@ CHECKS = (
 # fmt: on
 
 
-def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json: bool) -> int:
+def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json: bool, verbose: bool = False) -> int:
     """Print what is found; 0 if nothing is in error, else 1."""
     environ = dict(os.environ)
     situation = Situation(environ, command, _directory(), explain, send)
@@ -39,7 +39,7 @@ def run(command: Sequence[str], *, explain: tuple[str, ...], send: bool, as_json
         from tracebaton.doctor.output import print_findings
 
         try:
-            print_findings(findings, situation.trace_id, sys.stdout, as_json=as_json)
+            print_findings(findings, situation.trace_id, sys.stdout, as_json=as_json, verbose=verbose)
         except BrokenPipeError:
             # Or the interpreter complains when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -104,11 +104,27 @@ def _with_hint(problem: Problem) -> Problem:
     return replace(problem, reason=problem.reason + next(filter(None, hints), ""))
 
 
+# Names that people make up, or bring from elsewhere, for what has another one.
+_WRONG_NAMES = {
+    **dict.fromkeys(
+        ("OTEL_COLLECTOR_ENDPOINT", "OTEL_COLLECTOR_URL", "OTEL_COLLECTOR_HOST", "OTEL_EXPORTER_ENDPOINT", "OTEL_URL"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
+    **dict.fromkeys(("OTEL_SERVICE", "OTEL_APP_NAME", "OTEL_SERVICENAME"), "OTEL_SERVICE_NAME"),
+    **dict.fromkeys(("OTEL_ENVIRONMENT", "OTEL_ENV", "OTEL_SERVICE_VERSION"), "OTEL_RESOURCE_ATTRIBUTES"),
+    **dict.fromkeys(
+        ("OTEL_SAMPLE_RATE", "OTEL_SAMPLING_RATE", "OTEL_TRACES_SAMPLE_RATE", "OTEL_SAMPLER_RATIO"),
+        "OTEL_TRACES_SAMPLER_ARG",
+    ),
+    **dict.fromkeys(("OTEL_ENABLED", "OTEL_DISABLED", "OTEL_TRACING_ENABLED", "OTEL_SDK_ENABLED"), "OTEL_SDK_DISABLED"),
+}
+
+
 def _unknown(name: str, known: Collection[str]) -> Finding:
     """Its value is not printed: who knows what it is."""
     stem = re.sub(r"(?i)^(?:OTEL|OTLP|OPENTELEMETRY|OPEN_TELEMETRY)[_-]", "", name.upper().replace("-", "_"))
     candidates = [f"OTEL_{stem}", f"OTEL_EXPORTER_OTLP_{stem}", f"OTEL_PYTHON_{stem}"]
-    exact = next((one for one in candidates if one in known and one != name), None)
+    exact = _WRONG_NAMES.get(name) or next((one for one in candidates if one in known and one != name), None)
     hint = f" (did you mean {exact}?)" if exact else nearest(name, known)
     return warning(f"{name} is unknown{hint}: nothing reads it", "correct the name, or remove it")
 

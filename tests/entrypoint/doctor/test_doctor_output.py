@@ -60,6 +60,25 @@ def test_plain_output_is_for_a_log(app_directory: Path) -> None:
     )
 
 
+def test_what_is_wrong_comes_first_and_the_rest_in_a_line_for_each_check(app_directory: Path) -> None:
+    question = "--explain", "POST /chat"
+    given = "--no-send", *question, "uvicorn", "mian:app"
+    lines = doctor(app_directory, *given, **{**WELL, "OTEL_TRACES_SAMPLR": "x"}).stdout.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["error", "warning"]
+    assert lines[2].startswith("ok      sampling: POST /chat: rule 7 of the defaults decides")
+    checks = [line.split()[1] for line in lines[3:-1]]
+    assert len(checks) == len(set(checks)) >= 8
+    assert all(line.startswith("ok") for line in lines[3:-1])
+    (sampling,) = [line for line in lines[3:-1] if " sampling: " in line]
+    assert sampling.endswith("more: --verbose)")
+
+
+def test_verbose_has_all_of_it_in_the_order_of_the_checks(app_directory: Path) -> None:
+    told = doctor(app_directory, "--no-send", "--verbose", "uvicorn", "mian:app", **WELL).stdout.splitlines()[:-1]
+    document = json.loads(doctor(app_directory, "--no-send", "--json", "uvicorn", "mian:app", **WELL).stdout)
+    assert [line.split()[1].rstrip(":") for line in told] == [one["check"] for one in document["checks"]]
+
+
 def test_warnings_alone_are_no_failure(app_directory: Path) -> None:
     assert doctor(app_directory, "--no-send", **WELL, OTEL_TRACES_SAMPLR="x").returncode == 0
 
@@ -67,7 +86,7 @@ def test_warnings_alone_are_no_failure(app_directory: Path) -> None:
 @pytest.mark.parametrize("separator", [[], ["--"]])
 def test_the_commands_options_are_the_commands(app_directory: Path, separator: Sequence[str]) -> None:
     command = ["uvicorn", "--json", "--help", "main:app", "--port", "8000"]
-    done = doctor(app_directory, "--no-send", *separator, *command, **WELL)
+    done = doctor(app_directory, "--no-send", "--verbose", *separator, *command, **WELL)
     assert done.returncode == 0
     assert "the module main of the application main:app is there" in done.stdout
     assert not done.stdout.startswith("{")
@@ -153,7 +172,7 @@ def test_a_terminal_without_rich(app_directory: Path) -> None:
     """As with a plain `pip install tracebaton`."""
     code = "import sys; sys.modules['rich'] = None; from tracebaton.cli import main; sys.exit(main())"
     text = in_terminal(app_directory, sys.executable, "-c", code, PYTHONIOENCODING="utf-8")
-    assert "\r\nerror   " in text
+    assert text.startswith("error   ")
     assert "the program 'sleepp' is not on the PATH" in text
     assert "\x1b" not in text
 

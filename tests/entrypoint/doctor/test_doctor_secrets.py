@@ -28,7 +28,7 @@ def printed(findings: list[Finding]) -> str:
     """As a log and as JSON."""
     stream = io.StringIO()
     for as_json in (False, True):
-        print_findings(findings, None, stream, as_json=as_json)
+        print_findings(findings, None, stream, as_json=as_json, verbose=True)
     return stream.getvalue()
 
 

@@ -5,9 +5,10 @@ https://www.w3.org/TR/baggage/
 
 from __future__ import annotations
 
-from re import compile as regex
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from tracebaton_configurator.propagation.w3c.patterns import fullmatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,9 +21,16 @@ MAX_LENGTH = 8192
 MAX_MEMBER_LENGTH = 4096
 
 # RFC 9110, 5.6.2 (token), and "baggage-octet" in section "Definition".
-_KEY = regex(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_VALUE = regex(rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
+_KEY = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_VALUE = rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
 _OWS = b" \t"
+# Most headers: members with nothing encoded, no properties, and a space behind a comma at most.
+_PLAIN_KEY = rb"[!#$&'*+\-.^_`|~0-9A-Za-z]+"
+_PLAIN_VALUE = rb"[\x21\x23\x24\x26-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
+_PLAIN_MEMBER = _PLAIN_KEY + rb"=" + _PLAIN_VALUE
+_PLAIN = _PLAIN_MEMBER + rb"(?:, ?" + _PLAIN_MEMBER + rb")*"
+# The same of what encoding leaves as it is.
+_UNRESERVED = r"[\w.~-]+=[\w.~-]*(?:,[\w.~-]+=[\w.~-]*)*"
 
 
 def parse_baggage(values: Sequence[bytes]) -> dict[str, str]:
@@ -32,6 +40,10 @@ def parse_baggage(values: Sequence[bytes]) -> dict[str, str]:
     name that occurs twice the last value counts. Properties stay part of the value ("v;p=1"), as upstream has it. A `+`
     is one: upstream takes it for a space, of which the specification says nothing.
     """
+    if len(values) == 1 and len(values[0]) <= MAX_MEMBER_LENGTH and fullmatch(_PLAIN)(values[0]):
+        parts = values[0].replace(b", ", b",").decode("ascii").split(",")
+        if len(parts) <= MAX_MEMBERS:
+            return dict([part.split("=", 1) for part in parts])
     found: dict[str, str] = {}
     members = 0
     for part in _within_limit(values).split(b","):
@@ -49,6 +61,14 @@ def parse_baggage(values: Sequence[bytes]) -> dict[str, str]:
 
 def format_baggage(entries: Mapping[str, object]) -> str:
     """The header value for `entries`, percent-encoded; entries that cannot be sent or do not fit are left out."""
+    try:
+        text = ",".join([f"{name!s}={value!s}" for name, value in entries.items()])
+        # As many members as there are entries: a value may have a comma in it.
+        is_plain = len(text) <= MAX_MEMBER_LENGTH and text.count(",") == len(entries) - 1 < MAX_MEMBERS
+        if is_plain and fullmatch(_UNRESERVED)(text):
+            return text
+    except Exception:  # noqa: BLE001, S110 (see below)
+        pass
     members: list[str] = []
     length = 0
     for name, value in entries.items():
@@ -84,10 +104,10 @@ def _parse_member(member: bytes) -> tuple[str, str] | None:
     # matching a header that was made for it take quadratic time.
     key, equals, rest = member.partition(b"=")
     key, rest = key.rstrip(_OWS), rest.lstrip(_OWS)
-    if not equals or len(member) > MAX_MEMBER_LENGTH or not _KEY(key):
+    if not equals or len(member) > MAX_MEMBER_LENGTH or not fullmatch(_KEY)(key):
         return None
     value, *properties = rest.split(b";")
-    if not _VALUE(value.rstrip(_OWS)) or not all(map(_is_property, properties)):
+    if not fullmatch(_VALUE)(value.rstrip(_OWS)) or not all(map(_is_property, properties)):
         return None
     name = unquote(key.decode("ascii")).strip()
     return (name, unquote(rest.decode("ascii")).strip()) if name else None
@@ -95,4 +115,4 @@ def _parse_member(member: bytes) -> tuple[str, str] | None:
 
 def _is_property(text: bytes) -> bool:
     key, _, value = text.partition(b"=")
-    return bool(_KEY(key.strip(_OWS))) and bool(_VALUE(value.strip(_OWS)))
+    return bool(fullmatch(_KEY)(key.strip(_OWS))) and bool(fullmatch(_VALUE)(value.strip(_OWS)))

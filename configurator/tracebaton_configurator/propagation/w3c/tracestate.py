@@ -5,10 +5,11 @@ https://www.w3.org/TR/trace-context-2/#tracestate-header
 
 from __future__ import annotations
 
-from re import compile as regex
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import TraceState
+
+from tracebaton_configurator.propagation.w3c.patterns import fullmatch
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterator, KeysView, Sequence, ValuesView
@@ -24,9 +25,7 @@ MAX_LENGTH = 8192
 _KEY_FORMAT = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
 # Section "Value": spaces at the start belong to the value, spaces at the end do not.
 _VALUE_FORMAT = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-_KEY = regex(_KEY_FORMAT).fullmatch
-_VALUE = regex(_VALUE_FORMAT).fullmatch
-_MEMBER = regex(f"({_KEY_FORMAT})=({_VALUE_FORMAT})").fullmatch
+_MEMBER_FORMAT = f"({_KEY_FORMAT})=({_VALUE_FORMAT})"
 
 
 def parse_tracestate(values: Sequence[bytes]) -> TraceState:
@@ -48,7 +47,7 @@ def parse_tracestate(values: Sequence[bytes]) -> TraceState:
         member = part.strip(" \t")
         if not member:
             continue
-        match = _MEMBER(member)
+        match = fullmatch(_MEMBER_FORMAT)(member)
         count += 1
         if match is None or count > MAX_MEMBERS:
             return EMPTY
@@ -128,4 +127,6 @@ EMPTY = Level2TraceState()
 
 
 def _is_legal(key: object, value: object) -> bool:
-    return isinstance(key, str) and isinstance(value, str) and bool(_KEY(key)) and bool(_VALUE(value))
+    if not (isinstance(key, str) and isinstance(value, str)):
+        return False
+    return bool(fullmatch(_KEY_FORMAT)(key) and fullmatch(_VALUE_FORMAT)(value))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracebaton_configurator.propagation.w3c.baggage import (
     MAX_LENGTH,
@@ -18,6 +21,26 @@ from tracebaton_configurator.propagation.w3c.baggage import (
 class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError
+
+
+HEADERS = st.one_of(
+    st.text('abK1=,; %2C\t-~"\\', max_size=40),
+    st.lists(st.text("aZ9=.%", max_size=6), max_size=6).map(",".join),
+    st.lists(st.from_regex(r"[a-c+~]{1,3}=[a-z=!.]{0,4}", fullmatch=True), max_size=200).map(", ".join),
+)
+
+
+@given(HEADERS)
+def test_a_plain_header_is_read_as_any_other(header: str) -> None:
+    """Two headers take the long way."""
+    value = header.encode("ascii")
+    assert parse_baggage([value]) == parse_baggage([value, b""])
+    assert list(parse_baggage([value])) == list(parse_baggage([value, b""]))
+
+
+@given(st.dictionaries(st.text("ab=,é 1%~", min_size=1, max_size=3), st.text("xy=,;é 1%~", max_size=4), max_size=5))
+def test_plain_entries_are_written_as_any_other(entries: dict[str, str]) -> None:
+    assert format_baggage(entries) == ",".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in entries.items())
 
 
 class TestParse:

@@ -1,0 +1,115 @@
+"""README and docs: links lead somewhere, commands exist with the options that are shown, the reference is complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tracebaton.cli import _COMMANDS
+from tracebaton_configurator import environment_variables
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MOST_WORDS = 1300
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# What stands before a command in the places where they are shown.
+_BEFORE = re.compile(r"^(?:docker exec \S+ |exec |docker compose logs \| )")
+
+
+def pages() -> list[pytest.param]:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in PAGES]
+
+
+def commands(path: Path, program: str) -> list[list[str]]:
+    """The words behind this program, of each line that is indented as code and of each text between back quotes."""
+    text = path.read_text(encoding="utf-8")
+    shown = [*re.findall(r"^ {4,}(\S.*)$", text, re.MULTILINE), *re.findall(r"`([^`\n]+)`", text)]
+    found = []
+    for one in shown:
+        match = re.match(rf"{re.escape(program)} ([a-z].*)", _BEFORE.sub("", one))
+        if match is not None:
+            found.append(shlex.split(match[1], comments=True))
+    return found
+
+
+@pytest.mark.parametrize("path", pages())
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in _LINK.findall(path.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (path.parent / target).exists(), target
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        links = _LINK.findall(page.read_text(encoding="utf-8"))
+        waiting += [(page.parent / link).resolve() for link in links if not link.startswith("http")]
+    assert set(PAGES) <= reached
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+@pytest.mark.parametrize("path", pages())
+def test_what_make_is_asked_for_is_a_target(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in commands(path, "make"):
+        assert words[0] in targets, words
+
+
+@cache
+def help_of(command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tracebaton", command, "--help"], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", pages())
+def test_commands_of_tracebaton_exist_with_their_options(path: Path) -> None:
+    for words in commands(path, "tracebaton"):
+        assert words[0] in _COMMANDS, words
+        # What is started is another program's business.
+        options = words[1 : words.index("tracebaton")] if "tracebaton" in words else words[1:]
+        for option in options if words[0] != "run" else []:
+            if option.startswith("--"):
+                assert option in help_of(words[0]), words
+
+
+@pytest.mark.parametrize("path", pages())
+def test_programs_of_the_bench_exist(path: Path) -> None:
+    for name in re.findall(r"bench/(\w+\.py)", path.read_text(encoding="utf-8")):
+        assert (ROOT / "bench" / name).exists(), name
+
+
+def own_variables() -> set[str]:
+    return {name for name in vars(environment_variables) if name.startswith("OTEL_TRACEBATON_")}
+
+
+def test_every_variable_is_in_the_reference_and_no_other() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    named: set[str] = set()
+    for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE):
+        names = re.findall(r"`(\w+)`", row)
+        named |= {name for name in names if name.startswith("OTEL_TRACEBATON_")}
+        if names and names[0].startswith("OTEL_TRACEBATON_"):
+            # `OTEL_TRACEBATON_SPOOL_DIR`, `_SPOOL_MAX_MB`
+            named |= {f"OTEL_TRACEBATON{name}" for name in names if name.startswith("_")}
+    assert named == own_variables()
+
+
+@pytest.mark.parametrize("path", pages())
+def test_variables_that_are_named_exist(path: Path) -> None:
+    for name in re.findall(r"\bOTEL_TRACEBATON_\w+", path.read_text(encoding="utf-8")):
+        assert name in own_variables(), name
