@@ -147,6 +147,22 @@ class Results:
     def scenarios(self) -> list[str]:
         return list(dict.fromkeys(each.scenario for each in self.readings))
 
+    def add(self, other: Results) -> None:
+        """Take over what `other` has measured, in the place of the same here."""
+        measured = {(each.contender, each.scenario) for each in other.readings}
+        kept = [each for each in self.readings if (each.contender, each.scenario) not in measured]
+        places = {key: place for place, key in enumerate((each.contender, each.scenario) for each in self.readings)}
+        self.readings = sorted(
+            [*kept, *other.readings],
+            key=lambda each: places.get((each.contender, each.scenario), len(places)),
+        )
+        counted = {(each.contender, each.scenario) for each in other.counts}
+        self.counts = [each for each in self.counts if (each.contender, each.scenario) not in counted] + other.counts
+        self.starts = other.starts or self.starts
+        self.worker_starts = other.worker_starts or self.worker_starts
+        self.latencies = other.latencies or self.latencies
+        self.memory = other.memory or self.memory
+
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 

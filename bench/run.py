@@ -76,7 +76,12 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.print("interrupted; everything is stopped")
         return 130
-    write(results, Path(options.out))
+    out = Path(options.out)
+    if options.add and out.with_suffix(".json").exists():
+        before = Results.read(out.with_suffix(".json"))
+        before.add(results)
+        results = before
+    write(results, out)
     return 1 if any(each.error for each in results.readings) else 0
 
 
@@ -97,6 +102,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sampler", choices=["tracebaton", "ratio"], default="tracebaton", help="which sampler tracebaton runs with"
     )
+    parser.add_argument("--add", action="store_true", help="to what --out has already, in the place of the same there")
     parser.add_argument("--python", default="", help="another Python, such as 3.13 (this one)")
     parser.add_argument("--out", default=str(RESULTS / "latest"), help="where to write, without .md, .json, .svg")
     options = parser.parse_args(arguments)

@@ -130,6 +130,17 @@ class TestCloserLook:
         assert f"| {OWN} | 70.0 MiB | 70.5 MiB | +0.5 MiB |" in text
         assert f"| {OWN} | +0.50 s | +10 MiB |" in text
 
+    def test_what_is_measured_again_takes_the_place_of_the_same(self) -> None:
+        found = results(reading(BARE, [1.0]), reading(OWN, [2.0]), reading(OWN, [9.0], scenario="chat"))
+        found.latencies = {BARE: [(1.0, 2.0)]}
+        found.add(results(reading(OWN, [3.0])))
+        assert [(each.contender, each.scenario, each.cpu) for each in found.readings] == [
+            (BARE, "hello", 1.0),
+            (OWN, "hello", 3.0),
+            (OWN, "chat", 9.0),
+        ]
+        assert found.latencies == {BARE: [(1.0, 2.0)]}
+
     def test_they_go_to_a_file_and_come_back(self, tmp_path: Path) -> None:
         found = results()
         found.memory, found.latencies = {OWN: (70.0, 70.5)}, {BARE: [(1.0, 2.0)]}
