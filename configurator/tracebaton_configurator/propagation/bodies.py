@@ -41,18 +41,26 @@ _process = object()
 
 
 def hold(span: Span) -> bool:
-    """Have the next `end` of a span that is recorded do nothing; whether that can be."""
+    """Have the next `end` of a span that is recorded do nothing but be noted; whether that can be."""
     if not span.is_recording() or "end" in getattr(span, "__dict__", {"end": None}):
         return False
     try:
-        span.end = _later  # type: ignore[method-assign]
+        span.end = _PutOff()  # type: ignore[method-assign]
     except AttributeError:
         return False
     return True
 
 
-def _later(end_time: int | None = None) -> None:
-    """The end that an instrumentation gives a span whose body is still to come."""
+class _PutOff:
+    """The end that an instrumentation gives a span whose body is still to come; `asked` once it has."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, end_time: int | None = None) -> None:
+        self.asked = True
 
 
 class Body:
@@ -91,13 +99,18 @@ class Body:
         self._holder = holder
 
     def done(self, error: BaseException | None = None, *, at: int | None = None) -> None:
-        """End the span, with what reading the body has raised. Never raises; a second call does nothing."""
+        """End the span, with what reading the body has raised. Never raises; a second call does nothing.
+
+        While the instrumentation is still at it, such as in a hook that reads the body itself, the end is left to it.
+        """
         span, self._span = self._span, None
         if span is None or self._owner is not _process:
             return
         _open.pop(id(self), None)
         try:
+            is_over = True
             if self._held:
+                is_over = getattr(span.end, "asked", True)
                 del span.end
             if isinstance(error, Exception):
                 note_error(span, error)
@@ -105,7 +118,8 @@ class Body:
             if self.pieces > 1:
                 span.add_event(FIRST_BYTE, timestamp=self.first)
             span.set_attribute(_SIZE, self.size)
-            span.end(at)
+            if is_over:
+                span.end(at)
         except Exception as problem:  # noqa: BLE001 (a span processor of the application's)
             report_error("The span of a call could not be ended", problem)
         finally:

@@ -38,6 +38,8 @@ def remember_calls() -> None:
     """For the patch `httpx-attributes`. An AttributeError where something is not there."""
     import opentelemetry.instrumentation.httpx as upstream
 
+    if hasattr(upstream._extract_parameters, "__wrapped__"):  # noqa: SLF001 (httpx2 is instrumented, too)
+        return
     modules = [module for name in _MODULES if (module := sys.modules.get(name)) is not None]
     kinds = _Kinds(modules)
     replacements: dict[str, Callable[[Any], Any]] = {

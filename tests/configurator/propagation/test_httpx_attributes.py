@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MODES = ["", "http", "http/dup"]
+PATCHED = (
+    "is_http_instrumentation_enabled",
+    "_get_default_span_name",
+    "_extract_parameters",
+    "_inject_propagation_headers",
+    "_apply_request_client_attributes_to_span",
+    "_apply_response_client_attributes_to_span",
+    "_apply_response_client_attributes_to_metrics",
+    "_handle_request_wrapper",
+    "_handle_async_request_wrapper",
+)
 CAPTURE = {
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST": "x-.*",
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE": "x-.*",
@@ -38,18 +50,31 @@ CAPTURE = {
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """With the patch, until the end of the block."""
-    owners = [upstream, *(one for one in vars(upstream).values() if isinstance(one, type))]
+def as_upstream() -> Iterator[None]:
+    """Without the patch, which another test of this process may have applied, until the end of the block."""
+    owners: list[Any] = [upstream, *(one for one in vars(upstream).values() if isinstance(one, type))]
     before = [(owner, name, value) for owner in owners for name, value in list(vars(owner).items())]
-    registry.apply("httpx-attributes", remember_calls)
+    for owner, name, value in before:
+        function = getattr(value, "__func__", value)
+        if hasattr(function, "__wrapped__") and name in PATCHED:
+            original = unwrap(function)
+            setattr(owner, name, staticmethod(original) if isinstance(value, staticmethod) else original)
     try:
-        assert registry.outcome("httpx-attributes").status == "applied"
         yield
     finally:
         for owner, name, value in before:
             if vars(owner).get(name) is not value:
                 setattr(owner, name, value)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """With the patch, on upstream as it comes, until the end of the block."""
+    with as_upstream():
+        registry.apply("httpx-attributes", remember_calls)
+        assert registry.outcome("httpx-attributes").status == "applied"
+        assert all(hasattr(getattr(upstream, name), "__wrapped__") for name in PATCHED if hasattr(upstream, name))
+        yield
 
 
 class Ids(IdGenerator):
@@ -211,8 +236,8 @@ class Case:
 
 
 def assert_same(case: Case) -> dict[str, Any]:
-    """Upstream's own is seen first."""
-    expected = case.seen()
+    with as_upstream():
+        expected = case.seen()
     with remembering():
         assert case.seen() == expected
     return expected

@@ -92,6 +92,7 @@ def test_a_signal_that_cannot_be_held(traced: Callable[..., Any], monkeypatch: p
     span = made.tracer.start_span("GET", kind=SpanKind.CLIENT)
     assert bodies.hold(span)
     body = bodies.Body(span)
+    span.end()
     for piece in (b"1", b"22", b"333"):
         body.add(piece)
     body.done()
