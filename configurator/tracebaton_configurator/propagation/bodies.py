@@ -230,6 +230,12 @@ class _Pieces:
         self._pieces = pieces
         self._body = body
 
+    def __getattr__(self, name: str) -> Any:
+        """`aclose` and what else the inner one has, which is mostly a generator."""
+        if name == "_pieces":  # of a copy that is being made
+            raise AttributeError(name)
+        return getattr(self._pieces, name)
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

@@ -68,9 +68,17 @@ def _before(name: str) -> None:
     apply("url-redaction", install_for_urls)
     if name in _HTTPX:
         apply("httpx", lambda: _hand_on_through_httpx(name))
-        apply("httpx-attributes", later("propagation.upstream_httpx_calls", "remember_calls"))
+        if apply("httpx-attributes", later("propagation.upstream_httpx_calls", "remember_calls")):
+            _use_quick_setter()
     elif name in HOPS:
         apply("redirects", lambda: watch_hops(name))
+
+
+def _use_quick_setter() -> None:
+    global _setter  # noqa: PLW0603 (it is httpx's, which most processes import, and not all)
+    from tracebaton_configurator.propagation.upstream_httpx_calls import HEADERS
+
+    _setter = HEADERS
 
 
 def _after(name: str) -> None:
@@ -101,10 +109,7 @@ def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
 def _hand_on_through_httpx(name: str) -> None:
     from opentelemetry.util.http import get_excluded_urls
 
-    from tracebaton_configurator.propagation.upstream_httpx_calls import HEADERS
-
-    global _left_alone, _setter  # noqa: PLW0603 (what upstream was told of this process's clients)
-    _setter = HEADERS
+    global _left_alone  # noqa: PLW0603 (what upstream was told of this process's clients)
     excluded = get_excluded_urls("HTTPX")
     # Without any, the text of no URL needs to be put together.
     _left_alone = excluded if getattr(excluded, "_excluded_urls", True) else None

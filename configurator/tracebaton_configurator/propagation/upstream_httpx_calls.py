@@ -141,9 +141,8 @@ def _remembering_request(original: Callable[..., Any]) -> Callable[..., Any]:
     known: dict[tuple[Any, ...], tuple[Attributes, Attributes]] = {}
 
     def apply(span: Attributes, metrics: Attributes, url: Any, method: str, semconv: Any, *others: Any) -> None:
-        if (
-            len(others) < 3 or others[-2]
-        ):  # the module where there is one, headers, which are captured, which are hidden
+        # The module, where there is one, headers, names of those that are captured, of those that are hidden.
+        if len(others) < 3 or others[-2]:
             original(span, metrics, url, method, semconv, *others)
             return
         its = getattr(url, "_uri_reference", None)
@@ -192,7 +191,7 @@ class _Said:
 
 
 def _remembering_answer(original: Callable[..., Any]) -> Callable[..., Any]:
-    @lru_cache(_MOST_KNOWN)
+    @lru_cache(_MOST_KNOWN, typed=True)
     def said_of(*answer: Any) -> _Said:
         said = _Said()
         original(said, *answer)
@@ -208,7 +207,7 @@ def _remembering_answer(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _remembering_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
-    @lru_cache(_MOST_KNOWN)
+    @lru_cache(_MOST_KNOWN, typed=True)
     def said_of(*answer: Any) -> tuple[_Said, Attributes]:
         said = _Said()
         attributes: Attributes = {}

@@ -402,6 +402,20 @@ class TestHttpx:
         assert spans.only.name == "chat"
 
 
+def test_pieces_can_be_closed_as_those_of_httpx(server: Server, spans: Spans) -> None:
+    async def ask() -> None:
+        async with httpx.AsyncClient() as client:
+            request = client.build_request("GET", f"{server.url}/many")
+            answer = await client._transport.handle_async_request(request)
+            pieces: Any = answer.stream.__aiter__()  # type: ignore[union-attr]
+            assert await pieces.__anext__()
+            await pieces.aclose()
+            await answer.aclose()
+
+    asyncio.run(ask())
+    assert spans.only.name == "GET"
+
+
 class TestHooksThatReadTheBody:
     """As one of upstream's own tests does: what such a hook sets after that belongs to the span."""
 
