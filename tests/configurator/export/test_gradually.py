@@ -16,7 +16,7 @@ from tracebaton_configurator.export.exporters import make_encode
 from tracebaton_configurator.export.gradually import gradually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -68,14 +68,46 @@ def test_the_bytes_are_the_same(spans: list[ReadableSpan]) -> None:
     assert make_encode()(spans) == Encoder().encode(spans)
 
 
-def test_a_pause_comes_after_a_millisecond_of_work_and_not_before() -> None:
-    done: list[float] = []
-    pauses: list[tuple[int, float]] = []
-    takes = (0.0004, 0.0004, 0.0004, 0.005, 0.0001, 0.0001)
-    for one in gradually(takes, lambda: sum(done), lambda seconds: pauses.append((len(done), seconds))):
-        done.append(one)  # noqa: PERF402 (it is looked at meanwhile)
-    assert [count for count, _ in pauses] == [3, 4]
-    assert all(0 < seconds <= 0.001 for _, seconds in pauses)
+class Clock:
+    """Which goes on while something is worked on and while others have their turn."""
+
+    def __init__(self, others_take: float) -> None:
+        self.now = 0.0
+        self.pauses = 0
+        self._others_take = others_take
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        assert 0 < seconds <= 0.0001
+        self.pauses += 1
+        self.now += self._others_take
+
+    def work_on(self, takes: Sequence[float]) -> list[int]:
+        """How many pauses there were before each item."""
+        before = []
+        for seconds in gradually(takes, self, self.pause):
+            before.append(self.pauses)
+            self.now += seconds
+        return before
+
+
+def test_a_pause_comes_after_a_tenth_of_a_millisecond_of_work_and_not_before() -> None:
+    takes = (0.00004, 0.00004, 0.00004, 0.005, 0.00001, 0.00001)
+    assert Clock(others_take=0.0001).work_on(takes) == [0, 0, 0, 1, 2, 2]
+
+
+def test_who_waits_long_for_the_interpreter_keeps_it_longer() -> None:
+    """As beside a thread that computes: with 0.1 ms of work after 5 ms of waiting, the queue would overflow."""
+    others_take = 0.005
+    clock = Clock(others_take)
+    clock.work_on([0.00001] * 10_000)  # 0.1 s of work
+    assert 95 <= clock.pauses <= 105
+    # As long as that, not ever longer.
+    clock = Clock(others_take=1.0)
+    clock.work_on([0.00001] * 10_000)
+    assert 95 <= clock.pauses <= 105
 
 
 def test_nothing_is_nothing() -> None:
