@@ -212,24 +212,26 @@ class Keepable(Protocol):
     def make(self, reason: str) -> object: ...
 
 
+class Note(Keepable, Protocol):
+    """A call that has ended, of this request."""
+
+    @property
+    def request(self) -> RequestDecision: ...
+
+
 class Calls:
     """The calls of one request that have ended, as many as there is `room` for; `dropped` counts the others.
 
-    For as long as it lives it is among those that `hold` room: by its id, as adding that waits for nobody.
+    For as long as it lives it refers to `live`, by whose references the living are counted.
     """
 
-    __slots__ = ("_hold", "_room", "dropped", "ended")
+    __slots__ = ("_live", "_room", "dropped", "ended")
 
-    def __init__(self, room: int, hold: set[int]) -> None:
+    def __init__(self, room: int, live: object) -> None:
         self.ended: list[Keepable] = []
         self.dropped = 0
         self._room = room
-        self._hold = hold
-        if room:
-            hold.add(id(self))
-
-    def __del__(self) -> None:
-        self._hold.discard(id(self))
+        self._live = live if room else None
 
     def add(self, note: Keepable) -> None:
         """A failed call takes the place of one that went well, never the other way round."""

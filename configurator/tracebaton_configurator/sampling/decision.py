@@ -133,7 +133,7 @@ def hands_on_unsampled(context: Context) -> bool:
 def notes_calls(context: Context) -> RequestDecision | None:
     """The request whose calls are to be noted here, if there is one; not where the application suppresses it."""
     decision = context.get(UNSAMPLED)
-    if not isinstance(decision, RequestDecision) or decision.late_spans is None or decision.ended:
+    if decision.__class__ is not RequestDecision or decision.late_spans is None or decision.ended:
         return None
     return decision if context.get(SUPPRESS_INSTRUMENTATION) is decision else None
 

@@ -7,6 +7,7 @@ is the parent of whatever the services below it have of the same request.
 from __future__ import annotations
 
 import time
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Tracer
     from opentelemetry.trace import Span
 
-    from tracebaton_configurator.sampling.call_notes import CallNote, Calls, Keepable
+    from tracebaton_configurator.sampling.call_notes import CallNote, Calls, Keepable, Note
     from tracebaton_configurator.sampling.rate_counter import RateCounter
 
 # Says why a span is there although its request was not sampled: `error` or `slow`.
@@ -88,7 +89,9 @@ class LateSpans:
         self._per_second = per_second
         self._counter: RateCounter | None = None
         self._takes_calls = calls and (errors or slower_than is not None)
-        self._of_requests: set[int] = set()
+        # Who holds notes refers to it: a count of references needs no lock, and no word when one is gone.
+        self._live = object()
+        self._nobody = getrefcount(self._live)
         self._new_note: Callable[..., CallNote] | None = None
         self._new_calls: Callable[..., Calls] | None = None
         self.kept = self.dropped = self.calls_dropped = self.incomplete = 0
@@ -130,7 +133,7 @@ class LateSpans:
         request.call_failed = True
         return True
 
-    def take(self, note: CallNote) -> None:
+    def take(self, note: Note) -> None:
         """A call has ended. Never raises."""
         request = note.request
         if request.kept:
@@ -138,8 +141,7 @@ class LateSpans:
         elif not request.ended:
             if note.failed:
                 request.call_failed = True
-            calls = request.calls or self._calls_of(request)
-            calls.add(note)
+            (request.calls or self._calls_of(request)).add(note)
 
     def take_work(self, request: RequestDecision, make: Callable[[str], object], calls: Calls | None) -> None:
         """Work within the request, with these calls, has ended well; if the request fails after all, it is kept too.
@@ -156,9 +158,14 @@ class LateSpans:
                 from tracebaton_configurator.sampling.call_notes import Calls
 
                 self._new_calls = Calls
-            has_room = len(self._of_requests) < MOST_REQUESTS
-            calls = request.calls = self._new_calls(MOST_CALLS if has_room else 0, self._of_requests)
+            has_room = self.noted_requests < MOST_REQUESTS
+            calls = request.calls = self._new_calls(MOST_CALLS if has_room else 0, self._live)
         return calls
+
+    @property
+    def noted_requests(self) -> int:
+        """How many hold notes of their calls now."""
+        return getrefcount(self._live) - self._nobody
 
     def keep(self, decision: RequestDecision, make: Callable[[str], object], *, failed: bool, slow: bool) -> None:
         """The request has ended: call `make` with the value of `REASON`, if there is one and room for it.
