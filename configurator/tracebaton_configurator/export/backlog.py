@@ -19,11 +19,15 @@ _TURNS = 8
 
 
 class Batch(NamedTuple):
-    """An encoded ExportTraceServiceRequest and the number of spans in it; `entry` where it came from the spool."""
+    """An encoded ExportTraceServiceRequest and the number of spans in it; `entry` where it came from the spool.
+
+    `number` grows from one to the next that was taken; halves have that of the whole.
+    """
 
     payload: bytes
     spans: int
     entry: Entry | None = None
+    number: int = 0
 
 
 def halves_of(batch: Batch) -> list[Batch]:
@@ -48,7 +52,7 @@ def halves_of(batch: Batch) -> list[Batch]:
                 kept = [span for at, span in zip(numbers, scope.spans, strict=True) if at in wanted]
                 del scope.spans[:]
                 scope.spans.extend(kept)
-        halves.append(Batch(whole.SerializeToString(), len(wanted)))
+        halves.append(Batch(whole.SerializeToString(), len(wanted), number=batch.number))
     return halves
 
 

@@ -61,6 +61,8 @@ class ExportQueue:
         self._suspects = Suspects()
         self._probe_due = False
         self._in_flight: Batch | None = None
+        self.taken = 0
+        """How many batches; the number of the newest."""
         self._wait = 0.0
         self._not_before = 0.0
         self._deadline = 0.0
@@ -83,9 +85,9 @@ class ExportQueue:
             else:
                 if self.status.active:
                     self.status.waited += spans
-                self.status.lose(
-                    "they waited in memory and there were too many", self._waiting.append(Batch(payload, spans))
-                )
+                self.taken += 1
+                batch = Batch(payload, spans, number=self.taken)
+                self.status.lose("they waited in memory and there were too many", self._waiting.append(batch))
 
     def work(self, collect: Callable[[], object]) -> None:
         """Send what waits until nothing is left, or the receiver is to be left alone; `collect` may `take` more."""
@@ -125,6 +127,16 @@ class ExportQueue:
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         return not self._waiting and self._in_flight is None
+
+    def has_settled(self, number: int) -> bool:
+        """Whether none of the batches up to this one waits in memory; False where that cannot be told now."""
+        if not self._lock.acquire(timeout=0):
+            return False
+        try:
+            batches = [self._in_flight, *self._waiting]
+        finally:
+            self._lock.release()
+        return all(batch is None or batch.entry is not None or batch.number > number for batch in batches)
 
     def finish(self) -> None:
         """The last tries of a process: until all is delivered, or it is of no use, or the time is over."""

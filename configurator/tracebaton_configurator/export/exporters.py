@@ -6,7 +6,6 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracebaton_configurator.export.forks import importing
-from tracebaton_configurator.export.gradually import gradually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +67,7 @@ def make_encode() -> Callable[[Sequence[ReadableSpan]], bytes]:
 
     def encode(spans: Sequence[ReadableSpan]) -> bytes:
         try:
-            return encoder.encode(gradually(spans))
+            return encoder.encode(spans)
         except Exception:  # noqa: BLE001 (nothing is lost by being encoded the long way)
             with importing():
                 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans

@@ -13,31 +13,40 @@ from typing import TYPE_CHECKING, TypeVar
 from tracebaton_configurator.patching import os_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
-_LEAST, _MOST = 0.0001, 0.001
-_SHARE = 0.2
-"""Of the interpreter's time, where others want all of it: each pause then lasts 5 ms, and spans would be dropped."""
+_AT_A_TIME, _WHILE_BEHIND = 0.0001, 0.001
 _PAUSE = 0.00005
 """In seconds, as the two above. Not 0: who lets go of the interpreter for no time may have it back before the other one
 wakes up."""
 
 
-def gradually(
-    items: Iterable[T], clock: Callable[[], float] = perf_counter, pause: Callable[[float], object] = os_threads.sleep
-) -> Iterator[T]:
-    """The items; whoever works on them for 0.1 ms lets others have a turn before the next one.
+class Gradually(list[T]):
+    """The items; whoever goes through them lets others have a turn after each 0.1 ms.
 
-    It is up to 1 ms at a time where the turns of the others last longer.
+    It is 1 ms while `is_behind`: each turn of the others may last 5 ms, in which more comes than has been worked off.
     """
-    at_a_time = _LEAST
-    begun = clock()
-    for item in items:
-        worked_until = clock()
-        if worked_until - begun >= at_a_time:
-            pause(_PAUSE)
-            begun = clock()
-            at_a_time = min(max((begun - worked_until) * _SHARE, _LEAST), _MOST)
-        yield item
+
+    def __init__(
+        self,
+        items: list[T],
+        is_behind: Callable[[], bool],
+        clock: Callable[[], float] = perf_counter,
+        pause: Callable[[float], object] = os_threads.sleep,
+    ) -> None:
+        super().__init__(items)
+        self._is_behind = is_behind
+        self._clock = clock
+        self._pause = pause
+
+    def __iter__(self) -> Iterator[T]:
+        clock = self._clock
+        begun = clock()
+        for item in super().__iter__():
+            worked = clock() - begun
+            if worked >= _AT_A_TIME and (worked >= _WHILE_BEHIND or not self._is_behind()):
+                self._pause(_PAUSE)
+                begun = clock()
+            yield item

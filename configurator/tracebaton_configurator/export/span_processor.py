@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from opentelemetry.sdk.trace import SpanProcessor
 
 from tracebaton_configurator.export.forks import call_in_children, importing
+from tracebaton_configurator.export.gradually import Gradually
 from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.logs import own
 from tracebaton_configurator.logs.limit import RateLimit
@@ -34,6 +35,13 @@ _MOST_BYTES = 3_500_000
 _QUIET_SECONDS = 60.0
 # Of the time for the end, what is kept for writing down what could not be delivered.
 _RESERVE = 0.25
+
+
+class _Mark:
+    """Stands in the queue behind the spans that are to be flushed."""
+
+    number: int | None = None
+    """Of the last batch before it, once that has been taken."""
 
 
 class QueueSpanProcessor(SpanProcessor):
@@ -88,7 +96,7 @@ class QueueSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.context
-        if context is None or not context.trace_flags & 1:
+        if context is None or not context[3] & 1:  # a tuple, whose properties take longer than all else here
             return
         if self._opened is not None and self._opened.pop(context.span_id, None) is None:
             return
@@ -110,15 +118,16 @@ class QueueSpanProcessor(SpanProcessor):
         return self._thread is not None or bool(self._queue) or bool(self.counters.dropped)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Deliver what is queued; whether all of it was within the time."""
+        """Deliver what has ended before; whether all of that was within the time, whatever has ended since."""
         end = time.monotonic() + timeout_millis / 1000
-        # A round that has begun may have collected before the last span ended.
-        wanted = self._rounds_begun + 1
-        if self._thread is None:
-            self._start()
+        mark = _Mark()
+        if not self._closing:
+            self._queue.append(mark)
+            if self._thread is None:
+                self._start()
         while time.monotonic() < end and not self._closing:
             self._wake_up()
-            if self._rounds_done >= wanted and self.export_queue.idle:
+            if mark.number is not None and self.export_queue.has_settled(mark.number):
                 return True
             time.sleep(0.01)
         return not self._queue and self.export_queue.idle
@@ -144,7 +153,7 @@ class QueueSpanProcessor(SpanProcessor):
         self._let_go()
 
     def _begin(self) -> None:
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[ReadableSpan | _Mark] = deque()
         self._encode: Callable[[Sequence[ReadableSpan]], bytes] | None = None
         self._overflow = self.export_queue.counters.overflow
         self._thread: os_threads.Thread | None = None
@@ -155,7 +164,6 @@ class QueueSpanProcessor(SpanProcessor):
         self._closing = False
         self._closed = False
         self._held = False
-        self._rounds_begun = self._rounds_done = 0
         self._collected = 0.0
         self._limit = RateLimit(_QUIET_SECONDS)
 
@@ -205,14 +213,11 @@ class QueueSpanProcessor(SpanProcessor):
             sigterm.hold(self._holder)
 
     def _work(self) -> None:
-        self._rounds_begun += 1
         self._collected = 0.0
         try:
             self.export_queue.work(self._collect_if_due)
         except Exception as error:  # noqa: BLE001 (this thread must live; what it holds is tried again)
             self._complain("ExportQueue stumbled and goes on", error)
-        else:
-            self._rounds_done = self._rounds_begun
 
     def _finish(self) -> None:
         try:
@@ -236,14 +241,21 @@ class QueueSpanProcessor(SpanProcessor):
         queue = self._queue
         while queue and count > 0:
             spans: list[ReadableSpan] = []
+            mark = None
             with suppress(IndexError):  # at the end of the process, two threads may collect
-                while len(spans) < min(self._size, count):
-                    spans.append(queue.popleft())
-            if not spans:
+                while mark is None and len(spans) < min(self._size, count):
+                    one = queue.popleft()
+                    if isinstance(one, _Mark):
+                        mark = one
+                    else:
+                        spans.append(one)
+            if mark is None and not spans:
                 return
             count -= len(spans)
-            for payload, number in self._encoded(spans):
+            for payload, number in self._encoded(spans) if spans else ():
                 self.export_queue.take(payload, number)
+            if mark is not None:
+                mark.number = self.export_queue.taken
 
     def _collect_last(self) -> None:
         """What has ended since, and what a thread that hangs has not come to."""
@@ -257,7 +269,7 @@ class QueueSpanProcessor(SpanProcessor):
             if self._encode is None:
                 with importing():
                     self._encode = self._make_encode()
-            payload = self._encode(spans)
+            payload = self._encode(Gradually(spans, self._is_behind))
         except Exception as error:  # noqa: BLE001 (one span that cannot be encoded must not take others with it)
             if len(spans) == 1:
                 self.counters.drop("they could not be encoded", 1)
@@ -268,6 +280,9 @@ class QueueSpanProcessor(SpanProcessor):
                 return [(payload, len(spans))]
         middle = len(spans) // 2
         return self._encoded(spans[:middle]) + self._encoded(spans[middle:])
+
+    def _is_behind(self) -> bool:
+        return len(self._queue) >= self._size or self._closing
 
     def _complain(self, sentence: str, error: Exception) -> None:
         held = self._limit.pass_or_hold(sentence)

@@ -25,7 +25,6 @@ from tracebaton_configurator.export.exporters import (
     make_client,
     make_encode,
 )
-from tracebaton_configurator.export.gradually import gradually
 from tracebaton_configurator.export.sigterm import sigterm
 from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 from tracebaton_configurator.live.control import Control
@@ -335,7 +334,7 @@ def _make_redacting_encode() -> Callable[[Sequence[ReadableSpan]], bytes]:
     encode = make_encode()
 
     def redact_and_encode(spans: Sequence[ReadableSpan]) -> bytes:
-        for span in gradually(spans):
+        for span in spans:
             if isinstance(span, LightSpan) and not span.redacted:
                 redact(span)
                 span.redacted = True

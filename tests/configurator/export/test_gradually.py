@@ -12,8 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tracebaton_configurator.export.export_queue import ExportQueue
+from tracebaton_configurator.export.export_result import ExportResult, Outcome
+from tracebaton_configurator.export.export_status import ExportStatus
 from tracebaton_configurator.export.exporters import make_encode
-from tracebaton_configurator.export.gradually import gradually
+from tracebaton_configurator.export.gradually import Gradually
+from tracebaton_configurator.export.span_processor import QueueSpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,27 +58,63 @@ def turns_of_others(work: Callable[[], object]) -> int:
     return turns
 
 
+def never() -> bool:
+    return False
+
+
 @pytest.mark.usefixtures("nobody_is_interrupted")
-def test_others_have_their_turn_while_a_batch_is_encoded(spans: list[ReadableSpan]) -> None:
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_others_have_their_turn_while_a_batch_is_encoded(spans: list[ReadableSpan], *, is_behind: bool) -> None:
     encode = make_encode()
-    assert turns_of_others(lambda: encode(spans * 4)) > 8  # 20,000 spans
+    many = Gradually(spans * 4, lambda: is_behind)  # 20,000
+    assert turns_of_others(lambda: encode(many)) > 8
     # Seen without it, in this very process: once before it begins, and once when it is over.
-    assert turns_of_others(lambda: [span.to_json() for span in spans[:200]]) <= 4
+    assert turns_of_others(lambda: encode(spans[:500])) <= 4
+
+
+@pytest.mark.usefixtures("nobody_is_interrupted")
+def test_a_processor_has_its_batches_encoded_so(spans: list[ReadableSpan]) -> None:
+    encode = make_encode()
+    turns: list[int] = []
+
+    def counting(batch: Sequence[ReadableSpan]) -> bytes:
+        turns.append(turns_of_others(lambda: encode(batch)))
+        return encode(batch)
+
+    export_queue = ExportQueue(Taking, ExportStatus("c:4317", "here"), timeout=10, most_spans=20_000, spool=None)
+    processor = QueueSpanProcessor(
+        export_queue, lambda: counting, delay=3600, most_queued=20_000, batch_size=20_000, shutdown_timeout=60
+    )
+    for span in spans * 3:
+        processor.on_end(span)
+    processor.shutdown()
+    assert export_queue.counters.exported == len(spans) * 3
+    assert max(turns) > 8
+
+
+class Taking:
+    """A client to whom everything is delivered."""
+
+    def send(self, message: bytes, deadline: Callable[[], float]) -> ExportResult:
+        return ExportResult(Outcome.DELIVERED)
+
+    def close(self) -> None:
+        pass
 
 
 def test_the_bytes_are_the_same(spans: list[ReadableSpan]) -> None:
     from tracebaton_configurator.export.encode import Encoder
 
-    assert make_encode()(spans) == Encoder().encode(spans)
+    assert make_encode()(Gradually(spans, never)) == Encoder().encode(spans)
 
 
 class Clock:
     """Which goes on while something is worked on and while others have their turn."""
 
-    def __init__(self, others_take: float) -> None:
+    def __init__(self) -> None:
         self.now = 0.0
         self.pauses = 0
-        self._others_take = others_take
+        self.is_behind = False
 
     def __call__(self) -> float:
         return self.now
@@ -82,33 +122,30 @@ class Clock:
     def pause(self, seconds: float) -> None:
         assert 0 < seconds <= 0.0001
         self.pauses += 1
-        self.now += self._others_take
+        self.now += 0.005
 
-    def work_on(self, takes: Sequence[float]) -> list[int]:
+    def work_on(self, takes: list[float]) -> list[int]:
         """How many pauses there were before each item."""
         before = []
-        for seconds in gradually(takes, self, self.pause):
+        for seconds in Gradually(takes, lambda: self.is_behind, self, self.pause):
             before.append(self.pauses)
             self.now += seconds
         return before
 
 
 def test_a_pause_comes_after_a_tenth_of_a_millisecond_of_work_and_not_before() -> None:
-    takes = (0.00004, 0.00004, 0.00004, 0.005, 0.00001, 0.00001)
-    assert Clock(others_take=0.0001).work_on(takes) == [0, 0, 0, 1, 2, 2]
+    takes = [0.00004, 0.00004, 0.00004, 0.005, 0.00001, 0.00001]
+    assert Clock().work_on(takes) == [0, 0, 0, 1, 2, 2]
 
 
-def test_who_waits_long_for_the_interpreter_keeps_it_longer() -> None:
-    """As beside a thread that computes: with 0.1 ms of work after 5 ms of waiting, the queue would overflow."""
-    others_take = 0.005
-    clock = Clock(others_take)
+def test_who_is_behind_goes_on_for_longer() -> None:
+    clock = Clock()
+    clock.is_behind = True
     clock.work_on([0.00001] * 10_000)  # 0.1 s of work
-    assert 95 <= clock.pauses <= 105
-    # As long as that, not ever longer.
-    clock = Clock(others_take=1.0)
-    clock.work_on([0.00001] * 10_000)
-    assert 95 <= clock.pauses <= 105
+    assert 95 <= clock.pauses <= 100
 
 
-def test_nothing_is_nothing() -> None:
-    assert list(gradually([])) == []
+def test_it_is_a_list() -> None:
+    items = Gradually([1, 2, 3], never)
+    assert (len(items), items[1], list(items), items[:2]) == (3, 2, [1, 2, 3], [1, 2])
+    assert list(Gradually([], never)) == []

@@ -307,6 +307,28 @@ class TestForceFlush:
             stop.set()
             thread.join()
 
+    def test_while_each_delivery_brings_the_next(self) -> None:
+        """So that something is always on its way."""
+        made = Made(delay=0.0, batch_size=1)
+        send = made.client.send
+
+        def send_and_end(message: bytes, deadline: Callable[[], float]) -> ExportResult:
+            made.end()
+            return send(message, deadline)
+
+        made.client.send = send_and_end  # type: ignore[method-assign]
+        ended = made.end(3)
+        assert made.processor.force_flush(20_000)
+        assert set(ended) <= set(made.client.taken)
+        made.client.send = send  # type: ignore[method-assign]
+        made.processor.shutdown()
+
+    def test_not_while_an_earlier_batch_waits_for_its_receiver(self, made: Made) -> None:
+        made.client.result = ExportResult(Outcome.RETRY, "not now", wait=30.0)
+        made.end(3)
+        assert not made.processor.force_flush(300)
+        made.client.result = DELIVERED
+
     def test_gives_up(self, made: Made) -> None:
         made.client.gate.clear()
         made.end()
