@@ -66,9 +66,9 @@ def keep(
         if error is not None:
             note_error(span, error, outcome.ended)
         if outcome.status:
-            from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+            from tracebaton_configurator.asgi.upstream_asgi import set_status
 
-            set_status_code(span, outcome.status, None, details.mode)
+            set_status(span, outcome.status, details.mode)
         error_type = details.error_type(error) if error is not None else None
         if error_type is not None:
             span.set_attribute("error.type", error_type)

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanKind
 from tracebaton_configurator.asgi.fast_path import parent_context
 from tracebaton_configurator.asgi.guard import end
 from tracebaton_configurator.asgi.streams import begins_stream, is_event_stream, show_open_later
-from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+from tracebaton_configurator.asgi.upstream_asgi import set_status
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
 from tracebaton_configurator.names import FIRST_BYTE
@@ -198,7 +198,7 @@ class SampledResponse:
             elif kind == "http.response.start":
                 self._start = message
                 if not self._left:  # nobody gets it
-                    set_status_code(self._span, message["status"], None, self._details.mode)
+                    set_status(self._span, message["status"], self._details.mode)
                     if is_event_stream(message):
                         self._timer = show_open_later(self._span, self._details.tracer)
             elif kind == "http.response.pathsend":

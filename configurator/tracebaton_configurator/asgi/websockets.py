@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracebaton_configurator.asgi.disconnects import excuse, note_disconnect
 from tracebaton_configurator.asgi.guard import ABNORMAL, messages, set_close_code
 from tracebaton_configurator.asgi.streams import show_open_later
-from tracebaton_configurator.asgi.upstream_asgi import set_status_code
+from tracebaton_configurator.asgi.upstream_asgi import set_status
 from tracebaton_configurator.logs.diagnostics import report_error
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class WebSocketConnection:
             elif kind == "websocket.disconnect":
                 self._disconnect(int(message.get("code") or 1005))
             elif kind == "websocket.http.response.start":
-                set_status_code(self._span, int(message["status"]), None, self._details.mode)
+                set_status(self._span, int(message["status"]), self._details.mode)
         except Exception as error:  # noqa: BLE001 (see above)
             report_error("A message of a WebSocket could not be read", error)
 
@@ -102,7 +102,7 @@ class WebSocketConnection:
         self._closed = True
         set_close_code(self._span, code, by_us=by_us)
         if by_us and not self._accepted:
-            set_status_code(self._span, _REFUSED, None, self._details.mode)
+            set_status(self._span, _REFUSED, self._details.mode)
 
     def _disconnect(self, code: int) -> None:
         if code == ABNORMAL:

@@ -16,9 +16,9 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import _SUPPRESS_INSTRUMENTATION_KEY_PLAIN as SUPPRESS_PLAINLY
 from opentelemetry.propagators.textmap import Setter
-from opentelemetry.trace import StatusCode
 
 from tracebaton_configurator.patching.registry import put
+from tracebaton_configurator.sampling.said import Said
 from tracebaton_configurator.sampling.upstream import SUPPRESS_HTTP_INSTRUMENTATION, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -164,36 +164,10 @@ def _remembering_request(original: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-class _Said:
-    """Stands for a span that is recorded, and keeps what it is told, less statuses that say nothing."""
-
-    def __init__(self) -> None:
-        self.attributes: Attributes = {}
-        self.statuses: list[Any] = []
-
-    def is_recording(self) -> bool:
-        return True
-
-    def set_attribute(self, key: str, value: Any) -> None:
-        self.attributes[key] = value
-
-    def set_attributes(self, attributes: Attributes) -> None:
-        self.attributes.update(attributes)
-
-    def set_status(self, *status: Any) -> None:
-        if getattr(status[0], "status_code", status[0]) is not StatusCode.UNSET:
-            self.statuses.append(status)
-
-    def say(self, span: Span) -> None:
-        span.set_attributes(self.attributes)
-        for status in self.statuses:
-            span.set_status(*status)
-
-
 def _remembering_answer(original: Callable[..., Any]) -> Callable[..., Any]:
     @lru_cache(_MOST_KNOWN, typed=True)
-    def said_of(*answer: Any) -> _Said:
-        said = _Said()
+    def said_of(*answer: Any) -> Said:
+        said = Said()
         original(said, *answer)
         return said
 
@@ -208,8 +182,8 @@ def _remembering_answer(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _remembering_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
     @lru_cache(_MOST_KNOWN, typed=True)
-    def said_of(*answer: Any) -> tuple[_Said, Attributes]:
-        said = _Said()
+    def said_of(*answer: Any) -> tuple[Said, Attributes]:
+        said = Said()
         attributes: Attributes = {}
         original(said, attributes, *answer)
         return said, attributes

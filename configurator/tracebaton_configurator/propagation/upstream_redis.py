@@ -49,7 +49,7 @@ def _set_remembered_attributes(span: Span, client: Any, *modes: Any) -> None:
             options.get("host", "localhost"),
             options.get("port", 6379),
             options.get("path", _ABSENT),
-            *modes,
+            *map(id, modes),  # members of enumerations, whose own hash is a function in Python
         )
         attributes = _known.get(key)
     except (AttributeError, TypeError):  # no options, or such as upstream is to make something of

@@ -81,7 +81,9 @@ def current_caller() -> Caller | None:
 
 def caller_for(kind: SpanKind, context: Context | None) -> Caller | None:
     """The one below which a span with these begins; a context that was chosen for it says where it belongs."""
-    return current_caller() if context is None and kind not in _ARRIVES else None
+    if _caller is None or context is not None or kind in _ARRIVES:
+        return None
+    return current_caller()
 
 
 def with_caller(context: Context | None) -> Context | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import attach, detach, set_value
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Status, StatusCode
 
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
 
@@ -51,7 +50,7 @@ class CurrentSpan:
 
     def __enter__(self) -> Span:
         self._span = span = self._start()
-        self._token = attach(set_value(CURRENT_SPAN, span))
+        self._token = attach(Context({**get_current(), CURRENT_SPAN: span}))
         return span
 
     def __exit__(

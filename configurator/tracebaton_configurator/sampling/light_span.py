@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, Tracer
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
@@ -32,7 +32,8 @@ from opentelemetry.trace import (
     get_current_span,
 )
 
-from tracebaton_configurator.sampling.upstream import local_span_context
+from tracebaton_configurator.sampling.sampler import TracebatonSampler
+from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, local_span_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 # What the SDK's cleaning leaves as it is, unless texts are limited.
 _CLEAN = frozenset((str, int, bool, float))
-_NAMES = frozenset((str,))
+_RECORDED = Decision.RECORD_AND_SAMPLE
 _UNSET = Status(StatusCode.UNSET)
 _RANDOM = TraceFlags.RANDOM_TRACE_ID
 # A child has its parent's random flag since SDK 1.43; before that, the id generator is asked for each span.
@@ -134,29 +135,24 @@ def start_light(
     """As `Tracer.start_span`, for a tracer whose provider's processors are these `queues` and what only redacts."""
     its: Any = tracer
     links = links or ()
-    parent: SpanContext | None = get_current_span(context).get_span_context()
-    if not its._is_enabled():
-        return NonRecordingSpan(parent)  # type: ignore[arg-type]
-    ids = its.id_generator
-    if parent is None or not parent.is_valid:
-        parent = None
-        trace_id = ids.generate_trace_id()
+    above: Any = context.get(CURRENT_SPAN) if context is not None else None
+    if above.__class__ is LightSpan and its._is_enabled() and _is_followed(its.sampler, above, context):
+        parent: Any = above._context
+        decision, result_attributes = _RECORDED, attributes
+        trace_id, _, _, flags, state, _ = parent
+        if not _CHILDREN_HAVE_RANDOM:
+            flags = _SAMPLED_RANDOM if its.id_generator.is_trace_id_random() else _SAMPLED
+        span_context = local_span_context(trace_id, its.id_generator.generate_span_id(), flags, state)
     else:
-        trace_id = parent.trace_id
-    result = its.sampler.should_sample(context, trace_id, name, kind, attributes, links)
-    decision = result.decision
-    if parent is not None and _CHILDREN_HAVE_RANDOM:
-        is_random = parent.trace_flags.random_trace_id
-    else:
-        is_random = ids.is_trace_id_random()
-    if decision.is_sampled():
-        flags = _SAMPLED_RANDOM if is_random else _SAMPLED
-    else:
-        flags = TraceFlags(_RANDOM if is_random else TraceFlags.DEFAULT)
-    span_context = local_span_context(trace_id, ids.generate_span_id(), flags, result.trace_state)
+        parent = get_current_span(context).get_span_context() if context is None or above is not None else None
+        if not its._is_enabled():
+            return NonRecordingSpan(parent or INVALID_SPAN_CONTEXT)
+        if parent is None or not parent.is_valid:
+            parent = None
+        span_context, decision, result_attributes = _sample(its, parent, name, context, kind, attributes, links)
     metrics = getattr(its, "_tracer_metrics", None)
     record_end_metrics = metrics.start_span(parent, decision) if metrics is not None else None
-    if not decision.is_recording():
+    if decision is not _RECORDED and not decision.is_recording():  # type: ignore[no-untyped-call]
         return NonRecordingSpan(span_context)
     span: Any = object.__new__(LightSpan)
     limits = its._span_limits
@@ -176,7 +172,7 @@ def start_light(
     span._span_processor = its.span_processor
     span._limits = limits
     span._lock = threading.Lock()
-    span._attributes = _bounded(result.attributes, limits)
+    span._attributes = _bounded(result_attributes, limits)
     span._events = _NO_EVENTS
     span._links = span._new_links(links) if links else _NO_EVENTS
     span._record_end_metrics = record_end_metrics
@@ -185,6 +181,41 @@ def start_light(
     for queue in queues:
         queue.on_start(span, context)
     return span  # type: ignore[no-any-return]
+
+
+def _is_followed(sampler: Any, above: Any, context: Any) -> bool:
+    """Whether the sampler would have a child of this light span recorded, and say no more of it."""
+    flags = above._context[3]
+    return sampler.__class__ is TracebatonSampler and flags & 1 and sampler.follows(above, context)
+
+
+def _sample(
+    its: Any,
+    parent: SpanContext | None,
+    name: str,
+    context: Context | None,
+    kind: SpanKind,
+    attributes: Attributes,
+    links: Sequence[Link],
+) -> tuple[SpanContext, Decision, Attributes]:
+    """The span context, the decision and the attributes of what the sampler of the tracer is asked about."""
+    ids, sampler = its.id_generator, its.sampler
+    trace_id = ids.generate_trace_id() if parent is None else parent.trace_id
+    decided = sampler.take_decision(trace_id) if sampler.__class__ is TracebatonSampler else None
+    if decided is not None:
+        decision, state = _RECORDED if decided.recorded else Decision.DROP, decided.trace_state
+    else:
+        result = sampler.should_sample(context, trace_id, name, kind, attributes, links)
+        decision, attributes, state = result.decision, result.attributes, result.trace_state
+    if parent is not None and _CHILDREN_HAVE_RANDOM:
+        is_random = parent.trace_flags.random_trace_id
+    else:
+        is_random = ids.is_trace_id_random()
+    if decision is _RECORDED or decision.is_sampled():  # type: ignore[no-untyped-call]
+        flags = _SAMPLED_RANDOM if is_random else _SAMPLED
+    else:
+        flags = TraceFlags(_RANDOM if is_random else TraceFlags.DEFAULT)
+    return local_span_context(trace_id, ids.generate_span_id(), flags, state), decision, attributes
 
 
 def _bounded(attributes: Attributes, limits: Any) -> BoundedAttributes:
@@ -202,11 +233,10 @@ def _bounded(attributes: Attributes, limits: Any) -> BoundedAttributes:
 
 
 def _are_clean(attributes: Mapping[str, Any]) -> bool:
-    return (
-        _CLEAN.issuperset(map(type, attributes.values()))
-        and _NAMES.issuperset(map(type, attributes))
-        and "" not in attributes
-    )
+    for key, value in attributes.items():
+        if value.__class__ not in _CLEAN or key.__class__ is not str:
+            return False
+    return "" not in attributes
 
 
 def can_be_light() -> bool:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanContext, TraceState
+    from opentelemetry.trace import Link, Span, SpanContext, TraceState
     from opentelemetry.util.types import Attributes
 
+    from tracebaton_configurator.sampling.decision import RequestDecision
     from tracebaton_configurator.sampling.root_sampler import RootSampler
 
 
@@ -59,13 +60,8 @@ class TracebatonSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        if self.on_first is not None:
-            self.call_on_first()
-        if _parents_span_id.get():  # of a span whose provider has another id generator
-            _parents_span_id.set(0)
-        decision = pending_decision.get()
-        if decision is not None and not decision.consumed and decision.trace_id == trace_id:
-            decision.consumed = True
+        decision = self.take_decision(trace_id)
+        if decision is not None:
             if not decision.recorded:
                 return SamplingResult(Decision.DROP, None, decision.trace_state)
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decision.trace_state)
@@ -82,6 +78,33 @@ class TracebatonSampler(Sampler):
                 return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
             return _drop(parent, kind, state)
         return root_sampler.span(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def take_decision(self, trace_id: int) -> RequestDecision | None:
+        """The one that is pending for a span of this trace, and is consumed by this."""
+        if self.on_first is not None:
+            self.call_on_first()
+        if _parents_span_id.get():  # of a span whose provider has another id generator
+            _parents_span_id.set(0)
+        decision = pending_decision.get()
+        if decision is None or decision.consumed or decision.trace_id != trace_id:
+            return None
+        decision.consumed = True
+        return decision
+
+    def follows(self, parent: Span, context: Context) -> bool:
+        """Whether `should_sample` would do no more for a child of `parent`, which is recorded, than to have it so too.
+
+        Where this is not certain, False.
+        """
+        decision = pending_decision.get()
+        return (
+            (decision is None or decision.consumed)
+            and self.on_first is None
+            and self.sampling[1]
+            and not _parents_span_id.get()
+            and not context.get(UNSAMPLED)
+            and (not self.off or parent.is_recording())
+        )
 
     def call_on_first(self) -> None:
         """Call `on_first`, unless it has been called and taken away."""

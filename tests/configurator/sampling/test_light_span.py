@@ -35,6 +35,7 @@ from tracebaton_configurator.patching import registry
 from tracebaton_configurator.redaction.spans import RedactingSpanProcessor
 from tracebaton_configurator.sampling import light_span
 from tracebaton_configurator.sampling.current_span import CurrentSpan
+from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision
 from tracebaton_configurator.sampling.detached import DetachingTracerProvider
 from tracebaton_configurator.sampling.light_span import LightSpan
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
@@ -207,6 +208,80 @@ def test_it_is_what_the_sdks_would_be(
         assert one._attributes._immutable  # type: ignore[union-attr]
         assert shown(one) == shown(other)
         assert tried(lambda one=one: Encoder().encode([one])) == tried(lambda other=other: Encoder().encode([other]))
+
+
+DECISIONS = st.none() | st.fixed_dictionaries(
+    {
+        "trace_id": st.sampled_from([SameIds().generate_trace_id(), 5]),
+        "recorded": st.booleans(),
+        "trace_state": st.sampled_from([None, TraceState([("c", "d")])]),
+        "consumed": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=300)
+@given(
+    remote=st.none() | CONTEXTS,
+    parents=st.integers(0, 2),
+    oddities=st.sets(st.sampled_from(["ended", "off", "first", "follows nobody", "unsampled"]), max_size=2),
+    decision=DECISIONS,
+    kind=st.sampled_from(list(SpanKind)),
+    attributes=CLEAN,
+)
+def test_below_a_span_it_is_what_the_sampler_says(
+    remote: Any,
+    parents: int,
+    oddities: set[str],
+    decision: dict[str, Any] | None,
+    kind: Any,
+    attributes: Any,
+) -> None:
+    """A light span below another one asks the sampler for less; a decision is taken, and taken once."""
+
+    def spans_of(*, light: bool) -> Any:
+        made = Made(light=light)
+        sampler: Any = made.provider.sampler
+        calls: list[int] = []
+        context = Context() if remote is None else set_span_in_context(NonRecordingSpan(remote), Context())
+        parent: Any = None
+        for _ in range(parents):
+            parent = made.tracer.start_span("parent", context)
+            context = set_span_in_context(parent, context)
+        if "ended" in oddities and parent is not None:
+            parent.end()
+        sampler.off = "off" in oddities
+        sampler.sampling = sampler.sampling[0], "follows nobody" not in oddities
+        sampler.on_first = (lambda: calls.append(1)) if "first" in oddities else None
+        pending = None
+        if decision is not None:
+            given = {name: value for name, value in decision.items() if name != "consumed"}
+            pending = RequestDecision(Context(), **given)
+            pending.consumed = decision["consumed"]
+        if "unsampled" in oddities:
+            context = Context({**context, UNSAMPLED: True})
+        token = pending_decision.set(pending)
+        try:
+            children = [made.tracer.start_span("child", context, kind, attributes) for _ in range(2)]
+        finally:
+            pending_decision.reset(token)
+        sampler.on_first = None
+        children.append(made.tracer.start_span("child", context, kind, attributes))
+        for child in children:
+            child.end()
+        contexts = [(tuple(child.get_span_context()), type(child) is NonRecordingSpan) for child in children]
+        return (
+            contexts,
+            [shown_without_times(span) for span in made.queue.spans],
+            bool(calls),
+            pending and pending.consumed,
+        )
+
+    assert spans_of(light=True) == spans_of(light=False)
+
+
+def shown_without_times(span: ReadableSpan) -> tuple[Any, ...]:
+    return span.name, span.context, span.parent, span.kind, dict(span.attributes or {})
 
 
 def test_whoever_comes_later_gets_the_sdks() -> None:
