@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.propagation.w3c.headers import read_context
 from tracebaton_configurator.propagation.w3c.propagator import with_baggage
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
@@ -91,17 +91,16 @@ class FastPath:
         return decision
 
     def learn(self, decision: RequestDecision, scope: MutableMapping[str, Any]) -> None:
-        """Learn the route of a request that has been answered. Never raises."""
-        if decision.learn:
-            try:
-                self.root_sampler.learn(decision.method, decision.path, scope)  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 (routes and the values in a path are the application's objects)
-                report_error("The route of a request could not be determined", error)
+        """Learn the route of a request that has been answered, where the decision asks for it. Never raises."""
+        try:
+            self.root_sampler.learn(decision.method, decision.path, scope)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 (routes and the values in a path are the application's objects)
+            report_error("The route of a request could not be determined", error)
 
     def decide(self, scope: MutableMapping[str, Any], method: str) -> RequestDecision:
         """Decide about the request of this ASGI scope. Raises nothing that the headers could bring about."""
         root_sampler, follows_parents = self._sampler.sampling
-        base = context_api.get_current()
+        base = get_current()
         parent: SpanContext | None = None
         if self._w3c_only:
             found = read_context(scope["headers"])

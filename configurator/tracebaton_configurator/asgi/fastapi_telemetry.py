@@ -87,7 +87,8 @@ def replace_call(fastapi: Any, fast_path: FastPath, late_spans: LateSpans) -> bo
                     original.__get__(self), scope, receive, send, decision, fast_path, late_spans, details
                 )
         finally:
-            fast_path.learn(decision, scope)
+            if decision.learn:
+                fast_path.learn(decision, scope)
 
     fastapi.FastAPI.__call__ = __call__
     return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry import context as context_api
 from opentelemetry.instrumentation.propagators import get_global_response_propagator
 
 from tracebaton_configurator.asgi.sampled import Recorder
@@ -17,6 +16,7 @@ from tracebaton_configurator.asgi.span_attributes import Details
 from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
@@ -72,7 +72,7 @@ class SamplingMiddleware:
         if PASSED in scope:  # a mounted application; where metrics are exported, upstream counts it, too
             await (self.app if self._fast_path.bypassed else self._inner)(scope, receive, send)
             return
-        current = context_api.get_current()
+        current = get_current()
         if current.get(CURRENT_SPAN) is not None or current.get(SUPPRESS_INSTRUMENTATION):
             await self.app(scope, receive, send)  # a request made within another's span: upstream's INTERNAL one
             return
@@ -109,7 +109,8 @@ class SamplingMiddleware:
                     self._inner, scope, receive, send, decision, self._fast_path, self._late_spans, self._details
                 )
         finally:
-            self._fast_path.learn(decision, scope)
+            if decision.learn:
+                self._fast_path.learn(decision, scope)
 
     async def _record_by_upstream(self, scope: Scope, receive: Receive, send: Send, decision: RequestDecision) -> None:
         from tracebaton_configurator.asgi.upstream_path import record_by  # few processes have such requests

@@ -11,7 +11,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
@@ -21,6 +20,7 @@ from tracebaton_configurator.asgi.streams import begins_stream, is_event_stream,
 from tracebaton_configurator.asgi.upstream_asgi import set_status
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
+from tracebaton_configurator.logs.upstream import attach, detach
 from tracebaton_configurator.names import FIRST_BYTE
 from tracebaton_configurator.sampling.decision import pending_decision
 from tracebaton_configurator.sampling.late_spans import note_error
@@ -83,7 +83,7 @@ class Recorder:
             exchange = SampledResponse(span, self._details, decision, receive, send)
         decision.span_context = span.get_span_context()
         current_request.set(decision)
-        token = context_api.attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
+        token = attach(Context({**parent_context(decision), CURRENT_SPAN: span}))
         try:
             await self._inner(scope, exchange.receive, exchange.send)
         except Exception as error:
@@ -97,7 +97,7 @@ class Recorder:
                     note_error(span, error)
             raise
         finally:
-            context_api.detach(token)
+            detach(token)
             decision.answered = decision.answered or monotonic()
             exchange.finish()
             end(span)

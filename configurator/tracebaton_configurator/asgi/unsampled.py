@@ -8,12 +8,12 @@ from __future__ import annotations
 from time import monotonic, monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
 from tracebaton_configurator.asgi.guard import FAILURE_CODES
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
+from tracebaton_configurator.logs.upstream import attach, detach, get_current
 from tracebaton_configurator.sampling.decision import unsampled_context
 from tracebaton_configurator.sampling.sampler import Untraced
 from tracebaton_configurator.sampling.upstream import SUPPRESS_INSTRUMENTATION
@@ -43,7 +43,7 @@ async def pass_unsampled(
 ) -> None:
     """Run `app` for a request that gets no span, unless it ends in a way that `late_spans` wants to record."""
     span_context = fast_path.non_recording_span_context(decision)
-    token = context_api.attach(unsampled_context(decision, span_context))
+    token = attach(unsampled_context(decision, span_context))
     decision.span_context = span_context
     current_request.set(decision)
     late_spans.watch(decision)
@@ -63,8 +63,9 @@ async def pass_unsampled(
             if kind == "http.response.start":
                 start = message
             elif (kind == "http.response.body" and not message.get("more_body")) or kind == "http.response.pathsend":
-                ended = began + monotonic_ns() - started  # what comes after it, background tasks, is not the request
-                decision.answered = monotonic()
+                now = monotonic_ns()
+                ended = began + now - started  # what comes after it, background tasks, is not the request
+                decision.answered = now / 1e9  # of the same clock as `monotonic`
             else:
                 way = way or _new_way()
                 way.send(decision.method, message, start, began + monotonic_ns() - started)
@@ -91,7 +92,7 @@ async def pass_unsampled(
         remember_ids(raised)
         raise
     finally:
-        context_api.detach(token)
+        detach(token)
         decision.answered = decision.answered or monotonic()
         now = ended or began + monotonic_ns() - started
         status = _status_of(start) if start is not None else 0
@@ -159,10 +160,10 @@ async def pass_untraced(
     """
     untraced = Untraced(while_off) if while_off is not None else None
     suppressed = True if untraced is None else untraced
-    token = context_api.attach(Context({**context_api.get_current(), SUPPRESS_INSTRUMENTATION: suppressed}))
+    token = attach(Context({**get_current(), SUPPRESS_INSTRUMENTATION: suppressed}))
     try:
         await app(scope, receive, send)
     finally:
-        context_api.detach(token)
+        detach(token)
         if untraced is not None:
             untraced.ended = True

@@ -10,10 +10,10 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from tracebaton_configurator.logs.upstream import CURRENT_SPAN
+from tracebaton_configurator.logs.upstream import CURRENT_SPAN, get_current
 
 
 class OwnRequest(Protocol):

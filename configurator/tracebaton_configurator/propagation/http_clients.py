@@ -17,12 +17,12 @@ from functools import partial, wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry import propagate, trace
 from opentelemetry.propagators.textmap import default_setter
 from opentelemetry.trace import get_current_span, set_span_in_context
 
 from tracebaton_configurator.logs.diagnostics import report_error
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.patching.around import Around
 from tracebaton_configurator.patching.registry import apply, later, put
 from tracebaton_configurator.propagation.redirects import HOPS, forget_after_redirect, watch_aiohttp, watch_hops
@@ -101,7 +101,7 @@ def _stay_enabled(module: Any) -> bool:
 
 def _or_unsampled(enabled: Callable[[], bool]) -> Callable[[], bool]:
     def is_enabled() -> bool:
-        return enabled() or hands_on_unsampled(context_api.get_current())
+        return enabled() or hands_on_unsampled(get_current())
 
     return is_enabled
 
@@ -179,7 +179,7 @@ def _prepared(
             or (_left_alone is not None and _left_alone.url_disabled(str(request.url)))
         ):
             return None, None
-        context = context_api.get_current()
+        context = get_current()
         if hands_on_unsampled(context) and is_instrumented(transport):
             note = _begin(request, context)
             textmap = propagate.get_global_textmap()

@@ -11,10 +11,10 @@ from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry.context import get_current
 from opentelemetry.trace import SpanKind
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.sampling.decision import RequestDecision, notes_calls
 from tracebaton_configurator.sampling.late_spans import begin_call, end_call

@@ -12,11 +12,11 @@ import sys
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.instrumentation.utils import _SUPPRESS_INSTRUMENTATION_KEY_PLAIN as SUPPRESS_PLAINLY
 from opentelemetry.propagators.textmap import Setter
 
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.patching.registry import put
 from tracebaton_configurator.sampling.said import Said
 from tracebaton_configurator.sampling.upstream import SUPPRESS_HTTP_INSTRUMENTATION, SUPPRESS_INSTRUMENTATION
@@ -64,7 +64,7 @@ def remember_calls() -> None:
 def _passing(original: Callable[..., Any]) -> Callable[..., Any]:
     def handle(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any, **options: Any) -> Any:
         """What is suppressed takes no way through upstream's function, which would do nothing."""
-        if context_api.get_current().get(SUPPRESS_INSTRUMENTATION):
+        if get_current().get(SUPPRESS_INSTRUMENTATION):
             return wrapped(*args, **kwargs)
         # An empty list is true, and would have the text of each URL put together.
         if not getattr(options.get("excluded_urls"), "_excluded_urls", True):
@@ -76,7 +76,7 @@ def _passing(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_enabled() -> bool:
     """`is_http_instrumentation_enabled`, which gets the current context three times."""
-    context = context_api.get_current()
+    context = get_current()
     return not (
         context.get(SUPPRESS_INSTRUMENTATION)
         or context.get(SUPPRESS_PLAINLY)

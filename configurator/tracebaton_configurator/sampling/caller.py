@@ -10,12 +10,12 @@ from __future__ import annotations
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanKind, get_current_span
 
 from tracebaton_configurator.logs import ids
 from tracebaton_configurator.logs.ids import current_request, is_detached
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Caller:
 
     def is_current(self) -> bool:
         """Whether what runs now is the process's own, and no request's."""
-        context = context_api.get_current()
+        context = get_current()
         return not (
             self._while_off
             or CURRENT_SPAN in context
@@ -90,7 +90,7 @@ def with_caller(context: Context | None) -> Context | None:
     """What is to be handed on, where `context`, by default the current one, is part of the call: its baggage, too."""
     if _caller is None or current_request.get() is not None or not _caller.is_followed():
         return context
-    of_now = context_api.get_current() if context is None else context
+    of_now = get_current() if context is None else context
     if CURRENT_SPAN not in of_now and context is None and _caller.is_current():
         return Context({**_caller.base, **of_now, CURRENT_SPAN: NonRecordingSpan(_caller.span_context)})
     same = get_current_span(of_now).get_span_context().trace_id == _caller.span_context.trace_id

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import Status, StatusCode
 
+from tracebaton_configurator.logs.upstream import attach, detach, get_current
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, get_current_span
 
 from tracebaton_configurator.logs.ids import current_request, is_detached
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.sampling.caller import caller_for
 from tracebaton_configurator.sampling.current_span import CurrentSpan
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, pending_decision

@@ -10,10 +10,10 @@ import time
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from tracebaton_configurator.logs.diagnostics import described, report_error
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, pending_decision
 from tracebaton_configurator.sampling.threshold import randomness_of
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN
@@ -42,7 +42,7 @@ def mark_failed(error: BaseException | None = None) -> None:
 
     Nothing outside a request, in a sampled one, and for an `error` that is none: see `is_failure`.
     """
-    decision = context_api.get_current().get(UNSAMPLED)
+    decision = get_current().get(UNSAMPLED)
     # What goes on after the request has its context, and nobody would let go of the error.
     if isinstance(decision, RequestDecision) and not decision.ended and (error is None or is_failure(error)):
         decision.failed = True
@@ -52,7 +52,7 @@ def mark_failed(error: BaseException | None = None) -> None:
 
 def mark_call_failed() -> None:
     """The same for a call, made here, whose span does not say that it failed."""
-    request = notes_calls(context_api.get_current())
+    request = notes_calls(get_current())
     if request is not None:
         request.call_failed = True
 
@@ -218,7 +218,7 @@ def begin_call(
     Never raises.
     """
     if context is None:
-        context = context_api.get_current()
+        context = get_current()
     request = notes_calls(context)
     span: Any = context.get(CURRENT_SPAN)
     if request is None or request.late_spans is None or span is None:

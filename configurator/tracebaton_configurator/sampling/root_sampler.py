@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, SamplingResult
 from opentelemetry.trace import SpanKind, TraceState
 
-from tracebaton_configurator.sampling.threshold import randomness_of, th_value
+from tracebaton_configurator.sampling.threshold import RANDOMNESS, th_value
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -121,8 +121,8 @@ _states: dict[int, TraceState] = {}
 
 def _decide(counter: RateCounter, trace_id: int) -> TraceState | None:
     """`ot=th:...` for what is recorded (see `threshold`), None for what is not."""
-    threshold = counter.threshold(time.monotonic())
-    if randomness_of(trace_id) < threshold:
+    threshold = counter.threshold(monotonic())
+    if trace_id & RANDOMNESS < threshold:
         return None
     state = _states.get(threshold)
     if state is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
+from random import getrandbits
 from typing import TYPE_CHECKING
 
-from opentelemetry import context as context_api
-from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, get_current_span
 
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
 
@@ -65,7 +66,7 @@ class TracebatonSampler(Sampler):
             if not decision.recorded:
                 return SamplingResult(Decision.DROP, None, decision.trace_state)
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, decision.trace_state)
-        context = parent_context if parent_context is not None else context_api.get_current()
+        context = parent_context if parent_context is not None else get_current()
         span = get_current_span(context)
         parent = span.get_span_context()
         # Without a trace id: `DecisionIdGenerator` was off a moment ago.
@@ -148,6 +149,15 @@ class Untraced:
         return not self.ended or bool(self._while_off)
 
 
+def _random_trace_id() -> int:
+    """As the SDK's `RandomIdGenerator`, in fewer steps."""
+    return getrandbits(128) or _random_trace_id()
+
+
+def _random_span_id() -> int:
+    return getrandbits(64) or _random_span_id()
+
+
 class DecisionIdGenerator(IdGenerator):
     """Gives a span the ids that were decided for it, and asks `others` for the rest.
 
@@ -157,8 +167,9 @@ class DecisionIdGenerator(IdGenerator):
     def __init__(self, others: IdGenerator) -> None:
         self.others = others
         self.off = False
-        self.generate_random_trace_id = others.generate_trace_id
-        self.generate_random_span_id = others.generate_span_id
+        is_sdks = type(others) is RandomIdGenerator
+        self.generate_random_trace_id = _random_trace_id if is_sdks else others.generate_trace_id
+        self.generate_random_span_id = _random_span_id if is_sdks else others.generate_span_id
 
     def generate_trace_id(self) -> int:
         decision = pending_decision.get()

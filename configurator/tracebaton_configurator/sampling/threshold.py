@@ -12,6 +12,8 @@ from re import compile as regex
 
 # The threshold that no randomness reaches. The specification has no `th` for it: "never" is not a probability.
 NEVER = 1 << 56
+RANDOMNESS = NEVER - 1
+"""The bits of a trace id that are its randomness where it has no `rv` (W3C Trace Context Level 2, section 4.2.2)."""
 _HEX_DIGITS = 14
 # Five hex digits that count are 20 bits, an error of at most one in 10**5, and keep tracestate short.
 _PRECISION = 5
@@ -58,7 +60,7 @@ def randomness_of(trace_id: int, ot: str | None = None) -> int:
             match = _RV.fullmatch(member)
             if match is not None:
                 return int(match[1], 16)
-    return trace_id & (NEVER - 1)
+    return trace_id & RANDOMNESS
 
 
 def _leading_zeros(value: int) -> int:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import baggage, propagate
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.propagators import textmap
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from tracebaton_configurator.logs.upstream import get_current
 from tracebaton_configurator.propagation.w3c.baggage import format_baggage, parse_baggage
 from tracebaton_configurator.propagation.w3c.traceparent import format_traceparent, parse_traceparent
 from tracebaton_configurator.propagation.w3c.tracestate import parse_tracestate
