@@ -1,4 +1,4 @@
-"""The application that is measured: an ordinary FastAPI service, without a word about tracing in it.
+"""The application that is measured: an ordinary FastAPI service, which knows of tracing in `/attributes` only.
 
 BENCH_ROUTES=500 BENCH_REDIS_URL=redis://127.0.0.1:6379 BENCH_NEXT_URL=http://127.0.0.1:8001 uvicorn app:app
 """
@@ -14,6 +14,7 @@ from functools import cache
 import httpx
 import redis.asyncio as redis
 from fastapi import FastAPI
+from opentelemetry import trace
 from pydantic import BaseModel
 
 ROUTES = int(os.environ.get("BENCH_ROUTES", "1"))
@@ -97,6 +98,15 @@ async def json_line() -> dict[str, str]:
 async def command() -> dict[str, int]:
     """One Redis command."""
     return {"turn": await app.state.store.incr("bench:turns")}
+
+
+@app.get("/attributes/{count}")
+async def attributes(count: int) -> dict[str, int]:
+    """The application sets attributes on the span that it finds, which does nothing in a bare server."""
+    span = trace.get_current_span()
+    for number in range(count):
+        span.set_attribute(f"app.attribute-{number}", f"value-{number}")
+    return {"set": count}
 
 
 @app.get("/hop")
