@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi reques
 # tests/conftest.py says what is shared how.
 IN_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo dist edges equality footprint gates lint matrix pictures test test-fast types upstream
+.PHONY: bench clean demo dist docs edges equality footprint gates lint matrix pictures test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -66,6 +66,9 @@ edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the 
 
 pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of the demo
 	@PICTURES=1 $(VENV)/bin/python -m pytest -q tests/entrypoint/page/test_page_of_demo.py
+
+docs: $(VENV)/dev.installed  ## the table of settings, from what stands below each name in the code
+	@$(VENV)/bin/python docs/settings_table.py
 
 dist: $(VENV)/dev.installed  ## an sdist and a wheel, checked, and the demo from the wheel on each Python at hand
 	@$(VENV)/bin/python tests/matrix/dist.py

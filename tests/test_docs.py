@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,8 +14,13 @@ import pytest
 
 from tracebaton.cli import _COMMANDS
 from tracebaton_configurator import environment_variables
+from tracebaton_configurator.settings import read_settings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+import settings_table
 
 ROOT = Path(__file__).parents[1]
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MOST_WORDS = 1300
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -97,16 +103,43 @@ def own_variables() -> set[str]:
     return {name for name in vars(environment_variables) if name.startswith("OTEL_TRACEBATON_")}
 
 
-def test_every_variable_is_in_the_reference_and_no_other() -> None:
-    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    named: set[str] = set()
-    for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE):
-        names = re.findall(r"`(\w+)`", row)
-        named |= {name for name in names if name.startswith("OTEL_TRACEBATON_")}
-        if names and names[0].startswith("OTEL_TRACEBATON_"):
-            # `OTEL_TRACEBATON_SPOOL_DIR`, `_SPOOL_MAX_MB`
-            named |= {f"OTEL_TRACEBATON{name}" for name in names if name.startswith("_")}
-    assert named == own_variables()
+def test_the_reference_is_made_of_what_the_code_says() -> None:
+    assert settings_table.PAGE.read_text(encoding="utf-8") == settings_table.page(), "make docs"
+    assert {one.name for one in settings_table.variables()} == own_variables()
+
+
+def standard() -> list[tuple[str, str]]:
+    """The standard variables in the first table whose default is one value."""
+    rows = re.findall(r"^\| (`OTEL_[^|]*) \| ((?:`[^`]*`(?:, | ms, )?)+)[ ;][^|]*\|$", SETTINGS, re.MULTILINE)
+    found = []
+    for names, defaults in rows:
+        first, *others = re.findall(r"`(\w+)`", names)
+        stem = first[: -len("_SCHEDULE_DELAY")]
+        whole = [first, *(other if other.startswith("OTEL_") else stem + other for other in others)]
+        found += list(zip(whole, re.findall(r"`([^`]*)`", defaults), strict=False))
+    return found
+
+
+def test_defaults_of_standard_variables_are_read_from_the_page() -> None:
+    assert {
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "2048"),
+        ("OTEL_SDK_DISABLED", "false"),
+    } <= set(standard())
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [*standard(), *[one[:2] for one in settings_table.variables() if one.default != settings_table.UNSET]],
+)
+def test_the_defaults_are_as_documented(name: str, default: str) -> None:
+    """Who writes a default into the environment changes nothing, and does nothing wrong."""
+    base = {"OTEL_TRACEBATON_SPOOL_DIR": "/var/spool/tracebaton"}  # without it, its size would be of no use
+    unset = read_settings(base, ["uvicorn", "main:app"], "/app")
+    given = read_settings({**base, name: default}, ["uvicorn", "main:app"], "/app")
+    assert given.problems == unset.problems == ()
+    assert replace(given, given=frozenset()) == replace(unset, given=frozenset())
 
 
 @pytest.mark.parametrize("path", pages())
