@@ -1,4 +1,4 @@
-"""The Dockerfiles are as the design and the oldest builder want them; tests/docker/test_image_roads.py builds them."""
+"""The Dockerfiles are as the design and the oldest builder want them; tests/docker/test_image_ways.py builds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ class TestDockerfile:
         assert not [rest for rest in others if "tracebaton" in rest or "opentelemetry" in rest.lower()]
 
     def test_base_image_is_an_argument(self, dockerfile: list[tuple[str, str]], compose: dict[str, Any]) -> None:
-        assert dockerfile[:2] == [("ARG", "PYTHON=3.11"), ("FROM", "python:${PYTHON}-slim AS base")]
+        assert dockerfile[0] == ("ARG", "PYTHON=3.11")
+        assert {rest.partition(" AS ")[0] for word, rest in dockerfile if word == "FROM"} == {
+            "python:${PYTHON}-slim",
+            "base",
+        }
         for name in AGENTS:
             build = compose["services"][name]["build"]
             assert (build["args"], build["target"]) == ({"PYTHON": "${PYTHON:-3.11}"}, "demo")
@@ -48,6 +52,17 @@ class TestEveryDockerfile:
         for word, rest in instructions(path):
             assert not rest.startswith(("--mount", "--chmod", "--network", "--security", "--link")), (word, rest)
             assert "<<" not in rest
+
+    def test_installs_the_wheel(self, path: str) -> None:
+        """What is in an image is what an index would have: no source is installed but that of an empty package."""
+        found = instructions(path)
+        wheel = [rest for word, rest in stage(found, "wheel") if word == "RUN"]
+        assert len(wheel) == 1
+        assert wheel[0].startswith("pip wheel ")
+        name = "base" if path == "docker/Dockerfile" else "layer"
+        installs = [rest for word, rest in stage(found, name) if word == "RUN" and "pip install" in rest]
+        assert "touch /src/README.md" in installs[0]
+        assert [".whl" in rest for rest in installs] == [False, True]
 
     def test_what_it_copies_reaches_the_builder(self, path: str) -> None:
         allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
