@@ -12,7 +12,7 @@ OTHERS := $(addprefix opentelemetry-instrumentation-,aiohttp-client dbapi reques
 # tests/conftest.py says what is shared how.
 IN_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench clean demo dist docs edges equality footprint gates lint matrix pictures test test-fast types upstream
+.PHONY: bench clean demo dist docs edges equality features footprint gates lint matrix pictures test test-fast types upstream
 
 $(VENV)/bin/python:
 	@echo "making $(VENV)"
@@ -61,14 +61,18 @@ bench: $(VENV)/dev.installed  ## what tracing costs, into README and docs/perfor
 	  --contenders bare-sniffio,tracebaton-10,tracebaton-100,upstream-10,upstream-100 --out bench/results/python-3-13)
 	@$(if $(ARGS),true,$(VENV)/bin/python bench/publish.py)
 
+features: $(VENV)/dev.installed  ## what tracebaton and others do as they install, into README
+	@$(VENV)/bin/python bench/features.py
+
 edges: $(VENV)/dev.installed  ## what hands a trace on, with the oldest and the newest of each library: prints a table
 	@EDGES=all $(VENV)/bin/python -m pytest -q $(IN_PROCESSES) tests/e2e/edges $(ARGS)
 
 pictures: $(VENV)/dev.installed  ## the README's pictures of the page, made of the demo
 	@PICTURES=1 $(VENV)/bin/python -m pytest -q tests/entrypoint/page/test_page_of_demo.py
 
-docs: $(VENV)/dev.installed  ## the table of settings, from what stands below each name in the code
+docs: $(VENV)/dev.installed  ## what is made of the code: the table of settings, the diagram of the packages
 	@$(VENV)/bin/python docs/settings_table.py
+	@$(VENV)/bin/python docs/packages_diagram.py
 
 dist: $(VENV)/dev.installed  ## an sdist and a wheel, checked, and the demo from the wheel on each Python at hand
 	@$(VENV)/bin/python tests/matrix/dist.py

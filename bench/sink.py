@@ -1,6 +1,7 @@
 """A receiver that counts the spans that arrive and forgets them: OTLP over gRPC and HTTP, and Datadog's agent API.
 
-python sink.py GRPC_PORT HTTP_PORT; `GET /counts` on the HTTP port answers {"service": {"spans": 12, "server": 4}}.
+python sink.py GRPC_PORT HTTP_PORT; `GET /counts` on the HTTP port answers
+{"service": {"spans": 12, "server": 4, "secret": 0}}.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 HOST = "127.0.0.1"
 OTLP_PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs")
 OTLP_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+SECRET = "sesame-4711"
+"""What a request may have in its URL, to see whether it is exported."""
 SERVER_KIND = 2  # SpanKind.SPAN_KIND_SERVER of OTLP
 # ddtrace sends unsampled traces to its agent as well. Sampled ones carry a priority of 1 or 2, which MessagePack
 # writes in one byte, or as a 64-bit float.
@@ -39,23 +42,26 @@ DATADOG_INFO = {
 
 
 class Counts:
-    """How many spans of which service have arrived, SERVER spans also on their own."""
+    """How many spans of which service have arrived, how many SERVER spans, and how often `SECRET` was in them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[str, dict[str, int]] = defaultdict(lambda: {"spans": 0, "server": 0})
+        self._counts: dict[str, dict[str, int]] = defaultdict(lambda: {"spans": 0, "server": 0, "secret": 0})
 
-    def add(self, service: str, spans: int, server: int) -> None:
+    def add(self, service: str, spans: int, server: int, secret: int) -> None:
         with self._lock:
-            self._counts[service]["spans"] += spans
-            self._counts[service]["server"] += server
+            counts = self._counts[service]
+            counts["spans"] += spans
+            counts["server"] += server
+            counts["secret"] += secret
 
     def add_otlp(self, request: ExportTraceServiceRequest) -> None:
         for resource in request.resource_spans:
             attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
             spans = [span for scope in resource.scope_spans for span in scope.spans]
             server = sum(span.kind == SERVER_KIND for span in spans)
-            self.add(attributes.get("service.name", "?"), len(spans), server)
+            secret = resource.SerializeToString().count(SECRET.encode())
+            self.add(attributes.get("service.name", "?"), len(spans), server, secret)
 
     def as_json(self) -> bytes:
         with self._lock:
@@ -112,7 +118,8 @@ def _handler(counts: Counts) -> type[BaseHTTPRequestHandler]:
             if "/traces" in self.path:
                 service = DATADOG_SERVICE.search(body)
                 name = service[1].decode() if service else "?"
-                counts.add(name, body.count(b"\xa7span_id"), len(DATADOG_SAMPLED.findall(body)))
+                sampled = len(DATADOG_SAMPLED.findall(body))
+                counts.add(name, body.count(b"\xa7span_id"), sampled, body.count(SECRET.encode()))
             self._answer(b'{"rate_by_service":{}}')
 
         do_PUT = do_POST  # noqa: N815 - the name that http.server looks for

@@ -20,7 +20,7 @@ from venvs import ROOT, program
 sys.path.insert(0, str(ROOT / "docker" / "demo"))
 from processes import HOST, Child, ChildFailedError, Port, stop, wait_for
 
-__all__ = ["HOST", "ChildFailedError", "System"]
+__all__ = ["HOST", "ChildFailedError", "System", "wait_for"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class System:
         quiet = ["--save", "", "--appendonly", "no", "--dir", str(self.directory)]
         started = [
             self.start("redis", ["redis-server", "--bind", HOST, "--port", str(redis), *quiet]),
-            self.start("sink", [sys.executable, str(BENCH / "sink.py"), str(self.otlp_port), str(self.sink_port)]),
+            self._sink("sink", self.otlp_port, self.sink_port),
             self.start(
                 "echo",
                 [
@@ -103,6 +103,14 @@ class System:
             "BENCH_REDIS_URL": f"redis://{HOST}:{redis}/0",
             "BENCH_NEXT_URL": f"http://{HOST}:{echo}",
         }
+
+    def _sink(self, name: str, otlp_port: int, http_port: int) -> Child:
+        return self.start(name, [sys.executable, str(BENCH / "sink.py"), str(otlp_port), str(http_port)])
+
+    def start_sink(self, name: str, otlp_port: int, http_port: int) -> int:
+        """Start another receiver; its HTTP port, for `counts`, once it listens."""
+        self._sink(name, otlp_port, http_port).wait_for_ports(http_port, seconds=START_WITHIN)
+        return http_port
 
     def start_server(
         self,
@@ -183,9 +191,9 @@ class System:
         self._ports.append(port)
         return port.number
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """What has arrived at the sink, by service."""
-        with self._opener.open(f"http://{HOST}:{self.sink_port}/counts", timeout=5) as answer:
+    def counts(self, port: int | None = None) -> dict[str, dict[str, int]]:
+        """What has arrived at the sink, or at another one with this HTTP port, by service."""
+        with self._opener.open(f"http://{HOST}:{port or self.sink_port}/counts", timeout=5) as answer:
             counts: dict[str, Any] = json.load(answer)
         return counts
 

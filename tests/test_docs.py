@@ -17,6 +17,7 @@ from tracebaton_configurator import environment_variables
 from tracebaton_configurator.settings import read_settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+import packages_diagram
 import settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,12 @@ def own_variables() -> set[str]:
 def test_the_reference_is_made_of_what_the_code_says() -> None:
     assert settings_table.PAGE.read_text(encoding="utf-8") == settings_table.page(), "make docs"
     assert {one.name for one in settings_table.variables()} == own_variables()
+
+
+def test_the_diagram_is_made_of_the_code() -> None:
+    assert packages_diagram.PAGE.read_text(encoding="utf-8") == packages_diagram.page(), "make docs"
+    assert "  startup --> " in packages_diagram.diagram()
+    assert "  patching --> " not in packages_diagram.diagram()
 
 
 def standard() -> list[tuple[str, str]]:

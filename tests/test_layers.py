@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from packages_diagram import CONFIGURATOR, imported
+
 ROOT = Path(__file__).parents[1]
-CONFIGURATOR = ROOT / "configurator" / "tracebaton_configurator"
 # Each may import those behind it, and the loose modules at the top that import nothing themselves.
 BELOW = {
     "startup": {
@@ -26,22 +28,6 @@ BELOW = {
     "settings": {"patching"},
     "patching": set(),
 }  # fmt: skip
-
-
-def imported(path: Path) -> set[str]:
-    """The packages whose modules this one imports, anywhere in it but for type checking."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            waiting += node.orelse
-            continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "tracebaton_configurator":
-            names = [f"{node.module}.{alias.name}".split(".")[1] for alias in node.names]
-            found |= {name for name in names if (CONFIGURATOR / name).is_dir()}
-        waiting += ast.iter_child_nodes(node)
-    return found
 
 
 def test_every_package_has_its_place() -> None:

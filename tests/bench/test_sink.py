@@ -16,15 +16,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from processes import HOST, Port
-from sink import DATADOG_SAMPLED, DATADOG_SERVICE, SERVER_KIND, Counts, _handler, start_otlp
+from sink import DATADOG_SAMPLED, DATADOG_SERVICE, SECRET, SERVER_KIND, Counts, _handler, start_otlp
 
 
 def test_server_spans_are_counted_on_their_own() -> None:
     counts = Counts()
-    counts.add("a", spans=3, server=1)
-    counts.add("a", spans=3, server=1)
-    counts.add("b", spans=1, server=0)
-    assert json.loads(counts.as_json()) == {"a": {"spans": 6, "server": 2}, "b": {"spans": 1, "server": 0}}
+    counts.add("a", spans=3, server=1, secret=0)
+    counts.add("a", spans=3, server=1, secret=1)
+    counts.add("b", spans=1, server=0, secret=0)
+    assert json.loads(counts.as_json()) == {
+        "a": {"spans": 6, "server": 2, "secret": 1},
+        "b": {"spans": 1, "server": 0, "secret": 0},
+    }
 
 
 def test_otlp_is_received_over_grpc() -> None:
@@ -32,7 +35,7 @@ def test_otlp_is_received_over_grpc() -> None:
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "agent"
     spans = resource.scope_spans.add().spans
-    spans.add(kind=SERVER_KIND)
+    spans.add(kind=SERVER_KIND).attributes.add(key="http.target").value.string_value = f"/hello?token={SECRET}"
     spans.add(kind=1)
     counts, port = Counts(), Port()
     server = start_otlp(counts, port.number)
@@ -47,7 +50,7 @@ def test_otlp_is_received_over_grpc() -> None:
     finally:
         server.stop(grace=None).wait(10)
         port.release()
-    assert json.loads(counts.as_json()) == {"agent": {"spans": 2, "server": 1}}
+    assert json.loads(counts.as_json()) == {"agent": {"spans": 2, "server": 1, "secret": 1}}
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip"])
@@ -69,7 +72,7 @@ def test_otlp_is_received_over_http(encoding: str) -> None:
     finally:
         server.shutdown()
         server.server_close()
-    assert json.loads(counts.as_json()) == {"agent": {"spans": 1, "server": 1}}
+    assert json.loads(counts.as_json()) == {"agent": {"spans": 1, "server": 1, "secret": 0}}
 
 
 @pytest.mark.parametrize(
