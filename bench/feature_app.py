@@ -1,9 +1,11 @@
 """What `features.py` asks: an ordinary service that logs text, without a word about tracing in it."""
 
 import logging
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import httpx
 from fastapi import FastAPI, Request
@@ -53,6 +55,13 @@ def program(request: Request) -> None:
 @app.get("/line")
 async def line() -> None:
     logging.getLogger("agent").info("a line of the application")
+
+
+@app.get("/query")
+async def query() -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("SELECT 1").fetchall()
+    return {"text": "hello"}
 
 
 @app.get("/fail")

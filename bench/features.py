@@ -102,6 +102,11 @@ def measure(system: System, contender: Contender) -> dict[str, bool]:
         "a program that the request starts has it": run.hands_on("program"),
         "a line of text logging has its id": run.line_has_id(),
     }
+    before = run.spans()
+    run.ask("/hello")
+    of_a_request = run.spans() - before
+    run.ask("/query")
+    found["a query to a database (sqlite3) has a span"] = run.spans() - before - of_a_request > of_a_request
     run.stop()
 
     run = Run(system, contender, "secret")
