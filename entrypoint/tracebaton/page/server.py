@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
     from tracebaton.store.reader import StoreReader
 
-__all__ = ["PageServer"]
+__all__ = ["LOOPBACK", "PageServer"]
 
-_HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _MOST_REQUESTS = 200
 
 
 class PageServer:
-    """On loopback only: whoever can open the page can read every trace."""
+    """On loopback, unless another address is asked for: whoever can open the page can read every trace.
+
+    Wherever it listens, it is asked by the names of loopback or by the one that it was given: a page in a browser whose
+    name leads here (DNS rebinding) has another.
+    """
 
     def __init__(self, reader: StoreReader) -> None:
         self.live = Live(lambda trace_id: to_json(reader.summary(trace_id)))
@@ -35,11 +39,12 @@ class PageServer:
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, host: str = LOOPBACK) -> None:
         """Bind the port (0: any free one) and serve. Raises OSError."""
-        listener = socket.create_server((_HOST, port))
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family)
         config = Config(
-            page_app(self._reader, self.live, Access(_HOST)),
+            page_app(self._reader, self.live, Access(LOOPBACK, host, "--web-host")),
             lifespan="off",
             ws="none",
             http="h11",
@@ -52,7 +57,8 @@ class PageServer:
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-        self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        name = f"[{host}]" if family is socket.AF_INET6 and ":" in host else host
+        self.url = f"http://{name}:{listener.getsockname()[1]}"
 
     async def stop(self) -> None:
         """End at once, whatever is open."""

@@ -68,7 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--web-port",
         type=_port,
         metavar="PORT",
-        help="port for the page (default: 4319; 0: any free one), on 127.0.0.1; needs tracebaton[view]",
+        help="port for the page (default: 4319; 0: any free one); needs tracebaton[view]",
+    )
+    parser.add_argument(
+        "--web-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="address of the page (default: %(default)s, reachable from here only; whoever reaches it can read every "
+        "trace). In a container 0.0.0.0, with the port published on the machine's 127.0.0.1",
     )
     parser.add_argument("--no-web", action="store_true", help="serve no page")
     parser.add_argument(

@@ -24,10 +24,11 @@ _OWN_NAMES = ("localhost", "host.docker.internal", "host.containers.internal")
 
 @dataclass(frozen=True)
 class Access:
-    """What may be asked of a server that listens on the address `bound`, for which `given` was written."""
+    """What may be asked of a server that listens on the address `bound`, for which `given` was written to `option`."""
 
     bound: str
     given: str = ""
+    option: str = "--host"
 
     def refusal(self, headers: Mapping[str, str]) -> str | None:
         """A sentence for a request that has to be refused; names of headers are in lower case, HTTP/2's `host` too."""
@@ -40,7 +41,7 @@ class Access:
             return "requests of web pages are not taken"
         # Beyond loopback a server has names that it does not know. There a page gives itself away by its Origin.
         if _is_loopback(self.bound) and not self._is_ours(host):
-            return f"Host {host!r:.80} is not this viewer's; start it with --host {host:.80}, if it is"
+            return f"Host {host!r:.80} is not this viewer's; start it with {self.option} {host:.80}, if it is"
         return None
 
     def _is_own(self, origin: str, host: str) -> bool:

@@ -119,22 +119,23 @@ class KeptTraces:
                 raise CannotKeepError(_INSTALL, 2)
             self.missing = _INSTALL
             return
-        from tracebaton.page.server import PageServer
+        from tracebaton.page.server import LOOPBACK, PageServer
 
         assert self._reader is not None  # noqa: S101 -- for mypy
         page = PageServer(self._reader)
         port = _WEB_PORT if args.web_port is None else args.web_port
         try:
             try:
-                await page.start(port)
+                await page.start(port, args.web_host)
             except OSError:
                 if args.web_port is not None or not opened:
                     raise
-                await page.start(0)  # a file is shown, whoever has the usual port
+                await page.start(0, args.web_host)  # a file is shown, whoever has the usual port
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            sentence = f"no page, as port {port} cannot be had ({reason}); choose another with --web-port"
-            if args.web_port is not None:
+            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+            where = f"port {port}" if args.web_host == LOOPBACK else f"{args.web_host}:{port}"
+            sentence = f"no page, as {where} cannot be had ({reason}); choose another with --web-host and --web-port"
+            if args.web_port is not None or args.web_host != LOOPBACK:
                 raise CannotKeepError(sentence) from error
             self.missing = sentence
             return

@@ -256,3 +256,28 @@ def test_without_a_temporary_directory_there_is_no_page(view: Any, make_request:
     finally:
         process.kill()
         process.communicate()
+
+
+class TestElsewhere:
+    """As in a container, whose port the machine publishes on its own loopback."""
+
+    def test_the_page_is_reached_by_the_machines_own_names(self, view: Callable[..., PageOfView]) -> None:
+        started = view("--web-host", "0.0.0.0", "--web-port", "0")
+        port = started.page.rpartition(":")[2]
+        assert started.page == f"http://0.0.0.0:{port}"
+        url = f"http://127.0.0.1:{port}/api/traces"
+        for host in ("localhost:4319", "127.0.0.1:4319", "0.0.0.0:4319"):
+            assert httpx.get(url, headers={"Host": host}, timeout=20).status_code == 200
+        refused = httpx.get(url, headers={"Host": "rebound.example:4319"}, timeout=20)
+        assert refused.status_code == 403
+        assert "--web-host rebound.example" in refused.text
+
+    def test_an_address_of_another_machine(self, view: Callable[..., PageOfView]) -> None:
+        started = view("--web-host", "192.0.2.1", "--web-port", "0")
+        assert started.process.wait(timeout=20) == 1
+        assert "no page, as 192.0.2.1:0 cannot be had (Cannot assign requested address)" in started.said
+
+    def test_a_name_that_there_is_not(self, view: Callable[..., PageOfView]) -> None:
+        started = view("--web-host", "nowhere.invalid", "--web-port", "0")
+        assert started.process.wait(timeout=20) == 1
+        assert "no page, as nowhere.invalid:0 cannot be had (" in started.said
