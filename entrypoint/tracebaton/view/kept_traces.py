@@ -132,7 +132,7 @@ class KeptTraces:
                     raise
                 await page.start(0, args.web_host)  # a file is shown, whoever has the usual port
         except OSError as error:
-            reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
             where = f"port {port}" if args.web_host == LOOPBACK else f"{args.web_host}:{port}"
             sentence = f"no page, as {where} cannot be had ({reason}); choose another with --web-host and --web-port"
             if args.web_port is not None or args.web_host != LOOPBACK:
