@@ -130,6 +130,8 @@ class QueueSpanProcessor(SpanProcessor):
             if mark.number is not None and self.export_queue.has_settled(mark.number):
                 return True
             time.sleep(0.01)
+        with suppress(ValueError, IndexError):  # it has been taken, or is being
+            self._queue.remove(mark)
         return not self._queue and self.export_queue.idle
 
     def shutdown(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as _api
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace.propagation import _SPAN_KEY as CURRENT_SPAN
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ __all__ = ["CURRENT_SPAN", "attach", "detach", "get_current"]
 # contexts elsewhere (OTEL_PYTHON_CONTEXT) stay what they are.
 _runtime: Any = getattr(_api, "_RUNTIME_CONTEXT", None)
 _variable: Any = getattr(_runtime, "_current_context", None)
-if type(_runtime) is ContextVarsRuntimeContext and type(_variable) is ContextVar:
+if type(_runtime).__name__ == "ContextVarsRuntimeContext" and type(_variable) is ContextVar:
     get_current, attach = _variable.get, _variable.set  # type: ignore[assignment]
 
     def detach(token: Token[Context]) -> None:

@@ -334,6 +334,15 @@ class TestForceFlush:
         made.end()
         assert not made.processor.force_flush(100)
 
+    def test_leaves_nothing_in_the_queue_when_it_gives_up(self, made: Made) -> None:
+        """A receiver that hangs, and an application that flushes after each request."""
+        made.client.gate.clear()
+        made.end()
+        assert wait_for(made.client.inside.is_set, 10)
+        for _ in range(20):
+            assert not made.processor.force_flush(1)
+        assert made.processor.queued == 0
+
     def test_after_the_end_does_not_wait(self, made: Made) -> None:
         made.end()
         made.processor.shutdown()
