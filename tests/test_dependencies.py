@@ -17,6 +17,7 @@ else:
 ROOT = Path(__file__).parents[1]
 # The longest of these that a module's name begins with says which distribution it is of.
 DISTRIBUTIONS = {
+    "argcomplete": "argcomplete",
     "google.protobuf": "protobuf",
     "google.rpc": "googleapis-common-protos",
     "grpc": "opentelemetry-exporter-otlp",  # whose channels these are
@@ -71,6 +72,7 @@ def distribution_of(module: str) -> str:
 
 def test_what_is_imported_is_declared_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["view"]]
+    optional = project["optional-dependencies"]
+    texts = [*project["dependencies"], *optional["view"], *optional["completion"]]
     declared = {re.split(r"[<>=!~; \[]", text, maxsplit=1)[0] for text in texts}
     assert {distribution_of(module) for module in imported()} | FOR_THEIR_ENTRY_POINTS | FOR_OTHERS == declared

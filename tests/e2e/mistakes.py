@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import distribution, version
 
 from launches import CHOSEN
 
@@ -22,6 +23,14 @@ PYTHON = (
     "import redis; from opentelemetry import trace; trace.get_tracer('t').start_span('x').end()\n"
     "print('the application runs')",
 )
+
+
+# Who is the first depends on the order in which a directory lists what is installed: this one is before all others.
+UPSTREAMS_FIRST = {
+    f"site/opentelemetry_distro-{version('opentelemetry-distro')}.dist-info/{name}": text
+    for name in ("METADATA", "entry_points.txt")
+    if (text := distribution("opentelemetry-distro").read_text(name)) is not None
+}
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,7 @@ IN_THE_LOG = [
             "set OTEL_PYTHON_DISTRO=tracebaton",
         ),
         launcher=("opentelemetry-instrument",),
+        files=UPSTREAMS_FIRST,
     ),
     Mistake(
         "the distro's name is misspelled",

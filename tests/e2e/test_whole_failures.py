@@ -116,9 +116,19 @@ def test_a_failure_leaves_its_whole_path(system: System) -> None:
 def test_a_failure_that_is_handled_is_kept_where_it_was_noted(system: System) -> None:
     """The backend answers 200 in spite of it, and asks the sibling once more: that call is sampled, as is all below."""
     send_chats(system, start_chain(system, HANDLES="1"), well=10, failing=20, status=200)
-    wait_for(lambda: len(by_service(system.spans(), "sibling")) >= 20, 15)
+
+    def failed_in(spans: Sequence[Span]) -> set[str]:
+        return {one.trace_id for one in by_service(spans, "b") if one.status == "ERROR"}
+
+    def has_arrived() -> bool:
+        """Each service sends what it has when its own second is over."""
+        spans = system.spans()
+        traces = [{one.trace_id for one in by_service(spans, name)} for name in ("sibling", "backend")]
+        return len(failed_in(spans)) >= 20 and all(failed_in(spans) <= each for each in traces)
+
+    wait_for(has_arrived, 15)
     spans = system.spans()
-    failed = {one.trace_id for one in by_service(spans, "b") if one.status == "ERROR"}
+    failed = failed_in(spans)
     assert len(failed) == 20
     assert {one.trace_id for one in by_service(spans, "backend")} >= failed
     for span in by_service(spans, "sibling"):

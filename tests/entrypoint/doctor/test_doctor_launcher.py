@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tracebaton.doctor import launcher
 from tracebaton.doctor.finding import Status
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 CHOSEN = {"OTEL_PYTHON_DISTRO": "tracebaton", "OTEL_PYTHON_CONFIGURATOR": "tracebaton"}
 BARE = ["opentelemetry-instrument", "uvicorn", "main:app"]
 RUN = ["tracebaton", "run", "uvicorn", "main:app"]
+
+
+@pytest.fixture(autouse=True)
+def _upstreams_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is the first depends on the order in which a directory lists what is installed."""
+    in_their_order = launcher.names_in
+    monkeypatch.setattr(launcher, "names_in", lambda group: sorted(in_their_order(group)))
 
 
 def test_without_a_command_the_bare_launcher_is_warned_about(diagnose: Examine) -> None:
