@@ -26,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MOST_WORDS = 1300
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # What stands before a command in the places where they are shown.
-_BEFORE = re.compile(r"^(?:docker exec \S+ |exec |docker compose logs \| )")
+_BEFORE = re.compile(r"^(?:docker (?:compose )?exec \S+ |exec |docker compose logs \| )")
 
 
 def pages() -> list[pytest.param]:
