@@ -36,8 +36,8 @@ class Service:
     url: str
     served: dict[str, int] = field(default_factory=dict)
     pids: set[int] = field(default_factory=set)
-    lost: int = 0
-    """Requests that got no answer, as it may happen while a worker is replaced."""
+    lost: list[str] = field(default_factory=list)
+    """What was asked for and got no answer, and why; as it may happen while a worker is replaced."""
 
     def send(self, count: int, path: str = "/who", threads: int = 8) -> None:
         """Send requests until so many are answered, over a few connections."""
@@ -76,8 +76,8 @@ class Service:
         def answered() -> bool:
             try:
                 response = client.get(self.url + path)
-            except httpx.TransportError:
-                self.lost += 1
+            except httpx.TransportError as error:
+                self.lost.append(f"{path}: {error!r}")
                 return False
             assert response.status_code == 200
             answer.append(response.json())

@@ -132,7 +132,7 @@ def test_200_of_200_spans_arrive_and_the_end_is_the_same(system: System, name: s
         service.end(launch.ended_by, group=launch.group)
         if slow is not None:
             slow.shutdown()
-            assert service.lost == 0
+            assert service.lost == []
         wait_until_gone(service)
 
     in_threads(lambda: use(traced), lambda: use(untraced))

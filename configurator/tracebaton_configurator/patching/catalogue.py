@@ -402,8 +402,8 @@ CATALOGUE = {
             "redis-attributes",
             "opentelemetry-instrumentation-redis",
             "0.63b0 to 0.66b2",
-            "opentelemetry.instrumentation.redis._set_connection_attributes",
-            "what a span says of its connection is worked out once for each server",
+            "opentelemetry.instrumentation.redis._set_connection_attributes, _format_command_args",
+            "what a span says of its connection is worked out once for each server, its statement for each command",
         ),
         Patch(
             "redis-calls",

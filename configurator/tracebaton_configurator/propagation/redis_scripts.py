@@ -28,7 +28,7 @@ def around() -> dict[str, Around]:
 def _before() -> None:
     apply("redis-scripts", _replace_factories)
     apply("redis-calls", later("propagation.redis_calls", "replace_factories"))
-    apply("redis-attributes", later("propagation.upstream_redis", "remember_connections"))
+    apply("redis-attributes", later("propagation.upstream_redis", "remember"))
 
 
 def _replace_factories() -> bool:

@@ -5,7 +5,7 @@ Checked with opentelemetry-instrumentation-redis 0.63b0 to 0.66b2.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +24,37 @@ from opentelemetry.instrumentation.redis.util import (
 from tracebaton_configurator.patching.registry import put
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.trace import Span
 
 
 _MOST_KNOWN = 256
+_LONGEST_NAME = 64
 _ABSENT = object()
 _known: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 
-def remember_connections() -> None:
-    """For the patch `redis-attributes`: what a span says of its connection is worked out once for each server."""
+def remember() -> None:
+    """For the patch `redis-attributes`: each server's attributes and each command's statement are worked out once."""
     import opentelemetry.instrumentation.redis as upstream
 
     put(upstream, "_set_connection_attributes", _set_remembered_attributes)
+    put(upstream, "_format_command_args", _remembering(upstream._format_command_args))
+
+
+def _remembering(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    @lru_cache(_MOST_KNOWN)
+    def statement_of(name: str, words: int) -> str:
+        return original((name, *[""] * (words - 1)))
+
+    def format_args(args: Any) -> str:
+        """Upstream names the command and counts what follows it."""
+        if args and args[0].__class__ is str and len(args[0]) <= _LONGEST_NAME:
+            return statement_of(args[0], len(args))
+        return original(args)
+
+    return format_args
 
 
 def _set_remembered_attributes(span: Span, client: Any, *modes: Any) -> None:

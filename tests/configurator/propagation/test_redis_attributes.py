@@ -8,7 +8,7 @@ from typing import Any
 import opentelemetry.instrumentation.redis as upstream
 import pytest
 from opentelemetry.instrumentation._semconv import _StabilityMode
-from opentelemetry.instrumentation.redis.util import _set_connection_attributes
+from opentelemetry.instrumentation.redis.util import _format_command_args, _set_connection_attributes
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN, Span
 
@@ -91,7 +91,48 @@ def test_it_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(_set_remembered_attributes, client, *MODES[:2]) == first != []
 
 
-def test_the_patch_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "_set_connection_attributes", _set_connection_attributes)  # put back afterwards
-    assert registry.apply("redis-attributes", upstream_redis.remember_connections)
+def test_the_patch_fits(patched: None) -> None:
     assert upstream._set_connection_attributes is _set_remembered_attributes
+
+
+@pytest.fixture
+def patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_set_connection_attributes", "_format_command_args"):
+        monkeypatch.setattr(upstream, name, getattr(upstream, name))  # put back afterwards
+    assert registry.apply("redis-attributes", upstream_redis.remember)
+
+
+class Odd:
+    def __str__(self) -> str:
+        return "ODD"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("PING",),
+        ("SET", "key", "value"),
+        ["SET", "key", "value"],
+        ("GET", None),
+        (b"GET", "key"),
+        (Odd(), 1),
+        ("MSET", *["a"] * 3000),
+        ("x" * 2000, "key"),
+        (["no", "name"], "key"),
+    ],
+    ids=lambda args: f"{len(args)}, {type(args[0]).__name__ if args else ''}",
+)
+def test_a_statement_is_what_upstream_says(patched: None, args: Any) -> None:
+    for _ in range(2):
+        assert upstream._format_command_args(args) == _format_command_args(args)
+
+
+def test_a_statement_is_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(upstream, "_set_connection_attributes", _set_connection_attributes)
+    monkeypatch.setattr(upstream, "_format_command_args", lambda args: asked.append(args) or _format_command_args(args))
+    assert registry.apply("redis-attributes", upstream_redis.remember)
+    for value in ("secret", "other", "third"):
+        assert upstream._format_command_args(("SETEX", "key", value)) == "SETEX ? ?"
+    assert asked == [("SETEX", "", "")], "without a value, which would be held"
