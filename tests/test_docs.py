@@ -8,6 +8,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
+from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ import settings_table
 ROOT = Path(__file__).parents[1]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Beside those, what is for who changes the code or builds images.
+OTHERS = [ROOT / "CONTRIBUTING.md", *(ROOT / where / "README.md" for where in ("bench", "docker"))]
 MOST_WORDS = 1300
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # What stands before a command in the places where they are shown.
@@ -30,12 +34,12 @@ _BEFORE = re.compile(r"^(?:docker (?:compose )?exec \S+ |exec |docker compose lo
 
 
 def pages() -> list[pytest.param]:
-    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in PAGES]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in PAGES + OTHERS]
 
 
 def commands(path: Path, program: str) -> list[list[str]]:
     """The words behind this program, of each line that is indented as code and of each text between back quotes."""
-    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"\\\n +", "", path.read_text(encoding="utf-8"))  # a command on two lines
     shown = [*re.findall(r"^ {4,}(\S.*)$", text, re.MULTILINE), *re.findall(r"`([^`\n]+)`", text)]
     found = []
     for one in shown:
@@ -73,6 +77,23 @@ def test_what_make_is_asked_for_is_a_target(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for words in commands(path, "make"):
         assert words[0] in targets, words
+
+
+@pytest.mark.parametrize("path", pages())
+def test_what_pip_is_to_install_is_there(path: Path) -> None:
+    """Paths lead to the project, extras are the project's."""
+    extras = set(metadata.metadata("tracebaton").get_all("Provides-Extra"))
+    for words in [*commands(path, "pip"), *commands(path, "RUN pip")]:
+        for word in words:
+            ours = re.fullmatch(r"(?:[./\w-]*/)?tracebaton(?:\[([\w,]+)\])?", word)
+            assert ours is None or not ours[1] or set(ours[1].split(",")) <= extras, words
+
+
+@pytest.mark.parametrize("path", pages())
+def test_files_that_docker_builds_from_exist(path: Path) -> None:
+    for words in commands(path, "docker"):
+        for option, value in pairwise(words):
+            assert option != "-f" or (ROOT / value).is_file(), words
 
 
 @cache
