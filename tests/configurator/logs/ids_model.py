@@ -198,6 +198,7 @@ class Application:
         self._undo += [around.before for around in threads.around().values() if around.before]
         for module in (ids, sampled, unsampled):
             patch.setattr(module, "monotonic", lambda: self.clock)
+        patch.setattr(unsampled, "monotonic_ns", lambda: int(self.clock * 1e9))
 
     def _set_up_logging(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(standard, "is_standard", lambda stream: stream is self.output)
