@@ -25,6 +25,7 @@ from tracebaton_configurator.logs import (
     named_ids,
     standard,
     uncaught,
+    upstream_json_logger,
     writing,
 )
 from tracebaton_configurator.logs.captured import is_captured
@@ -142,9 +143,12 @@ def _text_of(handler: logging.Handler, record: logging.LogRecord) -> str:
 def _format_and_inject(self: logging.Handler, record: logging.LogRecord) -> str:
     """`Handler.format` for mode `inject`."""
     put_ids_where_lacking(record, _handle_with_ids)
-    text = _text_of(self, record)
     if "trace_id" not in record.__dict__ or not isinstance(self, logging.StreamHandler) or is_captured(self.stream):
-        return text
+        return _text_of(self, record)
+    line = None if _is_replaced else upstream_json_logger.line_of(self.formatter, record)
+    if line is not None:
+        return line
+    text = _text_of(self, record)
     if text[:1] != "{" or shows_ids(text, record.__dict__):
         return text
     line = object_with_ids(text, record, one_line=False)
@@ -213,6 +217,8 @@ def line_of_handler(
         return line_of_text(lambda: handler.format(record), record, json_lines, is_known=False, tells=tells)
     formatter = handler.formatter or logging._defaultFormatter  # type: ignore[attr-defined]  # noqa: SLF001
     found = libraries.line_of(formatter, record, json_lines) if tells else None
+    if found is None and not _is_replaced:
+        found = upstream_json_logger.line_of(formatter, record)
     if found is not None:
         return found
     is_unknown = _is_replaced or not is_stock or type(record.msg) is Made
