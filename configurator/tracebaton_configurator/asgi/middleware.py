@@ -16,7 +16,7 @@ from tracebaton_configurator.asgi.span_attributes import Details
 from tracebaton_configurator.asgi.unsampled import pass_unsampled, pass_untraced
 from tracebaton_configurator.asgi.upstream_asgi import OpenTelemetryMiddleware
 from tracebaton_configurator.logs.diagnostics import report_error
-from tracebaton_configurator.logs.upstream import get_current
+from tracebaton_configurator.logs.upstream import NAMES_OF_API, RUNTIME, follow_runtime, followed, get_current
 from tracebaton_configurator.patching.registry import apply
 from tracebaton_configurator.redaction.upstream import install_for_asgi
 from tracebaton_configurator.sampling.upstream import CURRENT_SPAN, SUPPRESS_INSTRUMENTATION
@@ -72,6 +72,8 @@ class SamplingMiddleware:
         if PASSED in scope:  # a mounted application; where metrics are exported, upstream counts it, too
             await (self.app if self._fast_path.bypassed else self._inner)(scope, receive, send)
             return
+        if NAMES_OF_API.get(RUNTIME) is not followed[0]:
+            follow_runtime()
         current = get_current()
         if current.get(CURRENT_SPAN) is not None or current.get(SUPPRESS_INSTRUMENTATION):
             await self.app(scope, receive, send)  # a request made within another's span: upstream's INTERNAL one

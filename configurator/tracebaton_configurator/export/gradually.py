@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_A_TIME, _WHILE_BEHIND = 0.0001, 0.001
+_PATIENCE = 0.1
 _PAUSE = 0.00005
-"""In seconds, as the two above. Not 0: who lets go of the interpreter for no time may have it back before the other one
-wakes up."""
+"""In seconds, as the three above. Not 0: who lets go of the interpreter for no time may have it back before the other
+one wakes up."""
 
 
 class Gradually(list[T]):
     """The items; whoever goes through them lets others have a turn after each 0.1 ms.
 
-    It is 1 ms while `is_behind`: each turn of the others may last 5 ms, in which more comes than has been worked off.
+    It is 1 ms while `is_behind`, and once it has taken 0.1 s: each turn of the others may last 5 ms for every thread
+    that computes, in which more comes than has been worked off.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Gradually(list[T]):
     def __iter__(self) -> Iterator[T]:
         clock = self._clock
         begun = clock()
+        late = begun + _PATIENCE
         for item in super().__iter__():
-            worked = clock() - begun
-            if worked >= _AT_A_TIME and (worked >= _WHILE_BEHIND or not self._is_behind()):
+            now = clock()
+            worked = now - begun
+            if worked >= _AT_A_TIME and (worked >= _WHILE_BEHIND or (now < late and not self._is_behind())):
                 self._pause(_PAUSE)
                 begun = clock()
             yield item

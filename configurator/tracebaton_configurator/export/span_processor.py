@@ -66,6 +66,8 @@ class QueueSpanProcessor(SpanProcessor):
         self._delay = delay
         self._most = most_queued
         self._size = min(batch_size, most_queued)
+        self._enough = min(self._size, max(1, most_queued // 4))
+        """From so many on, what is queued is a reason to hurry."""
         self._shutdown_timeout = shutdown_timeout
         # In a forked child, its own open spans, by id: those that were open at the fork are the parent's. No clock
         # tells them apart, for it may jump.
@@ -122,17 +124,23 @@ class QueueSpanProcessor(SpanProcessor):
         end = time.monotonic() + timeout_millis / 1000
         mark = _Mark()
         if not self._closing:
+            self._marks.add(mark)
             self._queue.append(mark)
             if self._thread is None:
                 self._start()
         while time.monotonic() < end and not self._closing:
+            if self._thread is None:
+                self._work_without_thread()
             self._wake_up()
             if mark.number is not None and self.export_queue.has_settled(mark.number):
-                return True
+                break
             time.sleep(0.01)
+        self._marks.discard(mark)
         with suppress(ValueError, IndexError):  # it has been taken, or is being
             self._queue.remove(mark)
-        return not self._queue and self.export_queue.idle
+        if mark.number is not None:
+            return self.export_queue.has_settled(mark.number)
+        return not self._queue and not self._collecting and self.export_queue.idle  # in the order in which they go on
 
     def shutdown(self) -> None:
         """Deliver what there is, within `shutdown_timeout`; what is left then goes to disk or is counted as lost."""
@@ -160,6 +168,8 @@ class QueueSpanProcessor(SpanProcessor):
         self._overflow = self.export_queue.counters.overflow
         self._thread: os_threads.Thread | None = None
         self._starting = os_threads.allocate_lock()
+        self._marks: set[_Mark] = set()
+        self._collecting = False
         # A binary semaphore: `release` wakes the thread, and never waits for anybody.
         self._wake = os_threads.allocate_lock()
         self._wake.acquire()
@@ -182,6 +192,17 @@ class QueueSpanProcessor(SpanProcessor):
                 self._thread = os_threads.Thread.start(self._run)
         except RuntimeError:
             pass  # no thread can be started any more: the process is ending, and its end delivers
+        finally:
+            self._starting.release()
+
+    def _work_without_thread(self) -> None:
+        """Where none can be started any more, whoever flushes does what it would have done; one at a time."""
+        self._start()
+        if self._closing or not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._thread is None:
+                self._work()
         finally:
             self._starting.release()
 
@@ -240,7 +261,13 @@ class QueueSpanProcessor(SpanProcessor):
 
     def _collect(self, count: int) -> None:
         """Encode so many of the spans that are queued and hand them to the export_queue."""
-        queue = self._queue
+        self._collecting = True
+        try:
+            self._collect_from(self._queue, count)
+        finally:
+            self._collecting = False
+
+    def _collect_from(self, queue: deque[ReadableSpan | _Mark], count: int) -> None:
         while queue and count > 0:
             spans: list[ReadableSpan] = []
             mark = None
@@ -284,7 +311,7 @@ class QueueSpanProcessor(SpanProcessor):
         return self._encoded(spans[:middle]) + self._encoded(spans[middle:])
 
     def _is_behind(self) -> bool:
-        return len(self._queue) >= self._size or self._closing
+        return len(self._queue) >= self._enough or bool(self._marks) or self._closing
 
     def _complain(self, sentence: str, error: Exception) -> None:
         held = self._limit.pass_or_hold(sentence)

@@ -30,6 +30,7 @@ from opentelemetry.trace import (
 
 from tracebaton_configurator.logs.diagnostics import report_error
 from tracebaton_configurator.logs.ids import current_request, remember_ids
+from tracebaton_configurator.logs.upstream import NAMES_OF_API, RUNTIME, follow_runtime, followed
 from tracebaton_configurator.sampling.decision import UNSAMPLED, RequestDecision, notes_calls, unsampled_context
 from tracebaton_configurator.sampling.late_spans import REASON, is_failure, note_error, sampled_context, start_late
 from tracebaton_configurator.sampling.sampler import Untraced, WhileOff
@@ -197,6 +198,8 @@ class Incoming:
     def __enter__(self) -> Self:
         if _in_use is not None:
             try:
+                if NAMES_OF_API.get(RUNTIME) is not followed[0]:
+                    follow_runtime()
                 self._begin(*_in_use)
             except Exception as error:  # noqa: BLE001 (the work is done all the same)
                 report_error("The span of a message could not be made", error)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Tracer
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, TraceState
 
     from tracebaton_configurator.sampling.call_notes import CallNote, Calls, Keepable, Note
     from tracebaton_configurator.sampling.rate_counter import RateCounter
@@ -264,18 +264,21 @@ def sampled_context(unsampled: SpanContext, span_id: int = 0) -> SpanContext:
 
     Less `th`: what is recorded for another reason than by chance stands for itself. `rv` stays.
     """
-    state = unsampled.trace_state
-    ot = state.get("ot")
-    if ot is not None and "th:" in ot:
-        rest = ";".join(member for member in ot.split(";") if not member.startswith("th:"))
-        state = state.update("ot", rest) if rest else state.delete("ot")
     return SpanContext(
         unsampled.trace_id,
         span_id or unsampled.span_id,
         is_remote=False,
         trace_flags=TraceFlags(unsampled.trace_flags | TraceFlags.SAMPLED),
-        trace_state=state,
+        trace_state=_without_threshold(unsampled.trace_state),
     )
+
+
+def _without_threshold(state: TraceState) -> TraceState:
+    ot = state.get("ot")
+    if ot is None or "th:" not in ot:
+        return state
+    rest = ";".join(member for member in ot.split(";") if not member.startswith("th:"))
+    return state.update("ot", rest) if rest else state.delete("ot")
 
 
 def start_late(decision: RequestDecision, span_context: SpanContext, start: Callable[[], Span]) -> Span:
@@ -285,7 +288,7 @@ def start_late(decision: RequestDecision, span_context: SpanContext, start: Call
         decision.base,
         recorded=True,
         trace_id=span_context.trace_id,
-        trace_state=span_context.trace_state,
+        trace_state=_without_threshold(span_context.trace_state),
         span_id=span_context.span_id,
     )
     token = pending_decision.set(late)

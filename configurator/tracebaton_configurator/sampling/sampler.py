@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, get_current_span
 
-from tracebaton_configurator.logs.upstream import get_current
+from tracebaton_configurator.logs.upstream import NAMES_OF_API, RUNTIME, follow_runtime, followed, get_current
 from tracebaton_configurator.sampling.decision import UNSAMPLED, pending_decision
 from tracebaton_configurator.sampling.root_sampler import RuleRootSampler
 
@@ -109,6 +109,8 @@ class TracebatonSampler(Sampler):
 
     def call_on_first(self) -> None:
         """Call `on_first`, unless it has been called and taken away."""
+        if NAMES_OF_API.get(RUNTIME) is not followed[0]:
+            follow_runtime()
         if self.on_first is not None:
             self.on_first()
 

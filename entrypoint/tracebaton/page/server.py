@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from uvicorn import Config, Server
@@ -41,7 +41,12 @@ class PageServer:
 
     async def start(self, port: int, host: str = LOOPBACK) -> None:
         """Bind the port (0: any free one) and serve. Raises OSError."""
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        except UnicodeError as error:
+            raise OSError(f"{host!r:.80} is no name of a host") from error
+        with suppress(OSError):  # an address of any spelling, `0` among them
+            host = str(socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)[0][4][0])
         listener = socket.create_server(address[:2], family=family)
         config = Config(
             page_app(self._reader, self.live, Access(LOOPBACK, host, "--web-host")),

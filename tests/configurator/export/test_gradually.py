@@ -145,6 +145,14 @@ def test_who_is_behind_goes_on_for_longer() -> None:
     assert 95 <= clock.pauses <= 100
 
 
+def test_who_has_been_at_it_for_long_goes_on_for_longer() -> None:
+    """Others may take all the time that they are given."""
+    clock = Clock()
+    clock.work_on([0.00001] * 10_000)  # 0.1 s of work
+    # In the first tenth of a second one after each 0.1 ms, each of which takes 5 ms; then after each ms.
+    assert 115 <= clock.pauses <= 125
+
+
 def test_it_is_a_list() -> None:
     items = Gradually([1, 2, 3], never)
     assert (len(items), items[1], list(items), items[:2]) == (3, 2, [1, 2, 3], [1, 2])

@@ -172,6 +172,25 @@ class TestOnTheRequestPath:
         made.processor.shutdown()
         assert made.counters.exported == 101
 
+    def test_it_makes_haste_before_the_queue_is_full(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also where a batch may be as large as the queue."""
+        hurried: list[bool] = []
+
+        class Asking(list[Any]):
+            def __init__(self, items: list[Any], is_behind: Callable[[], bool]) -> None:
+                super().__init__(items)
+                made.end(99)
+                hurried.append(is_behind())
+                made.end(1)
+                hurried.append(is_behind())
+
+        monkeypatch.setattr(span_processor, "Gradually", Asking)
+        made = Made(delay=3600.0, most_queued=400, batch_size=400)
+        made.end(1)
+        made.processor._collect(1)
+        assert hurried == [False, True]
+        made.processor.shutdown()
+
     def test_a_load_that_never_ends_does_not_keep_the_thread_from_sending(self) -> None:
         """It collects what there is, and not what comes while it collects."""
         made = Made()
@@ -342,6 +361,57 @@ class TestForceFlush:
         for _ in range(20):
             assert not made.processor.force_flush(1)
         assert made.processor.queued == 0
+
+    def test_not_while_what_has_ended_is_being_encoded(self) -> None:
+        """Then it is neither queued nor on its way."""
+        begun, gate = threading.Event(), threading.Event()
+        encode = make_encode()
+
+        def slow(spans: Any) -> bytes:
+            begun.set()
+            gate.wait()
+            return encode(spans)
+
+        made = Made(encode=lambda: slow, delay=0.0)
+        ended = made.end(3)
+        assert begun.wait(10)
+        assert not made.processor.force_flush(50)
+        assert made.client.taken == []
+        gate.set()
+        assert made.processor.force_flush(10_000)
+        assert made.client.taken == ended
+        made.processor.shutdown()
+
+    def test_where_no_thread_can_be_started(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in an atexit handler, from CPython 3.12 on."""
+
+        def fail(thread: threading.Thread) -> None:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        assert made.processor.force_flush(60_000)
+        ended = made.end(3)
+        assert made.processor.force_flush(60_000)
+        assert made.client.taken == ended
+
+    def test_makes_haste(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Threads that compute get the interpreter for 5 ms each, whenever encoding lets go of it."""
+        hurried: list[bool] = []
+
+        class Asking(list[Any]):
+            def __init__(self, items: list[Any], is_behind: Callable[[], bool]) -> None:
+                super().__init__(items)
+                hurried.append(is_behind())
+
+        monkeypatch.setattr(span_processor, "Gradually", Asking)
+        made = Made(delay=3600.0)
+        made.end(3)
+        assert made.processor.force_flush(10_000)
+        made.processor._delay = 0.0
+        made.end(3)
+        assert wait_for(lambda: len(made.client.taken) == 6, 10)
+        assert hurried == [True, False]
+        made.processor.shutdown()
 
     def test_after_the_end_does_not_wait(self, made: Made) -> None:
         made.end()

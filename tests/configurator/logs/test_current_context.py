@@ -80,3 +80,64 @@ def test_where_a_process_keeps_it_elsewhere_so_does_this(tmp_path: Path) -> None
     (meta / "entry_points.txt").write_text("[opentelemetry_context]\nother = other_context:Other\n")
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "OTEL_PYTHON_CONTEXT": "other"}
     subprocess.run([sys.executable, "-c", USES_IT], env=env, check=True, timeout=60)
+
+
+REPLACES_IT = """
+from opentelemetry import context as api, trace
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.sdk.trace import TracerProvider
+
+class Theirs(ContextVarsRuntimeContext):
+    pass
+
+api._RUNTIME_CONTEXT = Theirs()
+
+import asyncio
+from fastapi import FastAPI
+from tracebaton_configurator.logs.ids import current_ids
+
+app = FastAPI()
+seen = []
+
+@app.get("/{number}")
+async def answer(number: int):
+    outer = trace.get_current_span()
+    with trace.get_tracer("test").start_as_current_span("inner") as inner:
+        seen.append(trace.get_current_span() is inner)
+        seen.append(inner.get_span_context().trace_id == outer.get_span_context().trace_id != 0)
+        seen.append(current_ids().trace_id == f"{outer.get_span_context().trace_id:032x}")
+
+async def call(number):
+    async def receive():
+        return {"type": "http.request"}
+    async def send(message):
+        pass
+    scope = {"type": "http", "method": "GET", "path": f"/{number}", "raw_path": b"/",
+             "query_string": b"", "headers": [],
+             "client": None, "server": None, "scheme": "http", "root_path": "", "http_version": "1.1"}
+    await app(scope, receive, send)
+
+for number in range(20):
+    asyncio.run(call(number))
+print(seen.count(True), len(seen))
+"""
+
+
+def test_who_replaces_it_later_is_followed(tmp_path: Path) -> None:
+    """As sentry_sdk does in one of its set-ups."""
+    script = tmp_path / "replaces_it.py"
+    script.write_text(REPLACES_IT)
+    for rate in ("1", "0"):
+        done = subprocess.run(
+            ["tracebaton", "run", sys.executable, script],
+            env={
+                **os.environ,
+                "OTEL_TRACES_SAMPLER_ARG": f"*={rate}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout.split() == ["60", "60"], (rate, done)

@@ -248,6 +248,17 @@ class TestFailures:
         request.end(failed=False)
         assert {span.name for span in process.spans} == {"request", "first", "second"}
 
+    def test_all_spans_of_a_request_that_is_kept_stand_for_themselves(self, process: Process) -> None:
+        """None of them was chosen by chance, so none has a threshold."""
+        state = TraceState([("ot", "th:8;rv:ffffffffffffff"), ("vendor", "x")])
+        with process.request(state=state) as request:
+            call = begin_call(process.tracer, "call")
+            assert call is not None
+            end_call(call)
+        request.end(failed=True)
+        states = {span.name: span.context.trace_state.to_header() for span in process.spans}
+        assert states == dict.fromkeys(("request", "call"), "ot=rv:ffffffffffffff,vendor=x")
+
     def test_a_state_with_nothing_but_a_threshold_is_left_out(self, process: Process) -> None:
         with process.request(state=TraceState([("ot", "th:8")])):
             mark_failed()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,7 +24,6 @@ from tracebaton.view.opened_file import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     MakeRequest = Callable[..., Any]
 
@@ -258,6 +258,9 @@ def test_without_a_temporary_directory_there_is_no_page(view: Any, make_request:
         process.communicate()
 
 
+only_with_ipv6 = pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+
+
 class TestElsewhere:
     """As in a container, whose port the machine publishes on its own loopback."""
 
@@ -271,6 +274,23 @@ class TestElsewhere:
         refused = httpx.get(url, headers={"Host": "rebound.example:4319"}, timeout=20)
         assert refused.status_code == 403
         assert "--web-host rebound.example" in refused.text
+
+    @pytest.mark.parametrize("given", ["0", pytest.param("0:0:0:0:0:0:0:0", marks=only_with_ipv6)])
+    def test_an_address_of_another_spelling(self, view: Callable[..., PageOfView], given: str) -> None:
+        started = view("--web-host", given, "--web-port", "0")
+        port = started.page.rpartition(":")[2]
+        assert started.page == f"http://{'[::]' if ':' in given else '0.0.0.0'}:{port}"
+        host = started.page.removeprefix("http://")
+        own = "[::1]" if ":" in given else "127.0.0.1"
+        assert httpx.get(f"http://{own}:{port}/", headers={"Host": host}, timeout=20).status_code == 200
+
+    @pytest.mark.parametrize("given", ["a..b", "a" * 70])
+    def test_what_is_no_name(self, view: Callable[..., PageOfView], given: str) -> None:
+        started = view("--web-host", given, "--web-port", "0")
+        assert started.process.wait(timeout=20) == 1
+        assert f"no page, as {given}:0 cannot be had (" in started.said
+        assert "is no name of a host" in started.said
+        assert "Traceback" not in started.said
 
     def test_an_address_of_another_machine(self, view: Callable[..., PageOfView]) -> None:
         started = view("--web-host", "192.0.2.1", "--web-port", "0")
