@@ -45,7 +45,6 @@ FASTAPI = "fastapi run launch_app.py --host 127.0.0.1 --port {port}"
 class Launch:
     """`group`: the signal goes to the process group, as from a terminal or a shell; else to the process, as from
     `docker stop`. `graceful`: what is in flight at the signal is finished. `recycles`: workers are replaced meanwhile.
-    `races`: a worker that ends before its supervisor has heard of the signal makes 1 of the exit status, traced or not.
     """
 
     command: str
@@ -53,7 +52,6 @@ class Launch:
     group: bool = False
     graceful: bool = True
     recycles: bool = False
-    races: bool = False
     bare: bool = False
     in_shell: bool = False
 
@@ -88,8 +86,9 @@ LAUNCHES = [
     Launch(HYPERCORN),
     Launch(f"{HYPERCORN} --workers 2", group=True, graceful=False),
     Launch(GRANIAN, bare=True),
+    # Not to the group: its workers then hear of it twice, and now and then, traced or not, one of them drops a request,
+    # never ends, or has ended before the master knows why, which makes 1 of the exit status (granian 2.8).
     Launch(GRANIAN, INT),
-    Launch(GRANIAN, INT, group=True, graceful=False, races=True),
     Launch(FASTAPI),
     Launch("python launch_main.py {port}"),
     Launch("python launch_main.py {port} 2"),
@@ -139,8 +138,7 @@ def test_200_of_200_spans_arrive_and_the_end_is_the_same(system: System, name: s
         wait_until_gone(service)
 
     in_threads(lambda: use(traced), lambda: use(untraced))
-    ends = [traced.child.returncode, untraced.child.returncode]
-    assert ends[0] == ends[1] or (launch.races and sorted(ends) == [0, 1])
+    assert traced.child.returncode == untraced.child.returncode
     assert len(traced.served) >= 200 + 2 * (launch.graceful and not launch.recycles)
     assert_all_delivered(system, name, traced.served)
 
