@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,13 @@ def program(venv: str, name: str) -> str:
 
 def prepare(venvs: Iterable[str], say: Callable[[str], None]) -> None:
     """Make what is missing, and install tracebaton anew when its sources have changed."""
-    for venv in dict.fromkeys(["bare", "tools", *venvs]):  # bare first: it says which versions the others get
+    wanted = dict.fromkeys(venvs)
+    for venv in ("bare", "tools"):  # bare first: it says which versions the others get
         _make(venv, say)
-        if venv == "tracebaton":
-            _install_checkout(say)
+    with ThreadPoolExecutor(2) as pool:  # unpacking takes longer than downloading
+        list(pool.map(lambda venv: _make(venv, say), [venv for venv in wanted if venv not in ("bare", "tools")]))
+    if "tracebaton" in wanted:
+        _install_checkout(say)
 
 
 def versions(venv: str) -> dict[str, str]:
