@@ -129,7 +129,7 @@ def test_who_replaces_it_later_is_followed(tmp_path: Path) -> None:
     script.write_text(REPLACES_IT)
     for rate in ("1", "0"):
         done = subprocess.run(
-            ["tracebaton", "run", sys.executable, script],
+            [sys.executable, "-m", "tracebaton", "run", sys.executable, script],
             env={
                 **os.environ,
                 "OTEL_TRACES_SAMPLER_ARG": f"*={rate}",
