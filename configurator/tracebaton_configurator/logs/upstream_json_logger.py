@@ -65,8 +65,10 @@ def line_of(formatter: Any, record: logging.LogRecord) -> str | None:
         latest = _latest
         if trace_id is not latest[0] or span_id is not latest[1] or flags is not latest[2]:
             latest = _end_with(trace_id, span_id, flags)
+        if not latest[3]:
+            return None  # before what the application has given is made a text of, which happens once
         text: str = plain.format(record)
-        return text[:-1] + latest[3] if latest[3] and text != "{}" else None
+        return text[:-1] + latest[3] if text != "{}" else None
     except Exception:  # noqa: BLE001 (it fails again where that is told)
         return None
 

@@ -182,6 +182,20 @@ def test_a_handlers_line_is_not_read(monkeypatch: pytest.MonkeyPatch, mode: str)
     assert read == []
 
 
+def test_what_is_left_to_the_text_has_not_been_made_a_text_before() -> None:
+    class Counting:
+        times = 0
+
+        def __str__(self) -> str:
+            self.times += 1
+            return "counted"
+
+    odd = Counting()
+    record = record_of("%s", (odd,), **{**IDS, "span_id": "no id"})
+    assert upstream_json_logger.line_of(JsonFormatter("%(message)s"), record) is None
+    assert odd.times == 0
+
+
 def test_formats_without_ids_are_known_by_the_first_line() -> None:
     named_ids.without.discard("%(message)s of the first line")
     named_ids._known.pop("%(message)s of the first line", None)
